@@ -1,0 +1,119 @@
+"""What can go wrong, sorted by what the user can do about it.
+
+SeawallError
+    ConfigError     wrong usage or config: change the command or the file        (exit code 2)
+    BudgetError     the plan does not fit the declared memory or disk            (exit code 3)
+    DataError       the input tables hold something that must not be guessed at  (exit code 4)
+    FormatError     a store of ours is damaged or from another version           (exit code 4)
+    StageError      a stage was killed or failed; the same command continues     (exit code 5)
+    ResumeError     finished work does not belong to what is asked now           (exit code 5)
+    Interrupted     the user stopped it; the same command continues              (exit code 130)
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeawallError(Exception):
+    """Base of every error a user may see.
+
+    The text has one form: ``where: what is wrong, found ..., allowed ... . What to do.``
+    """
+
+    exit_code = 5
+
+    def __init__(self, where: str, what: str, *, found: str = "", allowed: str = "", do: str = "") -> None:
+        self.where, self.what, self.found, self.allowed, self.do = where, what, found, allowed, do
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        facts = [self.what]
+        if self.found:
+            facts.append(f"found {self.found}")
+        if self.allowed:
+            facts.append(f"allowed: {self.allowed}")
+        text = f"{self.where}: {', '.join(facts)}."
+        return f"{text} {self.do}" if self.do else text
+
+    def record(self) -> dict[str, str]:
+        """Give the error as plain strings, to cross a process boundary."""
+        return {
+            "kind": type(self).__name__,
+            "where": self.where,
+            "what": self.what,
+            "found": self.found,
+            "allowed": self.allowed,
+            "do": self.do,
+        }
+
+
+class ConfigError(SeawallError):
+    """Wrong usage or config: change the command or the file."""
+
+    exit_code = 2
+
+
+class BudgetError(SeawallError):
+    """The plan does not fit the declared memory or disk."""
+
+    exit_code = 3
+
+
+class DataError(SeawallError):
+    """The input tables hold something that must not be guessed at."""
+
+    exit_code = 4
+
+
+class FormatError(SeawallError):
+    """A file of ours is damaged, truncated or from another version."""
+
+    exit_code = 4
+
+
+class StageError(SeawallError):
+    """A stage was killed or failed; what was finished is kept and the same command continues."""
+
+    exit_code = 5
+
+
+class ResumeError(SeawallError):
+    """Finished work does not belong to what is asked now."""
+
+    exit_code = 5
+
+
+class Interrupted(SeawallError):
+    """The user stopped the run; what was finished is kept and the same command continues."""
+
+    exit_code = 130
+
+
+_KINDS: dict[str, type[SeawallError]] = {
+    kind.__name__: kind
+    for kind in (ConfigError, BudgetError, DataError, FormatError, StageError, ResumeError, Interrupted)
+}
+
+
+def from_record(record: dict[str, str]) -> SeawallError:
+    """Rebuild an error that another process wrote with :meth:`SeawallError.record`."""
+    kind = _KINDS.get(record.get("kind", ""), StageError)
+    return kind(
+        record["where"], record["what"], found=record["found"], allowed=record["allowed"], do=record["do"]
+    )
+
+
+def nearest(name: str, candidates: Iterable[str], *, count: int = 3) -> str:
+    """Name the known names nearest to an unknown one, as a sentence part.
+
+    Returns
+    -------
+    str
+        ``"did you mean 'close'?"`` with up to ``count`` names, or the list of known names when none is near.
+    """
+    known = list(candidates)
+    close = difflib.get_close_matches(name, known, n=count, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = ", ".join(repr(k) for k in known[:12])
+    return f"known names: {shown}{', ...' if len(known) > 12 else ''}"

@@ -1,0 +1,247 @@
+"""Pass two: one bucket of whole entities, sorted in memory, adjusted, its SQL expressions and targets computed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from seawall.arrays import AnyArray, Bool, Float64, Int64
+from seawall.errors import ConfigError, DataError
+from seawall.ingest.adjust import Bars, cumulate, detect_breaks
+from seawall.ingest.config import IngestConfig
+from seawall.ingest.quality import JUMP_RATIO, Quality
+from seawall.ingest.scatter import record_dtype
+from seawall.ingest.targets import forward_return
+from seawall.stores.panel_writer import EntityBlock
+from seawall.tables.engine import SqlEngine
+
+WINDOW = "WINDOW entity AS (PARTITION BY __entity ORDER BY __time)"
+UNIVERSE = "__universe"
+WHERE = "ingest.features"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of whole entities sorted by (entity, time), duplicates resolved."""
+
+    names: list[str]
+    starts: Int64
+    times: Int64
+    values: Float64
+
+    @property
+    def first(self) -> Bool:
+        """True at the first row of each entity."""
+        marks = np.zeros(len(self.times), bool)
+        marks[self.starts[:-1]] = True
+        return marks
+
+    @property
+    def entity_number(self) -> Int64:
+        """Number of each row's entity within the bucket."""
+        return np.repeat(np.arange(len(self.names)), np.diff(self.starts))
+
+
+class Builder:
+    """Turn bucket files into entity blocks.
+
+    Parameters
+    ----------
+    names_by_rank
+        All entity names in byte order.
+    rank_of_code
+        int64 [codes], place in that order of each code of the scatter pass.
+    declared
+        Factors of declared breaks by (entity, time).
+    """
+
+    def __init__(  # noqa: PLR0913 - everything a bucket needs, fixed for the whole pass
+        self,
+        config: IngestConfig,
+        calendar: Int64,
+        calendar_kind: str,
+        names_by_rank: Sequence[str],
+        rank_of_code: Int64,
+        engine: SqlEngine,
+        declared: Mapping[tuple[str, int], float],
+    ) -> None:
+        self._config, self._calendar, self._kind = config, calendar, calendar_kind
+        self._names, self._rank_of_code = names_by_rank, rank_of_code
+        self._engine, self._declared = engine, declared
+        self._columns = config.value_columns
+        self._checked_causality = False
+        self.quality = Quality(list(config.features))
+
+    def build(self, path: Path) -> EntityBlock | None:
+        """Sort one bucket and compute everything the store holds about it; nothing where the bucket is empty."""
+        rows = self._load(path)
+        if not rows.names:
+            return None
+        adjustment = self._adjustment(rows)
+        sql = self._evaluate(rows, adjustment)
+        features = sql[:, : len(self._config.features)]
+        self.quality.see_features(features)
+        self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
+        features = np.where(np.isinf(features), np.nan, features)
+        universe = sql[:, -1] == 1.0 if self._config.universe else np.ones(len(rows.times), bool)
+        self.quality.universe_rows += int(universe.sum())
+        returns, ends = self._targets(rows, adjustment)
+        return EntityBlock(
+            names=rows.names,
+            lengths=np.diff(rows.starts),
+            times=rows.times,
+            features=features.astype(np.float32),
+            returns=returns,
+            target_end=ends,
+            prices=rows.values[:, [self._columns.index(name) for name in self._config.prices]],
+            adjustment=adjustment,
+            universe=universe,
+        )
+
+    def _load(self, path: Path) -> Rows:
+        records = np.fromfile(path, record_dtype(len(self._columns)))
+        ranks = self._rank_of_code[records["code"]]
+        order = np.lexsort((records["source"], records["time"], ranks))
+        records, ranks = records[order], ranks[order]
+        same = (ranks[1:] == ranks[:-1]) & (records["time"][1:] == records["time"][:-1])
+        if same.any():
+            keep = self._resolve_duplicates(same, ranks, records["time"])
+            records, ranks = records[keep], ranks[keep]
+        present, starts = np.unique(ranks, return_index=True)
+        names = [self._names[rank] for rank in present]
+        return Rows(names, np.append(starts, len(ranks)).astype(np.int64), records["time"].copy(), records["values"].copy())
+
+    def _resolve_duplicates(self, same: Bool, ranks: Int64, times: Int64) -> Bool:
+        if self._config.duplicates == "error":
+            place = int(np.flatnonzero(same)[0])
+            name, time = self._names[ranks[place]], self.time_text(int(times[place]))
+            raise DataError(
+                "ingest",
+                f"the key ({self._config.entity}, {self._config.time}) occurs twice",
+                found=f"({name!r}, {time}) and {int(same.sum()) - 1} more in this bucket",
+                do="Remove the duplicates, or declare duplicates: first or last.",
+            )
+        self.quality.duplicates += int(same.sum())
+        is_first = self._config.duplicates == "first"
+        return np.append(True, ~same) if is_first else np.append(~same, True)
+
+    def time_text(self, value: int) -> str:
+        """Write a calendar value the way people read it."""
+        if self._kind == "step":
+            return str(value)
+        text = str(np.datetime64(value, "ns").astype("datetime64[s]"))
+        return text.removesuffix("T00:00:00")
+
+    def _column(self, rows: Rows, name: str) -> Float64:
+        return rows.values[:, self._columns.index(name)]
+
+    def _adjustment(self, rows: Rows) -> Float64:
+        rule = self._config.adjustment
+        factors = np.ones(len(rows.times))
+        if rule.detect:
+            bars = Bars(
+                open=self._column(rows, rule.open),
+                high=self._column(rows, rule.high),
+                low=self._column(rows, rule.low),
+                close=self._column(rows, rule.close),
+                first=rows.first,
+            )
+            factors = detect_breaks(bars, rule.min_ratio)
+        for (entity, time), factor in self._declared.items():
+            if entity in rows.names:
+                number = rows.names.index(entity)
+                start, stop = rows.starts[number], rows.starts[number + 1]
+                row = start + np.searchsorted(rows.times[start:stop], time)
+                if row < stop:
+                    factors[row] = factor
+        self._list_breaks(rows, factors)
+        return cumulate(factors, rows.starts)
+
+    def _list_breaks(self, rows: Rows, factors: Float64) -> None:
+        rule, numbers = self._config.adjustment, rows.entity_number
+        for row in np.flatnonzero(factors != 1.0):
+            name, time = rows.names[numbers[row]], int(rows.times[row])
+            entry = {"entity": name, "time": self.time_text(time), "factor": float(factors[row])}
+            entry["kind"] = "declared" if (name, time) in self._declared else "detected"
+            if rule.detect:
+                close = self._column(rows, rule.close)
+                entry |= {"before": float(close[row - 1]), "after": float(self._column(rows, rule.open)[row])}
+            self.quality.scale_breaks.append(entry)
+
+    def _adjusted(self, rows: Rows, adjustment: Float64) -> dict[str, Float64]:
+        return {name: self._column(rows, name) / adjustment for name in self._config.prices}
+
+    def _targets(self, rows: Rows, adjustment: Float64) -> tuple[Float64, Int64]:
+        adjusted = self._adjusted(rows, adjustment)
+        self._see_jumps(rows, adjusted)
+        n = len(rows.times)
+        returns, ends = np.full((n, len(self._config.targets)), np.nan), np.full((n, len(self._config.targets)), -1)
+        for place, target in enumerate(self._config.targets.values()):
+            spec = target.forward_return
+            returns[:, place], ends[:, place] = forward_return(
+                adjusted[spec.column], rows.starts, horizon_periods=spec.horizon_periods, delay_periods=spec.delay_periods
+            )
+        return returns, ends
+
+    def _see_jumps(self, rows: Rows, adjusted: Mapping[str, Float64]) -> None:
+        column = self._config.adjustment.close if self._config.adjustment.detect else next(iter(adjusted), "")
+        if column not in adjusted:
+            return
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = adjusted[column] / np.roll(adjusted[column], 1)
+        ratio[rows.first] = 1.0
+        places = np.flatnonzero((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO) & (ratio > 0))
+        self.quality.num_jumps += len(places)
+        numbers = rows.entity_number
+        for place in places:
+            self.quality.see_jump(rows.names[numbers[place]], self.time_text(int(rows.times[place])), float(ratio[place]))
+
+    def _evaluate(self, rows: Rows, adjustment: Float64) -> Float64:
+        expressions = dict(self._config.features)
+        if self._config.universe:
+            expressions[UNIVERSE] = self._config.universe
+        if not expressions:
+            return np.empty((len(rows.times), 0))
+        table = self._table(rows, adjustment)
+        results = self._engine.evaluate(table, expressions, derived=self._config.derived, window=WINDOW, where=WHERE)
+        if not self._checked_causality:
+            self._check_causality(rows, table, expressions, results)
+            self._checked_causality = True
+        return results
+
+    def _table(self, rows: Rows, adjustment: Float64) -> pa.Table:
+        n = len(rows.times)
+        times = pa.array(rows.times)
+        columns: dict[str, AnyArray | pa.Array] = {
+            "__id": np.arange(n),
+            "__entity": rows.entity_number.astype(np.int32),
+            "__time": rows.times,
+            self._config.time: times.cast(pa.timestamp("ns")) if self._kind == "timestamp" else times,
+            "adjustment": adjustment,
+        }
+        for name in self._columns:
+            columns[name] = pa.array(self._column(rows, name), from_pandas=True)
+        for name, values in self._adjusted(rows, adjustment).items():
+            columns[f"adj_{name}"] = pa.array(values, from_pandas=True)
+        return pa.table(columns)
+
+    def _check_causality(self, rows: Rows, table: pa.Table, expressions: Mapping[str, str], full: Float64) -> None:
+        """Evaluate again with the later two fifths of every entity removed: what remains must not move."""
+        lengths = np.diff(rows.starts)
+        place = np.arange(len(rows.times)) - np.repeat(rows.starts[:-1], lengths)
+        past = np.flatnonzero(place < np.repeat(np.maximum(1, lengths * 3 // 5), lengths))
+        shorter = table.take(pa.array(past)).set_column(0, "__id", pa.array(np.arange(len(past))))
+        again = self._engine.evaluate(shorter, expressions, derived=self._config.derived, window=WINDOW, where=WHERE)
+        moved = ~np.isclose(again, full[past], rtol=1e-9, atol=0.0, equal_nan=True)
+        for column, name in enumerate(expressions):
+            if moved[:, column].any():
+                row = int(past[np.flatnonzero(moved[:, column])[0]])
+                entity = rows.names[rows.entity_number[row]]
+                raise ConfigError(
+                    f"ingest.features: {'universe' if name == UNIVERSE else name}",
+                    "the expression looks ahead",
+                    found=f"its value for {entity!r} at {self.time_text(int(rows.times[row]))} changes when later rows are removed",
+                    do="Use LAG and frames that end at CURRENT ROW over the window entity.",
+                )

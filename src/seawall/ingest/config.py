@@ -1,0 +1,91 @@
+"""What to ingest, and what each column means."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+RESERVED = ("__id", "__entity", "__time", "adjustment")
+
+
+class Strict(BaseModel):
+    """Frozen, and every unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ForwardReturn(Strict):
+    """Return of the adjusted price from row t + delay to row t + delay + horizon of the same entity."""
+
+    column: Name = Field(description="price column the return is taken from")
+    horizon_periods: int = Field(ge=1, description="rows between buying and selling")
+    delay_periods: int = Field(default=1, ge=0, description="rows between the decision and buying")
+    # 1: a decision that uses the close of t can trade at t + 1 at the earliest
+
+
+class Target(Strict):
+    """A target column."""
+
+    forward_return: ForwardReturn
+
+
+class DeclaredBreak(Strict):
+    """A known scale break, for example a 2-for-1 split: factor 0.5."""
+
+    entity: Name
+    time: str = Field(description="first time on the new scale, written as in the source")
+    factor: float = Field(gt=0, description="new price / old price of the same thing")
+
+
+class Adjustment(Strict):
+    """Scale breaks of prices: declared ones, and those no market move can explain."""
+
+    detect: bool = Field(default=False, description="find breaks by the rule of min_ratio")
+    min_ratio: float = Field(default=2.0, gt=1.0, description="see detect_breaks")
+    # 2.0: exchanges with daily limits allow at most +-50 %, so a whole bar beyond double or half cannot be a trade day
+    open: Name = "open"
+    high: Name = "high"
+    low: Name = "low"
+    close: Name = "close"
+    declared: tuple[DeclaredBreak, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Price columns the rule reads."""
+        return (self.open, self.high, self.low, self.close) if self.detect else ()
+
+
+class IngestConfig(Strict):
+    """The ingest stage."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="files, folders or globs; dataset:NAME for a built-in panel")
+    entity: Name
+    time: Name
+    time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred when missing")
+    values: tuple[Name, ...] = Field(default=(), description="number columns to read; all that SQL, prices or features use")
+    prices: tuple[Name, ...] = Field(default=(), description="columns kept as float64 prices")
+    derived: dict[Name, str] = Field(default_factory=dict, description="helper columns features may build on; not stored")
+    features: dict[Name, str] = Field(default_factory=dict, description="name: SQL expression over the entity's rows")
+    targets: dict[Name, Target] = Field(default_factory=dict)
+    universe: str | None = Field(default=None, description="SQL condition: the row may be trained on, predicted and traded")
+    drop_rows: dict[Name, str] = Field(default_factory=dict, description="rule name: SQL condition on one row; counted")
+    adjustment: Adjustment = Adjustment()
+    duplicates: Literal["error", "first", "last"] = "error"
+    max_bad_rows: int = Field(default=0, ge=0, description="rows that cannot be parsed and may be left out; counted")
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "IngestConfig":
+        known = set(self.value_columns)
+        for name, target in self.targets.items():
+            if target.forward_return.column not in self.prices:
+                raise ValueError(f"targets.{name}: column {target.forward_return.column!r} is not one of prices {list(self.prices)}")
+        clash = (known | set(self.derived)) & {*RESERVED, *(f"adj_{p}" for p in self.prices)} or known & set(self.derived)
+        if clash:
+            raise ValueError(f"the column name {sorted(clash)[0]!r} is used by seawall itself; rename it in the source")
+        return self
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Number columns read from the source, in a fixed order."""
+        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values)))

@@ -1,0 +1,93 @@
+"""Claims of ingest: one parsed block, the scatter buffers, then one bucket with its SQL and its arrays."""
+
+from dataclasses import dataclass
+
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.ingest.config import IngestConfig
+from seawall.stores.shape import PanelShape
+from seawall.units import KIB, MIB, format_bytes
+
+FLOOR_BYTES = 58 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (50-55 MiB measured)."""
+
+PARSER_BYTES = 26 * MIB
+"""pyarrow's CSV reader with 1 MiB blocks, single-threaded, gzip or not (20-24 MiB measured)."""
+
+SQL_FLOOR_BYTES = 24 * MIB
+"""DuckDB's working memory for a bucket's windows beside the rows themselves (15-20 MiB measured)."""
+
+BUCKET_BYTES = 8 * MIB
+"""Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the number of files."""
+
+BUCKET_BYTES_MIN = 1 * MIB
+SCATTER_BYTES = 128 * KIB
+NUM_BUCKETS_MAX = 512
+SLAB_BYTES = 8 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSizes:
+    """Bytes of one row at each place it passes."""
+
+    record_bytes: int
+    working_bytes: int
+
+    @property
+    def factor(self) -> float:
+        """Working memory per byte of bucket file."""
+        return self.working_bytes / self.record_bytes
+
+
+def bucket_sizes(config: IngestConfig) -> BucketSizes:
+    """Bytes per row: in the bucket file, and at the worst moment of its pass through memory."""
+    num_values = len(config.value_columns)
+    num_sql = len(config.features) + (config.universe is not None)
+    num_targets, num_prices = len(config.targets), len(config.prices)
+    record_bytes = 4 + 8 + 8 + 8 * num_values
+    sorted_bytes = record_bytes + 3 * 8
+    table_bytes = 8 * (3 + num_values + num_prices + 1)
+    sql_bytes = 8 * num_sql + 2 * table_bytes
+    output_bytes = 4 * len(config.features) + 24 * num_targets + 8 * num_prices + 8 + 1 + 8
+    return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
+
+
+def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan ingest: how many rows are held at once, and so how many bucket files there are.
+
+    A bucket holds whole entities, so the longest entity is its lower bound. Before ingest the shape is an estimate from
+    a sample; once the rows are scattered the counts are exact and the plan is made again.
+
+    Parameters
+    ----------
+    budget_bytes
+        What the stage may use in all.
+    """
+    sizes = bucket_sizes(config)
+    indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + SLAB_BYTES
+    fixed_bytes = FLOOR_BYTES + PARSER_BYTES + SQL_FLOOR_BYTES + indexes_bytes
+    cache = container_claims()
+    room_bytes = budget_bytes - fixed_bytes - sum(claim.bytes for claim in cache)
+    bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
+    total_bytes = shape.num_rows * sizes.record_bytes
+    held_bytes = max(min(bucket_bytes, total_bytes), shape.max_rows_per_entity * sizes.record_bytes)
+    num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-total_bytes // bucket_bytes)))
+    return StagePlan(
+        stage="ingest",
+        private=(
+            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
+            Claim("parser", PARSER_BYTES, "CSV blocks of 1 MiB in one thread"),
+            Claim("sql", SQL_FLOOR_BYTES, "DuckDB's sort and window state for one bucket"),
+            Claim(
+                "bucket",
+                max(int(held_bytes * sizes.factor), num_buckets * SCATTER_BYTES),
+                f"{format_bytes(held_bytes)} of rows x {sizes.factor:.1f} (sorted copy, SQL table, results, arrays)",
+            ),
+            Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab"),
+        ),
+        cache=cache,
+        disk=(
+            Claim("bucket files", total_bytes, f"{shape.num_rows:,} rows x {sizes.record_bytes} B"),
+            Claim("store", shape.store_bytes, "all arrays of the panel"),
+        ),
+        neutral={"bucket_bytes": bucket_bytes, "num_buckets": num_buckets, "slab_bytes": SLAB_BYTES},
+    )

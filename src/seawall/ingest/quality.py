@@ -1,0 +1,93 @@
+"""What ingest saw and did, counted over buckets: gaps, jumps, breaks, missing and constant columns."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seawall.arrays import AnyArray, Float64, Int64
+
+MAX_LISTED = 50
+"""Suspicious jumps listed by name; all are counted. Scale breaks are all listed: they change prices."""
+
+JUMP_RATIO = 1.5
+"""A move of the adjusted price beyond +50 % or -33 % between two rows is listed for a look, and left as it is."""
+
+
+@dataclass(slots=True)
+class Quality:
+    """Running counts; one instance sees every bucket."""
+
+    feature_names: list[str]
+    rows: int = 0
+    duplicates: int = 0
+    num_gaps: int = 0
+    longest_gap_dates: int = 0
+    missing: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    infinite: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    lossy: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    lowest: Float64 = field(default_factory=lambda: np.zeros(0))
+    highest: Float64 = field(default_factory=lambda: np.zeros(0))
+    scale_breaks: list[dict[str, Any]] = field(default_factory=list)
+    jumps: list[dict[str, Any]] = field(default_factory=list)
+    num_jumps: int = 0
+    universe_rows: int = 0
+
+    def __post_init__(self) -> None:
+        width = len(self.feature_names)
+        self.missing, self.infinite, self.lossy = (np.zeros(width, np.int64) for _ in range(3))
+        self.lowest, self.highest = np.full(width, np.inf), np.full(width, -np.inf)
+
+    def see_features(self, features: Float64) -> None:
+        """Count missing, infinite and lossy values of a block of features, before the float32 cast."""
+        infinite = np.isinf(features)
+        finite = np.where(infinite, np.nan, features)
+        self.infinite += infinite.sum(axis=0)
+        self.missing += np.isnan(finite).sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.abs(finite.astype(np.float32).astype(np.float64) - finite)
+            self.lossy += (error > 1e-6 * np.abs(finite)).sum(axis=0)
+        self.lowest = np.fmin(self.lowest, np.fmin.reduce(finite, axis=0, initial=np.inf))
+        self.highest = np.fmax(self.highest, np.fmax.reduce(finite, axis=0, initial=-np.inf))
+        self.rows += len(features)
+
+    def see_gaps(self, time_index: Int64, first: AnyArray) -> None:
+        """Count places where an entity skips dates of the calendar."""
+        skipped = np.diff(time_index, prepend=0) - 1
+        skipped[first] = 0
+        self.num_gaps += int((skipped > 0).sum())
+        self.longest_gap_dates = max(self.longest_gap_dates, int(skipped.max(initial=0)))
+
+    def see_jump(self, entity: str, time: str, ratio: float) -> None:
+        """List one suspicious move, keeping the largest."""
+        self.jumps.append({"entity": entity, "time": time, "ratio": ratio})
+        if len(self.jumps) > 4 * MAX_LISTED:
+            self._keep_largest()
+
+    def _keep_largest(self) -> None:
+        self.jumps.sort(key=lambda jump: (-abs(np.log(jump["ratio"])), jump["entity"], jump["time"]))
+        del self.jumps[MAX_LISTED:]
+
+    @property
+    def all_missing(self) -> list[str]:
+        """Features without a single value."""
+        return [name for name, count in zip(self.feature_names, self.missing, strict=True) if count == self.rows]
+
+    def record(self) -> dict[str, Any]:
+        """Give the counts as plain JSON values."""
+        self._keep_largest()
+        names = self.feature_names
+        constant = [n for n, low, high in zip(names, self.lowest, self.highest, strict=True) if low == high]
+        return {
+            "duplicates": self.duplicates,
+            "num_gaps": self.num_gaps,
+            "longest_gap_dates": self.longest_gap_dates,
+            "missing_shares": {n: int(m) / max(1, self.rows) for n, m in zip(names, self.missing, strict=True)},
+            "infinite_values": {n: int(m) for n, m in zip(names, self.infinite, strict=True) if m},
+            "lossy_casts": {n: int(m) for n, m in zip(names, self.lossy, strict=True) if m},
+            "constant_columns": constant,
+            "scale_breaks": self.scale_breaks,
+            "suspicious_jumps": self.jumps,
+            "num_suspicious_jumps": self.num_jumps,
+            "universe_share": self.universe_rows / max(1, self.rows),
+        }

@@ -1,0 +1,1 @@
+"""Our files on disk: panel store, slot file, prediction store, scalers. Formats are in FORMAT.md."""

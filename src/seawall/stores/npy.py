@@ -1,0 +1,120 @@
+"""Plain .npy files with a 4096-byte header: written in steps that leave no dirty pages, checked before a byte is mapped."""
+
+import ast
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from seawall.arrays import AnyArray
+from seawall.errors import FormatError
+
+HEADER_BYTES = 4096
+WRITE_WINDOW_BYTES = 16 * 1024 * 1024
+"""Written bytes are forced to disk and dropped from the cache at this step: dirty pages get containers killed."""
+
+_MAGIC = b"\x93NUMPY\x01\x00"
+
+
+def header(dtype: np.dtype, shape: Sequence[int]) -> bytes:
+    """Build the header of a C-order array, padded to 4096 bytes."""
+    text = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {tuple(shape)!r}, }}"
+    body = text.ljust(HEADER_BYTES - 11) + "\n"
+    return _MAGIC + (HEADER_BYTES - 10).to_bytes(2, "little") + body.encode("ascii")
+
+
+class ArrayWriter:
+    """Append rows to a .npy file; the number of rows is fixed when it is closed.
+
+    Memory does not grow with what is written: at most ``WRITE_WINDOW_BYTES`` are dirty in the page cache.
+    """
+
+    def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...] = ()) -> None:
+        self._dtype = np.dtype(dtype)
+        self._row_shape = row_shape
+        self._file = path.open("wb")
+        self._file.write(header(self._dtype, (0, *row_shape)))
+        self._num_rows = 0
+        self._unflushed_bytes = 0
+
+    def append(self, rows: AnyArray) -> None:
+        """Append rows of the declared row shape; the values are cast to the declared dtype."""
+        block = np.ascontiguousarray(rows, dtype=self._dtype)
+        if block.shape[1:] != self._row_shape:
+            raise ValueError(f"rows of shape {block.shape[1:]}, expected {self._row_shape}")
+        self._file.write(block.data if block.size else b"")
+        self._num_rows += len(block)
+        self._unflushed_bytes += block.nbytes
+        if self._unflushed_bytes >= WRITE_WINDOW_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self._unflushed_bytes = 0
+
+    def close(self) -> None:
+        """Write the final shape and force everything to disk."""
+        if self._file.closed:
+            return
+        self._file.seek(0)
+        self._file.write(header(self._dtype, (self._num_rows, *self._row_shape)))
+        self._flush()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def write_array(path: Path, array: AnyArray) -> None:
+    """Write one array that is already in memory."""
+    with ArrayWriter(path, array.dtype.str, array.shape[1:]) as writer:
+        rows_per_step = max(1, WRITE_WINDOW_BYTES // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
+        for start in range(0, len(array), rows_per_step):
+            writer.append(array[start : start + rows_per_step])
+
+
+def check_array(path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    """Check header and length of an array file against what the manifest says, before a byte is mapped.
+
+    Raises
+    ------
+    FormatError
+        Where the file is missing, truncated, too long, or holds another dtype, order or shape.
+    """
+    where = str(path)
+    try:
+        size_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+    except OSError as error:
+        raise FormatError(where, "cannot be read", found=error.strerror or str(error)) from error
+    expected_bytes = HEADER_BYTES + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if head[:8] != _MAGIC or len(head) != HEADER_BYTES or int.from_bytes(head[8:10], "little") != HEADER_BYTES - 10:
+        raise FormatError(where, "not a .npy file with a 4096-byte header", found=repr(head[:10]), do="Run seawall ingest again.")
+    try:
+        fields = ast.literal_eval(head[10:].decode("ascii").strip())
+        found = (fields["descr"], fields["fortran_order"], tuple(fields["shape"]))
+    except (ValueError, SyntaxError, KeyError, TypeError, UnicodeDecodeError, MemoryError, RecursionError) as error:
+        raise FormatError(where, "damaged header", found=repr(head[10:60]), do="Run seawall ingest again.") from error
+    wanted = (np.dtype(dtype).str, False, shape)
+    if found != wanted:
+        raise FormatError(where, "header does not match the manifest", found=repr(found), allowed=repr(wanted))
+    if size_bytes != expected_bytes:
+        raise FormatError(where, "wrong length", found=f"{size_bytes:,} bytes", allowed=f"{expected_bytes:,} bytes")
+
+
+def map_array(path: Path, dtype: str, shape: tuple[int, ...]) -> AnyArray:
+    """Check and map an array file read-only. Its pages are lent by the kernel and can be taken back."""
+    check_array(path, dtype, shape)
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype=np.dtype(dtype), mode="r", offset=HEADER_BYTES, shape=shape)

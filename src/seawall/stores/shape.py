@@ -1,0 +1,64 @@
+"""Sizes of a panel, read from its manifest or estimated before ingest: all that planning needs. Imports nothing heavy."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from seawall.errors import FormatError
+
+PANEL_FORMAT = "seawall-panel/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelShape:
+    """Counts of a panel store."""
+
+    num_rows: int
+    num_entities: int
+    num_dates: int
+    num_features: int
+    num_targets: int
+    num_prices: int
+    max_rows_per_entity: int
+    max_rows_per_date: int
+    source_bytes: int = 0
+    """Bytes of the source files, uncompressed where that is known."""
+
+    @property
+    def store_bytes(self) -> int:
+        """Bytes of all arrays of the store."""
+        per_row = 4 * self.num_features + 4 * self.num_targets * 2 + 8 * self.num_targets + 8 * self.num_prices
+        return self.num_rows * (per_row + 8 + 1 + 4 + 8) + 16 * (self.num_entities + self.num_dates)
+
+    def record(self) -> dict[str, int]:
+        """Give the shape as plain JSON values."""
+        return asdict(self)
+
+
+def read_shape(panel: Path) -> PanelShape:
+    """Read the sizes of a panel store from its manifest alone.
+
+    Raises
+    ------
+    FormatError
+        Where the manifest is missing, unreadable or of another format.
+    """
+    try:
+        manifest = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(str(panel), "not a panel store", found=str(error), do="Run seawall ingest to make one.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != PANEL_FORMAT:
+        found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
+        raise FormatError(str(panel), "unknown format", found=found, allowed=PANEL_FORMAT)
+    groups = [column["group"] for column in manifest["columns"]]
+    return PanelShape(
+        num_rows=manifest["num_rows"],
+        num_entities=manifest["num_entities"],
+        num_dates=manifest["num_dates"],
+        num_features=groups.count("features"),
+        num_targets=groups.count("targets"),
+        num_prices=groups.count("prices"),
+        max_rows_per_entity=manifest["max_rows_per_entity"],
+        max_rows_per_date=manifest["max_rows_per_date"],
+        source_bytes=sum(source["bytes"] for source in manifest["sources"]),
+    )
