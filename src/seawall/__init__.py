@@ -1,3 +1,65 @@
-"""Walk-forward deep learning on panels inside a declared memory budget."""
+"""Walk-forward deep learning on panels inside a declared memory budget: exact, and resumable after any kill.
+
+Names are loaded when first used, so that ``import seawall`` costs next to nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seawall import datasets, metrics
+    from seawall.errors import SeawallError
+    from seawall.pipeline.api import ingest, run
+    from seawall.pipeline.result import Run
+    from seawall.stores.panel import Panel
+    from seawall.stores.panel import Panel as open  # noqa: A004 - sw.open reads like the built-in, on purpose
+    from seawall.windows.api import windows
+    from seawall.windows.folds import Rolling
+    from seawall.windows.folds import make_folds as folds
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Panel",
+    "Rolling",
+    "Run",
+    "SeawallError",
+    "datasets",
+    "folds",
+    "ingest",
+    "metrics",
+    "open",
+    "run",
+    "windows",
+]
+
+_PLACES = {
+    "Panel": ("seawall.stores.panel", "Panel"),
+    "Rolling": ("seawall.windows.folds", "Rolling"),
+    "Run": ("seawall.pipeline.result", "Run"),
+    "SeawallError": ("seawall.errors", "SeawallError"),
+    "datasets": ("seawall.datasets", ""),
+    "folds": ("seawall.windows.folds", "make_folds"),
+    "ingest": ("seawall.pipeline.api", "ingest"),
+    "metrics": ("seawall.metrics", ""),
+    "open": ("seawall.stores.panel", "Panel"),
+    "run": ("seawall.pipeline.api", "run"),
+    "windows": ("seawall.windows.api", "windows"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'seawall' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when a name is asked for
+
+    module, attribute = _PLACES[name]
+    loaded = import_module(module)
+    value = getattr(loaded, attribute) if attribute else loaded
+    globals()[name] = value  # the function sw.windows, not the package of that name, stays the attribute
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*__all__, "__version__"])

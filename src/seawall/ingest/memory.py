@@ -86,7 +86,7 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
         ),
         cache=cache,
         disk=(
-            Claim("bucket files", total_bytes, f"{shape.num_rows:,} rows x {sizes.record_bytes} B"),
+            Claim("bucket files", total_bytes, f"{shape.num_rows:,} rows x {sizes.record_bytes} B", temporary=True),
             Claim("store", shape.store_bytes, "all arrays of the panel"),
         ),
         neutral={"bucket_bytes": bucket_bytes, "num_buckets": num_buckets, "slab_bytes": SLAB_BYTES},

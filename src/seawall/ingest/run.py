@@ -2,80 +2,31 @@
 
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from seawall import datasets
 from seawall.arrays import AnyArray, Bool, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError, DataError, nearest
 from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
+from seawall.ingest.probe import estimate
 from seawall.ingest.scatter import DropRules, Scatter, record_dtype, split_points
+from seawall.ingest.sources import source_files
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter
 from seawall.stores.shape import PanelShape
 from seawall.tables.engine import SqlEngine, limit_for_share
 from seawall.tables.read import BadRow, RawBlock, TypedReadError, read_blocks, read_rows_checked, require_columns
 from seawall.tables.sample import TableSample, take_sample
-from seawall.tables.sources import SourceFile, check_unchanged, expand, fingerprint
+from seawall.tables.sources import SourceFile, check_unchanged, fingerprint
 from seawall.tables.times import TimeFormat, infer_format, parse_texts
 from seawall.units import MIB, format_bytes
-
-STAGE_VERSION: int = 1
-
-
-def source_files(sources: Sequence[str]) -> list[Path]:
-    """List the input files; ``dataset:NAME`` means a panel shipped with the package."""
-    files: list[Path] = []
-    for source in sources:
-        if source.startswith("dataset:"):
-            name = source.removeprefix("dataset:")
-            if name not in datasets.__all__:
-                raise ConfigError(f"source {source}", "unknown dataset", found=repr(name), do=nearest(name, datasets.__all__).capitalize())
-            files.append(getattr(datasets, name)())
-        else:
-            files += expand([source])
-    return files
-
-
-def probe(config: IngestConfig) -> PanelShape:
-    """Estimate the sizes of the panel from a bounded sample of its sources, and check that its columns exist.
-
-    Rows come from file metadata or bytes per sampled row; entities and dates are those of the sample, doubled, since the
-    sample does not see all; the longest entity is taken as one row for every estimated date.
-    """
-    files = source_files(config.sources)
-    wanted = (config.entity, config.time, *config.value_columns)
-    for file in files:
-        require_columns(file, wanted)
-    sample = take_sample(files, config.entity, config.time)
-    return _estimate(config, sample)
-
-
-def _estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
-    num_rows = max(1, sample.estimated_rows)
-    complete = num_rows <= sample.num_rows * 1.06
-    num_entities = max(1, len(sample.entities) * (1 if complete else 2))
-    num_dates = min(num_rows, max(1, num_rows * 2 // num_entities))
-    longest = max(sample.entities.values(), default=1) if complete else min(num_rows, num_dates)
-    return PanelShape(
-        num_rows=num_rows,
-        num_entities=num_entities,
-        num_dates=num_dates,
-        num_features=len(config.features),
-        num_targets=len(config.targets),
-        num_prices=len(config.prices),
-        max_rows_per_entity=longest,
-        max_rows_per_date=num_entities,
-        source_bytes=sample.source_bytes,
-    )
-
 
 def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
     """Read tables into a panel store.
@@ -133,7 +84,7 @@ def _ingest(  # noqa: PLR0913 - the two passes share exactly this
 ) -> dict[str, Any]:
     beat("sample")
     sample = take_sample(files, config.entity, config.time)
-    first_plan = plan(config, _estimate(config, sample), budget_bytes)
+    first_plan = plan(config, estimate(config, sample), budget_bytes)
     time_format = _time_format(config, sample)
     splits = split_points(sample.entities, first_plan.neutral["num_buckets"])
     with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:

@@ -1,0 +1,47 @@
+# The one list of commands. Bare `make` prints it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint type bench bench-peers docs clean
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,dev]'
+	touch $(STAMP)
+
+setup: $(STAMP) ## make .venv and install seawall with everything it needs
+
+demo: $(STAMP) ## real market data from CSV to seawall-demo/report.html inside 1 GiB
+	$(BIN)/seawall demo --memory 1GiB --output seawall-demo
+
+test: $(STAMP) ## all tests but the slow ones (under 15 minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) ## all tests, with the long memory and kill tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## style, format, and which layer may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(STAMP) ## strict types over src and tests
+	$(BIN)/mypy
+
+bench: $(STAMP) ## our own figures, with memcpy and a Python loop as yardsticks
+	$(BIN)/python -m bench
+
+bench-peers: $(STAMP) ## ours beside the peers that are installed
+	$(BIN)/python -m bench --peers
+
+docs: $(STAMP) ## run every code block of README and docs
+	$(BIN)/python -m pytest tests/docs
+
+clean: ## remove what make and the demo have made
+	rm -rf $(VENV) seawall-demo runs

@@ -1,0 +1,116 @@
+"""Claims of the backtest: state per entity, one row of the curve per date, one slab of prices, bounded buffers."""
+
+from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.stores.shape import PanelShape
+from seawall.units import MIB, format_bytes
+
+FLOOR_BYTES = 33 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
+
+SLAB_ROWS = 131_072
+"""Rows of prices gathered at once: 11 MiB, over a hundred dates of a thousand entities, so pages are fetched once."""
+
+SLAB_ROW_BYTES = 88
+"""A row in the slab: row number, order, three prices, adjustment, two masks and one temporary of 8 bytes each."""
+
+DATE_ROW_BYTES = 96
+"""A row of the current date: its prediction twice, entity numbers, ranks, and the checks that it belongs here."""
+
+ENTITY_BYTES = 300
+"""An entity: its name as text and in Arrow, offset, marks and prices, and the arrays of one trade in all names."""
+
+STRATEGY_ENTITY_BYTES = 8
+DATE_BYTES = 40
+STRATEGY_DATE_BYTES = 60
+"""A row of the curve: seven float64 and one int32."""
+
+TABLE_BYTES = 6 * MIB
+"""One row group of three columns, packed and unpacked."""
+
+LEDGER_BUFFER_BYTES = 32_768 * 52
+"""One row group of trades, held per strategy until it is full."""
+
+LEDGER_WRITE_BYTES = 6 * MIB
+"""A row group being encoded; one at a time."""
+
+LEDGER_DISK_BYTES = 48
+"""A trade on disk: four numbers that barely compress, and keys that do."""
+
+
+def plan(config: BacktestConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan the backtest: the usual slab, or a smaller one where the budget is tight, never less than one date.
+
+    Parameters
+    ----------
+    shape
+        Sizes of the panel; the curve is claimed for its whole calendar.
+    budget_bytes
+        What the stage may use in all. A plan that does not fit is returned all the same, with the smallest slab.
+    """
+    fixed = _fixed_claims(config, shape)
+    cache = container_claims()
+    room_bytes = budget_bytes - sum(claim.bytes for claim in fixed + cache)
+    smallest_rows = max(1, shape.max_rows_per_date)
+    slab_rows = max(smallest_rows, min(SLAB_ROWS, shape.num_rows, room_bytes // SLAB_ROW_BYTES))
+    slab = Claim("price slab", slab_rows * SLAB_ROW_BYTES, f"{slab_rows:,} rows x {SLAB_ROW_BYTES} B; at least one date")
+    return StagePlan(
+        stage="backtest",
+        private=(*fixed, slab),
+        cache=cache,
+        disk=(_disk_claim(config, shape),),
+        neutral={"slab_rows": slab_rows},
+    )
+
+
+def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    num_strategies = len(config.strategies)
+    waiting_bytes = sum(_waiting_bytes(strategy, config, shape) for strategy in config.strategies)
+    return (
+        Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
+        Claim(
+            "entities",
+            shape.num_entities * (ENTITY_BYTES + STRATEGY_ENTITY_BYTES * num_strategies),
+            f"{shape.num_entities:,} entities x ({ENTITY_BYTES} + {STRATEGY_ENTITY_BYTES} x {num_strategies} strategies) B",
+        ),
+        Claim(
+            "curves",
+            shape.num_dates * (DATE_BYTES + STRATEGY_DATE_BYTES * num_strategies),
+            f"{shape.num_dates:,} dates x ({DATE_BYTES} + {STRATEGY_DATE_BYTES} x {num_strategies} strategies) B",
+        ),
+        Claim(
+            "one date",
+            shape.max_rows_per_date * DATE_ROW_BYTES,
+            f"{shape.max_rows_per_date:,} rows x {DATE_ROW_BYTES} B",
+        ),
+        Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
+        Claim(
+            "ledgers",
+            num_strategies * LEDGER_BUFFER_BYTES + LEDGER_WRITE_BYTES,
+            f"{num_strategies} strategies x {format_bytes(LEDGER_BUFFER_BYTES)}, and one row group being encoded",
+        ),
+        Claim("waiting decisions", waiting_bytes, "names wanted x 16 B, for every decision inside one delay"),
+    )
+
+
+def _num_names(strategy: TopK | QuantileLongShort, shape: PanelShape) -> int:
+    if isinstance(strategy, TopK):
+        return min(strategy.k, shape.max_rows_per_date)
+    return 2 * (shape.max_rows_per_date // strategy.num_quantiles)
+
+
+def _waiting_bytes(strategy: TopK | QuantileLongShort, config: BacktestConfig, shape: PanelShape) -> int:
+    num_waiting = config.delay_periods // strategy.rebalance_periods + 1
+    return num_waiting * _num_names(strategy, shape) * 16
+
+
+def _disk_claim(config: BacktestConfig, shape: PanelShape) -> Claim:
+    num_trades = sum(
+        (shape.num_dates // strategy.rebalance_periods + 1) * 2 * _num_names(strategy, shape) for strategy in config.strategies
+    )
+    curve_bytes = shape.num_dates * STRATEGY_DATE_BYTES * len(config.strategies)
+    return Claim(
+        "ledgers and curves",
+        num_trades * LEDGER_DISK_BYTES + curve_bytes,
+        f"at most two trades per name wanted and decision x {LEDGER_DISK_BYTES} B, and the curves",
+    )

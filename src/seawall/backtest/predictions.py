@@ -1,0 +1,156 @@
+"""Read the backtest table date by date and prove, on the way, that it is sorted and belongs to this panel."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seawall.arrays import AnyArray, Int64
+from seawall.errors import DataError, FormatError
+from seawall.stores.panel import Panel
+from seawall.stores.predictions import time_type
+
+BATCH_ROWS = 65_536
+"""Rows read at once: one row group of the table as it is written."""
+
+COLUMNS = ("row", "time", "prediction")
+
+
+@dataclass(frozen=True, slots=True)
+class DatePredictions:
+    """All predictions of one date, in the order of entities."""
+
+    date: int
+    """Calendar index."""
+
+    rows: Int64
+    predictions: AnyArray
+
+
+class PredictionTable:
+    """The predictions of ``table.parquet``, in order of time.
+
+    Memory is one batch of three columns and the largest date.
+
+    Raises
+    ------
+    FormatError
+        Where the file cannot be read, lacks a column, or a column has another type or empty places.
+    DataError
+        Where rows are not sorted by (time, entity), come twice, or are not of this panel.
+    """
+
+    def __init__(self, path: Path, panel: Panel) -> None:
+        self._path, self._panel = path, panel
+        types = {"row": pa.int64(), "time": time_type(panel)}
+        with self._opened() as file:
+            self.num_rows = int(file.metadata.num_rows)
+            self._num_groups = int(file.num_row_groups)
+            schema = file.schema_arrow
+        for name in COLUMNS:
+            if name not in schema.names:
+                raise FormatError(str(path), f"column {name!r} is missing", found=", ".join(schema.names[:12]))
+            found = schema.field(name).type
+            if name in types and found != types[name] or name == "prediction" and not pa.types.is_floating(found):
+                allowed = str(types.get(name, "float32"))
+                raise FormatError(str(path), f"column {name!r} has the wrong type", found=str(found), allowed=allowed)
+
+    def span(self) -> range:
+        """Find the calendar indexes from the first date to the last; empty where the table is."""
+        with self._opened() as file:
+            filled = [group for group in range(self._num_groups) if file.metadata.row_group(group).num_rows]
+        if not filled:
+            return range(0)
+        first, last = (self._times_of_group(group) for group in (filled[0], filled[-1]))
+        start, stop = self._calendar_index(np.array([first[0], last[-1]])).tolist()
+        if start > stop:
+            raise self._disorder(stop, "times go backwards")
+        return range(start, stop + 1)
+
+    def dates(self) -> Iterator[DatePredictions]:
+        """Read date by date; a date is never split."""
+        held: list[DatePredictions] = []
+        for batch in self._batches(range(self._num_groups), list(COLUMNS)):
+            for part in self._parts(batch):
+                if held and part.date < held[-1].date:
+                    raise self._disorder(part.date, "times go backwards")
+                if held and part.date > held[-1].date:
+                    yield self._whole(held)
+                    held = []
+                held.append(part)
+        if held:
+            yield self._whole(held)
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterator[DatePredictions]:
+        dates = self._calendar_index(self._integers(batch, "time"))
+        row_ids, values = self._integers(batch, "row"), batch.column("prediction").to_numpy(zero_copy_only=False)
+        cuts = [0, *(np.flatnonzero(np.diff(dates)) + 1).tolist(), len(dates)]
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            if stop > start:
+                yield DatePredictions(int(dates[start]), row_ids[start:stop], values[start:stop])
+
+    def _whole(self, parts: list[DatePredictions]) -> DatePredictions:
+        date = parts[0].date
+        rows = parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts])
+        values = parts[0].predictions if len(parts) == 1 else np.concatenate([part.predictions for part in parts])
+        if (np.diff(rows) <= 0).any():
+            raise self._disorder(date, "entities are out of order or come twice")
+        bounds = self._panel.time_offsets
+        of_date = self._panel.by_time[bounds[date] : bounds[date + 1]]
+        places = np.searchsorted(of_date, rows)
+        if places[-1] >= len(of_date) or not np.array_equal(of_date[places], rows):
+            raise DataError(
+                str(self._path),
+                "rows do not belong to their date in this panel",
+                found=f"calendar index {date}",
+                do="Run seawall join again on the panel that made the predictions.",
+            )
+        return DatePredictions(date, rows, values)
+
+    def _calendar_index(self, times: Int64) -> Int64:
+        calendar = self._panel.calendar
+        index = np.searchsorted(calendar, times)
+        known = calendar[np.minimum(index, len(calendar) - 1)] == times
+        if not known.all():
+            raise DataError(
+                str(self._path),
+                "a time is not in the panel's calendar",
+                found=str(times[~known][0]),
+                allowed=f"the {len(calendar):,} times of {self._panel.path}",
+                do="Run seawall join again on the panel that made the predictions.",
+            )
+        return index
+
+    def _times_of_group(self, group: int) -> Int64:
+        ends = [self._integers(batch, "time")[[0, -1]] for batch in self._batches([group], ["time"]) if batch.num_rows]
+        return np.concatenate([ends[0], ends[-1]])
+
+    def _integers(self, batch: pa.RecordBatch, name: str) -> Int64:
+        column = batch.column(name)
+        if column.null_count:
+            raise FormatError(str(self._path), f"column {name!r} may not be empty", found=f"{column.null_count} nulls")
+        integers: Int64 = column.cast(pa.int64()).to_numpy()
+        return integers
+
+    def _batches(self, groups: Iterable[int], columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with self._opened() as file:
+            for group in groups:
+                yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(self._path, pre_buffer=False) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            found = (str(error).splitlines() or [type(error).__name__])[0]
+            raise FormatError(str(self._path), "cannot be read as a backtest table", found=found) from error
+
+    def _disorder(self, date: int, what: str) -> DataError:
+        return DataError(
+            str(self._path), "not sorted by (time, entity)", found=f"{what} at calendar index {date}", do="Run seawall join again."
+        )

@@ -1,0 +1,170 @@
+"""Measure a running stage: high-water marks for the record, and a timeline on disk that survives a kill."""
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from seawall.budget.heartbeat import read_heartbeat
+from seawall.budget.processes import Sample, own_private_bytes, sample_tree
+
+TIMELINE_COLUMNS = (
+    "seconds",
+    "unit",
+    "substep",
+    "private_bytes",
+    "shared_bytes",
+    "file_bytes",
+    "cgroup_bytes",
+    "parent_private_bytes",
+)
+
+ROW_SECONDS = 0.2
+"""A row holds the highest figures of this time: 7 hours sampled every 50 ms take some 10 MB, and no peak is lost."""
+
+FLUSH_SECONDS = 1.0
+"""At most this much of the timeline is lost when the parent itself is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HighWater:
+    """The highest each figure has been; they need not have been so at the same moment."""
+
+    held_bytes: int = 0
+    """Private and shared memory of the stage's processes together: held against ``projected_private_bytes``."""
+    private_bytes: int = 0
+    shared_bytes: int = 0
+    file_bytes: int = 0
+    cgroup_bytes: int | None = None
+    """Everything charged to the stage's container, file pages included; None where it has none of its own."""
+    parent_private_bytes: int = 0
+
+    def raised_by(self, sample: Sample, cgroup_bytes: int | None, parent_private_bytes: int) -> "HighWater":
+        """Give the marks after one more sample."""
+        return HighWater(
+            max(self.held_bytes, sample.held_bytes),
+            max(self.private_bytes, sample.private_bytes),
+            max(self.shared_bytes, sample.shared_bytes),
+            max(self.file_bytes, sample.file_bytes),
+            max(self.cgroup_bytes or 0, cgroup_bytes) if cgroup_bytes is not None else self.cgroup_bytes,
+            max(self.parent_private_bytes, parent_private_bytes),
+        )
+
+
+class Timeline:
+    """Append to ``memory.csv``; an existing one is continued in time, after a half-written last line is cut off."""
+
+    def __init__(self, path: Path) -> None:
+        seconds_before = _mend(path)
+        self._file = path.open("a", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._origin_seconds = time.monotonic() - seconds_before
+        self._flushed_seconds = time.monotonic()
+        if path.stat().st_size == 0:
+            self._rows.writerow(TIMELINE_COLUMNS)
+
+    def append(self, unit: str, substep: str, marks: HighWater) -> None:
+        """Write one row at the present time."""
+        now = time.monotonic()
+        figures = (marks.private_bytes, marks.shared_bytes, marks.file_bytes, marks.cgroup_bytes)
+        seconds = f"{now - self._origin_seconds:.2f}"
+        self._rows.writerow((seconds, unit, substep, *figures, marks.parent_private_bytes))
+        if now - self._flushed_seconds >= FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed_seconds = now
+
+    def close(self) -> None:
+        """Write what is buffered."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _mend(path: Path) -> float:
+    """Cut a half-written last line and give the seconds of the last whole one; 0 where there is none."""
+    try:
+        with path.open("rb+") as file:
+            start = max(file.seek(0, os.SEEK_END) - 65536, 0)
+            file.seek(start)
+            tail = file.read()
+            whole = tail[: tail.rfind(b"\n") + 1]
+            file.truncate(start + len(whole))
+    except FileNotFoundError:
+        return 0.0
+    lines = whole.splitlines()
+    try:
+        return float(lines[-1].split(b",", 1)[0]) if lines else 0.0
+    except ValueError:
+        return 0.0
+
+
+class Meter:
+    """Sample one stage's processes each time the parent's wait loop asks, and keep its high-water marks.
+
+    Parameters
+    ----------
+    timeline
+        Where the rows go; several meters write to it one after another.
+    pid
+        The stage's process.
+    unit
+        Name of the unit in ``run.json``.
+    heartbeat
+        File the stage reports its sub-step to.
+    charged
+        Gives what the stage's own container is charged with now (``Fence.charged``), or None.
+    """
+
+    def __init__(
+        self, timeline: Timeline, *, pid: int, unit: str, heartbeat: Path, charged: Callable[[], int | None]
+    ) -> None:
+        self.high = HighWater()
+        self._timeline, self._pid, self._unit, self._charged = timeline, pid, unit, charged
+        self._substep = _Substep(heartbeat)
+        self._row, self._row_substep, self._row_started = HighWater(), "", time.monotonic()
+
+    def sample(self) -> Sample:
+        """Measure now; a row is written when the sub-step changes and at least every ``ROW_SECONDS``."""
+        sample, charged_bytes, parent_bytes = sample_tree(self._pid), self._charged(), own_private_bytes()
+        substep, now = self._substep.read(), time.monotonic()
+        if substep != self._row_substep or now - self._row_started >= ROW_SECONDS:
+            self._write_row()
+            self._row_substep, self._row_started = substep, now
+        self._row = self._row.raised_by(sample, charged_bytes, parent_bytes)
+        self.high = self.high.raised_by(sample, charged_bytes, parent_bytes)
+        return sample
+
+    def close(self) -> None:
+        """Write the last row."""
+        self._write_row()
+
+    def _write_row(self) -> None:
+        if self._row != HighWater():
+            self._timeline.append(self._unit, self._row_substep, self._row)
+            self._row = HighWater()
+
+
+class _Substep:
+    """The sub-step named in a heartbeat file, parsed again only when the file was replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = (0, 0)
+        self._name = ""
+
+    def read(self) -> str:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return self._name
+        seen = (status.st_ino, status.st_mtime_ns)
+        if seen != self._seen:
+            self._seen, self._name = seen, str(read_heartbeat(self._path).get("substep", self._name))
+        return self._name

@@ -1,0 +1,132 @@
+"""What a person sees while stages run: a bar with memory against the budget, or plain lines where there is no terminal."""
+
+import json
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from seawall.budget.claims import StagePlan
+from seawall.budget.limits import Budget
+from seawall.budget.meter import HighWater
+from seawall.pipeline.stages import Unit
+from seawall.units import format_bytes, format_seconds
+
+PLAIN_SECONDS = 10.0
+"""Without a terminal a long sub-step says at this pace that it is alive."""
+
+
+class Display:
+    """Show a run on standard error; standard output stays free for results.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing but errors.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._declared_bytes = 0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=18),
+            TextColumn("{task.fields[memory]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            refresh_per_second=5,
+        )
+        self._task: TaskID | None = None
+        self._last = ("", 0.0)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
+        """Say which budget holds."""
+        self._declared_bytes = budget.bytes
+        self.console.print(f"memory budget {format_bytes(budget.bytes)} ({escape(budget.rule)})")
+        if budget.warning:
+            self.console.print(f"[yellow]warning[/] {escape(budget.warning)}")
+
+    def started(self, unit: Unit, plan: StagePlan) -> None:
+        """Start the bar of a unit."""
+        self._last = ("", 0.0)
+        if self.console.is_terminal:
+            self._task = self._bar.add_task(unit.name, total=None, memory="")
+
+    def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
+        """Move the bar."""
+        substep, done, total = str(heartbeat.get("substep", "")), heartbeat.get("done", 0), heartbeat.get("total", 0)
+        memory = f"{format_bytes(high.held_bytes)} of {format_bytes(self._declared_bytes)}"
+        if self._task is not None:
+            self._bar.update(
+                self._task,
+                description=f"{unit.name:<16} {escape(substep)[:26]:<26}",
+                completed=float(done),
+                total=float(total) or None,
+                memory=memory,
+            )
+            return
+        now = time.monotonic()
+        if substep and not self.console.is_terminal and (now - self._last[1] > PLAIN_SECONDS):
+            if self._last[1]:
+                progress = f" {done} of {total}" if total else ""
+                self.console.print(f"  {unit.name}: {escape(substep)}{progress}, peak {memory}")
+            self._last = (substep, now)
+
+    def finished(self, unit: Unit, record: dict[str, Any]) -> None:
+        """Replace the bar by one line that stays."""
+        self._end_task()
+        measured, projected = record["measured_private_bytes"], record["projected_private_bytes"]
+        self.console.print(
+            f"[green]done[/]  {unit.name:<18} {format_seconds(record['wall_seconds']):>12}"
+            f"   measured {format_bytes(measured):>9} of {format_bytes(projected):>9} projected"
+        )
+
+    def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
+        """Say that a unit was done before."""
+        self._end_task()
+        self.console.print(f"[dim]kept  {unit.name:<18} done before, same content[/]")
+
+    def _end_task(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+
+def print_json(value: object) -> None:
+    """Print a result for machines on standard output."""
+    print(json.dumps(value, indent=1, sort_keys=True, allow_nan=False))
+
+
+def memory_table(units: dict[str, dict[str, Any]]) -> Table:
+    """Build the table of projected against measured memory by unit."""
+    table = Table(title="memory by unit: private bytes, projected against measured", title_justify="left")
+    table.add_column("unit")
+    for name in ("projected", "measured", "used", "cgroup peak", "wall"):
+        table.add_column(name, justify="right")
+    for unit, record in units.items():
+        projected, measured = record["projected_private_bytes"], record["measured_private_bytes"]
+        peak = record["cgroup_peak_bytes"]
+        table.add_row(
+            escape(unit),
+            format_bytes(projected),
+            format_bytes(measured),
+            f"{measured / max(1, projected):.0%}",
+            format_bytes(peak) if peak is not None else "-",
+            format_seconds(record["wall_seconds"]),
+        )
+    return table

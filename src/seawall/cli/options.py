@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        help="Memory budget, for example 2GiB. Missing: the config's, else the container's limit, else 80 % of what is available.",
+        metavar="SIZE",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+ConfigFile = Annotated[Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml")]
+RunFolder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN")]

@@ -1,0 +1,70 @@
+"""``seawall plan``: every stage's claims, before any work."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seawall.budget.check import check_plans, smallest_budget_bytes
+from seawall.budget.claims import StagePlan
+from seawall.budget.limits import Budget, find_budget
+from seawall.cli.display import print_json
+from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.pipeline.config import load_config
+from seawall.pipeline.run import plan_without_folder
+from seawall.pipeline.stages import PARENT_BYTES
+from seawall.units import format_bytes
+
+
+def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> None:
+    """Show what each stage will need and whether it fits the budget; nothing is written. Exit code 3 where it does not fit.
+
+    Example: seawall plan examples/pse.yaml --memory 512MiB
+    """
+    loaded = load_config(config)
+    budget = find_budget(memory, config_value=loaded.memory.budget)
+    with tempfile.TemporaryDirectory(prefix="seawall-") as scratch:
+        plans = plan_without_folder(loaded, budget, Path(scratch))
+    if as_json:
+        print_json(_record(plans, budget))
+    else:
+        console = Console(highlight=False)
+        console.print(_table(plans, budget))
+        console.print(f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}")
+    check_plans(plans, budget.bytes, parent_bytes=PARENT_BYTES, folder=loaded.output)
+
+
+def _record(plans: Sequence[StagePlan], budget: Budget) -> dict[str, Any]:
+    needed_bytes = smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES)
+    return {
+        "declared_bytes": budget.bytes,
+        "rule": budget.rule,
+        "parent_bytes": PARENT_BYTES,
+        "smallest_budget_bytes": needed_bytes,
+        "fits": needed_bytes <= budget.bytes,
+        "stages": [plan.record() for plan in plans],
+    }
+
+
+def _table(plans: Sequence[StagePlan], budget: Budget) -> Table:
+    table = Table(title=f"plan for a budget of {format_bytes(budget.bytes)} ({escape(budget.rule)})", title_justify="left")
+    for name in ("stage", "claim", "how"):
+        table.add_column(name, overflow="fold")
+    for name in ("private", "container", "disk"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for plan in plans:
+        table.add_row(
+            f"[bold]{escape(plan.stage)}[/]",
+            "",
+            "",
+            f"[bold]{format_bytes(plan.projected_private_bytes)}[/]",
+            f"[bold]{format_bytes(plan.projected_cgroup_bytes + PARENT_BYTES)}[/]",
+            format_bytes(plan.projected_disk_bytes),
+        )
+        for claim in plan.private:
+            table.add_row("", escape(claim.purpose), f"[dim]{escape(claim.formula)}[/]", format_bytes(claim.bytes), "", "")
+    return table

@@ -1,0 +1,56 @@
+"""``seawall run``: everything that is not done."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from seawall.budget.limits import find_budget
+from seawall.cli.display import Display, memory_table, print_json
+from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.pipeline.api import start
+from seawall.pipeline.config import RunConfig, load_config
+from seawall.pipeline.result import Run
+from seawall.pipeline.run import Order
+
+Stage = Annotated[str | None, typer.Option(metavar="STAGE", help="ingest, folds, train, predict, evaluate, join, backtest or report.")]
+
+
+def run(
+    config: ConfigFile,
+    memory: Memory = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Do this stage and the later ones anew.")] = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="STAGE", help="Do this stage alone, from what is there.")] = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run a config from tables to report; finished stages and folds are kept.
+
+    Killed or interrupted, the same command continues. Example:
+
+        seawall run examples/pse.yaml --memory 1GiB
+    """
+    loaded = load_config(config)
+    finished = run_config(loaded, memory, Order(first, only, own_command()), quiet=quiet or as_json)
+    if as_json:
+        print_json(finished.record)
+
+
+def run_config(config: RunConfig, memory: str | None, order: Order, *, quiet: bool) -> Run:
+    """Run with a display, then print memory by unit and where the report is."""
+    budget = find_budget(memory, config_value=config.memory.budget)
+    with Display(quiet=quiet) as display:
+        finished = start(config, budget, display, order)
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console.print(memory_table(finished.record["units"]))
+    if finished.report.exists():
+        console.print(f"report: {finished.report}", soft_wrap=True)
+    return finished
+
+
+def own_command() -> str:
+    """Write this command line the way the user would type it again."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

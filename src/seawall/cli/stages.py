@@ -1,0 +1,70 @@
+"""One command for each stage after ingest: the same as ``seawall run CONFIG --only STAGE``."""
+
+from typing import Annotated
+
+import typer
+
+from seawall.cli.display import print_json
+from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.cli.run import own_command, run_config
+from seawall.pipeline.config import load_config
+from seawall.pipeline.run import Order
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def _only(stages: tuple[str, ...], config: ConfigFile, memory: str | None, *, as_json: bool, quiet: bool) -> None:
+    loaded = load_config(config)
+    for stage in stages:
+        finished = run_config(loaded, memory, Order(None, stage, own_command()), quiet=quiet or as_json)
+    if as_json:
+        units = finished.record["units"]
+        print_json({name: unit for name, unit in units.items() if name.split("/")[0] in stages})
+
+
+def train(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Cut the folds and train one model per fold; trained folds are kept.
+
+    Example: seawall train examples/pse.yaml --memory 1GiB
+    """
+    _only(("folds", "train"), config, memory, as_json=as_json, quiet=quiet)
+
+
+def predict(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Predict each fold's test segment into the prediction store.
+
+    Example: seawall predict examples/pse.yaml
+    """
+    _only(("predict",), config, memory, as_json=as_json, quiet=quiet)
+
+
+def evaluate(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Compute exact errors, IC and Rank IC from the prediction store.
+
+    Example: seawall evaluate examples/pse.yaml --json
+    """
+    _only(("evaluate",), config, memory, as_json=as_json, quiet=quiet)
+
+
+def join(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Join predictions with forward returns and prices: rows out are rows in.
+
+    Example: seawall join examples/pse.yaml
+    """
+    _only(("join",), config, memory, as_json=as_json, quiet=quiet)
+
+
+def backtest(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Trade the predictions with costs and delay.
+
+    Example: seawall backtest examples/pse.yaml
+    """
+    _only(("backtest",), config, memory, as_json=as_json, quiet=quiet)
+
+
+def report(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Write the HTML report from what is there.
+
+    Example: seawall report examples/pse.yaml
+    """
+    _only(("report",), config, memory, as_json=as_json, quiet=quiet)

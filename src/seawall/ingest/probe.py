@@ -1,0 +1,44 @@
+"""A first estimate of a panel's sizes, from a bounded sample of its sources: what planning before ingest needs."""
+
+from seawall.ingest.config import IngestConfig
+from seawall.ingest.sources import source_files
+from seawall.stores.shape import PanelShape
+from seawall.tables.read import require_columns
+from seawall.tables.sample import TableSample, take_sample
+
+
+def probe(config: IngestConfig) -> PanelShape:
+    """Estimate the sizes of the panel and check that its columns exist.
+
+    Rows come from file metadata or bytes per sampled row; entities are those of the sample, doubled where the sample does
+    not see all; the longest entity is taken as one row for every estimated date.
+
+    Raises
+    ------
+    ConfigError, DataError
+        For missing or unreadable sources and unknown columns.
+    """
+    files = source_files(config.sources)
+    for file in files:
+        require_columns(file, (config.entity, config.time, *config.value_columns))
+    return estimate(config, take_sample(files, config.entity, config.time))
+
+
+def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
+    """Turn a sample into estimated sizes."""
+    num_rows = max(1, sample.estimated_rows)
+    complete = num_rows <= sample.num_rows * 1.06
+    num_entities = max(1, len(sample.entities) * (1 if complete else 2))
+    num_dates = min(num_rows, max(1, num_rows * 2 // num_entities))
+    longest = max(sample.entities.values(), default=1) if complete else num_dates
+    return PanelShape(
+        num_rows=num_rows,
+        num_entities=num_entities,
+        num_dates=num_dates,
+        num_features=len(config.features),
+        num_targets=len(config.targets),
+        num_prices=len(config.prices),
+        max_rows_per_entity=longest,
+        max_rows_per_date=num_entities,
+        source_bytes=sample.source_bytes,
+    )

@@ -1,0 +1,31 @@
+"""Which files an ingest reads; light, for the planning parent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seawall import datasets
+from seawall.errors import ConfigError, nearest
+from seawall.tables.sources import expand
+
+DATASET = "dataset:"
+
+
+def source_files(sources: Sequence[str]) -> list[Path]:
+    """List the input files; ``dataset:NAME`` means a panel shipped with the package.
+
+    Raises
+    ------
+    ConfigError, DataError
+        For an unknown dataset, or a file that is missing, empty or of an unknown kind.
+    """
+    files: list[Path] = []
+    for source in sources:
+        if not source.startswith(DATASET):
+            files += expand([source])
+            continue
+        name = source.removeprefix(DATASET)
+        if name not in datasets.__all__:
+            hint = nearest(name, datasets.__all__).capitalize()
+            raise ConfigError(f"source {source}", "unknown dataset", found=repr(name), do=hint)
+        files.append(getattr(datasets, name)())
+    return files

@@ -1,0 +1,217 @@
+"""Errors, R2, bias and Pearson correlation of any number of (prediction, target) pairs, in constant memory.
+
+Centred moments are merged pairwise, never built from raw sums of squares: those lose every digit once the mean is large
+against the spread (an R2 of -0.94 came out as +1.07 in a widely used library on data with mean 1,000 and spread 1).
+Source: T. F. Chan, G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, 1983.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.arrays import AnyArray, Float64
+from seawall.metrics.compensated import ZERO, Pair, add, difference, two_sum
+
+BLOCK_VALUES = 8192
+"""Pairs per step: the float64 copies of a step (some 400 KiB) stay in a core's own cache.
+
+Twice as many is six times slower in CPU seconds: BLAS then starts threads for each product.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PointwiseResult:
+    """Pooled numbers over all pairs; undefined numbers are NaN, never 0.
+
+    ``bias`` is mean prediction minus mean target. ``r2`` compares with the mean of the very targets it is measured on.
+    With no pair everything is undefined; with one pair, or targets all alike, ``r2`` and ``pearson`` are.
+    """
+
+    n: int
+    mse: float
+    rmse: float
+    mae: float
+    r2: float
+    bias: float
+    pearson: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Everything known of the pairs seen: sums of products are centred on the means."""
+
+    num_pairs: int = 0
+    mean_prediction: Pair = ZERO
+    mean_target: Pair = ZERO
+    prediction_squares: Pair = ZERO
+    target_squares: Pair = ZERO
+    products: Pair = ZERO
+    squared_errors: Pair = ZERO
+    absolute_errors: Pair = ZERO
+
+
+class PointwiseMoments:
+    """Accumulate pairs chunk by chunk; chunking and merge order change the result by rounding only.
+
+    Each number is within 1e-12 x its scale of the exact answer: 1 for ``pearson``, mean |x| for ``bias``,
+    max(1, |R2|) for ``r2``, the number itself for errors. A pair with a NaN on either side is left out and counted.
+    An infinite value makes the numbers it enters NaN. Memory is under 1 MiB whatever is fed.
+
+    Examples
+    --------
+    >>> moments = PointwiseMoments()
+    >>> moments.update([1.0, 2.0, 4.0], [1.0, 2.0, 3.0])
+    >>> moments.update([7.0], [float("nan")])
+    >>> result = moments.result()
+    >>> result.n, round(result.mse, 6), result.r2, moments.num_left_out
+    (3, 0.333333, 0.5, 1)
+    """
+
+    def __init__(self) -> None:
+        self._moments = _Moments()
+        self._num_left_out = 0
+
+    @property
+    def num_left_out(self) -> int:
+        """Pairs left out because prediction or target was NaN."""
+        return self._num_left_out
+
+    def update(self, prediction: npt.ArrayLike, target: npt.ArrayLike) -> None:
+        """Take in pairs: two arrays of one shape, any number dtype, widened to float64 a small block at a time.
+
+        Raises
+        ------
+        ValueError
+            Where the shapes differ: broadcasting one of them would count pairs that do not exist.
+        """
+        predictions, targets = np.asarray(prediction), np.asarray(target)
+        if predictions.shape != targets.shape:
+            raise ValueError(f"prediction of shape {predictions.shape}, target of shape {targets.shape}: must be equal")
+        predictions, targets = predictions.reshape(-1), targets.reshape(-1)
+        for start in range(0, len(predictions), BLOCK_VALUES):
+            block = slice(start, start + BLOCK_VALUES)
+            self._take(predictions[block], targets[block])
+
+    def _take(self, predictions: AnyArray, targets: AnyArray) -> None:
+        predictions, targets = predictions.astype(np.float64), targets.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            moments = _moments_of(predictions, targets, self._moments)
+            # One test of the sum is cheaper than one of every value: a NaN on either side reaches the squared errors.
+            if math.isnan(moments.squared_errors[0]):
+                present = ~(np.isnan(predictions) | np.isnan(targets))
+                moments = _moments_of(predictions[present], targets[present], self._moments)
+        self._num_left_out += len(predictions) - moments.num_pairs
+        self._moments = _combined(self._moments, moments)
+
+    def merge(self, other: "PointwiseMoments") -> None:
+        """Take in everything another accumulator has seen; the other one is left as it is."""
+        self._moments = _combined(self._moments, other._moments)
+        self._num_left_out += other._num_left_out
+
+    def result(self) -> PointwiseResult:
+        """Compute the numbers over everything seen so far."""
+        m, n = self._moments, self._moments.num_pairs
+        if n == 0:
+            return PointwiseResult(0, *[math.nan] * 6)
+        squared_error, spread = sum(m.squared_errors), sum(m.target_squares)
+        return PointwiseResult(
+            n=n,
+            mse=squared_error / n,
+            rmse=math.sqrt(squared_error / n),
+            mae=sum(m.absolute_errors) / n,
+            r2=1.0 - squared_error / spread if spread > 0 else math.nan,
+            bias=difference(m.mean_prediction, m.mean_target),
+            pearson=_correlation(sum(m.products), sum(m.prediction_squares), spread),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Give everything as plain numbers and lists, to store as JSON or send to another process."""
+        plain = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self._moments).items()
+        }
+        return {**plain, "num_left_out": self._num_left_out}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Continue from what :meth:`state` gave: bit for bit as if never interrupted."""
+        fields = dict(state)
+        restored = cls()
+        restored._num_left_out = int(fields.pop("num_left_out"))
+        num_pairs = int(fields.pop("num_pairs"))
+        pairs = {name: (float(high), float(low)) for name, (high, low) in fields.items()}
+        restored._moments = _Moments(num_pairs=num_pairs, **pairs)
+        return restored
+
+
+def _correlation(products: float, squares: float, other_squares: float) -> float:
+    if not (squares > 0 and other_squares > 0):
+        return math.nan
+    # Two divisions: the product of two tiny variances may underflow to zero.
+    return max(-1.0, min(1.0, products / math.sqrt(squares) / math.sqrt(other_squares)))
+
+
+def _moments_of(predictions: Float64, targets: Float64, seen: _Moments) -> _Moments:
+    n = len(predictions)
+    if n == 0:
+        return _Moments()
+    errors = predictions - targets
+    prediction = _centred(predictions, seen.mean_prediction[0] if seen.num_pairs else float(predictions[0]))
+    target = _centred(targets, seen.mean_target[0] if seen.num_pairs else float(targets[0]))
+    return _Moments(
+        num_pairs=n,
+        mean_prediction=two_sum(prediction.centre, prediction.rest / n),
+        mean_target=two_sum(target.centre, target.rest / n),
+        prediction_squares=(prediction.squares - prediction.rest * prediction.rest / n, 0.0),
+        target_squares=(target.squares - target.rest * target.rest / n, 0.0),
+        products=(float(prediction.differences @ target.differences) - prediction.rest * target.rest / n, 0.0),
+        squared_errors=(float(errors @ errors), 0.0),
+        absolute_errors=(float(np.abs(errors).sum()), 0.0),
+    )
+
+
+class _Centred(NamedTuple):
+    """Differences of values to a centre near their mean, their sum and the sum of their squares."""
+
+    centre: float
+    differences: Float64
+    rest: float
+    squares: float
+
+
+def _centred(values: Float64, centre: float) -> _Centred:
+    """Centre on the mean seen so far, or on the values' own mean where that is too far off to keep every digit.
+
+    Their own mean is taken around the first value: values all alike then have differences of exactly zero.
+    """
+    found = _around(values, centre)
+    if found.rest * found.rest > 0.25 * len(values) * found.squares:
+        found = _around(values, float(values[0] + (values - values[0]).mean()))
+    return found
+
+
+def _around(values: Float64, centre: float) -> _Centred:
+    differences = values - centre
+    return _Centred(centre, differences, float(differences.sum()), float(differences @ differences))
+
+
+def _combined(a: _Moments, b: _Moments) -> _Moments:
+    if a.num_pairs == 0 or b.num_pairs == 0:
+        return a if b.num_pairs == 0 else b
+    n = a.num_pairs + b.num_pairs
+    weight, share = a.num_pairs * b.num_pairs / n, b.num_pairs / n
+    step_prediction = difference(b.mean_prediction, a.mean_prediction)
+    step_target = difference(b.mean_target, a.mean_target)
+    return _Moments(
+        num_pairs=n,
+        mean_prediction=add(a.mean_prediction, step_prediction * share),
+        mean_target=add(a.mean_target, step_target * share),
+        prediction_squares=add(a.prediction_squares, *b.prediction_squares, step_prediction * step_prediction * weight),
+        target_squares=add(a.target_squares, *b.target_squares, step_target * step_target * weight),
+        products=add(a.products, *b.products, step_prediction * step_target * weight),
+        squared_errors=add(a.squared_errors, *b.squared_errors),
+        absolute_errors=add(a.absolute_errors, *b.absolute_errors),
+    )

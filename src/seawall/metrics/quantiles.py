@@ -1,0 +1,47 @@
+"""Mean targets of names grouped by prediction: what the top fifth earned, and the bottom fifth."""
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.arrays import Float64
+from seawall.metrics.correlation import complete_pairs
+from seawall.metrics.ranks import average_ranks
+
+
+def quantile_means(prediction: npt.ArrayLike, target: npt.ArrayLike, num_quantiles: int) -> Float64:
+    """Split the names of one date into groups by prediction and average each group's targets.
+
+    A name of average rank r among n (1 = lowest prediction) falls into group floor((r - 1/2) x num_quantiles / n).
+    Without ties group sizes differ by one at most. Equal predictions share a rank, so they always share a group, even
+    where that leaves another group empty: there is no order among them to cut by.
+
+    Parameters
+    ----------
+    prediction, target
+        One value per name; a name with a NaN on either side is left out.
+    num_quantiles
+        Number of groups, at least 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 [num_quantiles], lowest predictions first; NaN where a group is empty.
+
+    Examples
+    --------
+    >>> quantile_means([0.1, 0.2, 0.3, 0.4], [1.0, 3.0, 5.0, 9.0], 2).tolist()
+    [2.0, 7.0]
+    >>> quantile_means([0.5, 0.5, 0.5], [1.0, 2.0, 6.0], 3).tolist()
+    [nan, 3.0, nan]
+    """
+    predictions, targets = complete_pairs(prediction, target)
+    n = len(predictions)
+    if n == 0:
+        return np.full(num_quantiles, np.nan)
+    # Twice an average rank is a whole number: the cut is exact in integers.
+    doubled = np.rint(2.0 * average_ranks(predictions)).astype(np.int64) - 1
+    groups = doubled * num_quantiles // (2 * n)
+    sizes = np.bincount(groups, minlength=num_quantiles)
+    sums = np.bincount(groups, weights=targets.astype(np.float64), minlength=num_quantiles)
+    means: Float64 = np.divide(sums, sizes, out=np.full(num_quantiles, np.nan), where=sizes > 0)
+    return means

@@ -1,0 +1,104 @@
+"""Is the mean of a daily series different from zero? Neighbouring days share most of a horizon: a plain t misleads."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.arrays import Float64
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """Summary of one number a date; NaN where undefined.
+
+    ``num_dates`` counts all dates, ``num_undefined`` those of them without a number; everything else rests on the
+    ``num_defined`` others. ``std`` divides by ``num_defined - 1``. ``icir`` is mean / std, not annualised.
+    """
+
+    mean: float
+    std: float
+    icir: float
+    share_positive: float
+    t_plain: float
+    t_hac: float
+    dof_hac: int
+    num_dates: int
+    num_undefined: int
+
+    @property
+    def num_defined(self) -> int:
+        """Dates that have a number."""
+        return self.num_dates - self.num_undefined
+
+
+def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSummary:
+    """Summarise a daily series such as the IC, with a t statistic that holds for overlapping targets.
+
+    Parameters
+    ----------
+    series
+        One axis, in order of time; NaN (or infinite) where a date is undefined: left out and counted.
+    horizon_periods
+        Periods a target looks ahead, h: neighbouring values share h - 1 of them.
+
+    Notes
+    -----
+    ``t_plain`` takes dates as independent. ``t_hac`` is the equal-weighted-cosine estimate: the long-run variance is
+    the mean of nu = floor(T / 2h) squared cosine transforms, and t is compared with Student t of nu degrees of freedom
+    (``dof_hac``). It is undefined for nu < 2, where the reference distribution has not even a mean, and for a series
+    without variance. Its size at 5 % was 4.8-6.0 % in trials where Newey-West had 10-15 %.
+    Source: E. Lazarus, D. J. Lewis, J. H. Stock, M. W. Watson, HAR inference: recommendations for practice,
+    Journal of Business & Economic Statistics 36(4), 2018.
+
+    Examples
+    --------
+    >>> summary = summarise_series([0.02, 0.04, float("nan"), -0.01, 0.03], horizon_periods=1)
+    >>> round(summary.mean, 6), summary.share_positive, round(summary.t_plain, 6), summary.num_undefined
+    (0.02, 0.75, 1.85164, 1)
+    """
+    if horizon_periods < 1:
+        raise ValueError(f"horizon_periods is {horizon_periods}: must be at least 1")
+    values = np.asarray(series, dtype=np.float64)
+    defined = values[np.isfinite(values)]
+    n = len(defined)
+    mean = _mean(defined)
+    centred = defined - mean
+    std = math.sqrt(math.fsum(centred**2) / (n - 1)) if n > 1 else math.nan
+    icir = mean / std if std > 0 else math.nan
+    dof = n // (2 * horizon_periods)
+    long_run = _long_run_variance(centred, dof)
+    return SeriesSummary(
+        mean=mean,
+        std=std,
+        icir=icir,
+        share_positive=float((defined > 0).sum()) / n if n else math.nan,
+        t_plain=icir * math.sqrt(n),
+        t_hac=math.sqrt(n) * mean / math.sqrt(long_run) if long_run > 0 else math.nan,
+        dof_hac=dof,
+        num_dates=len(values),
+        num_undefined=len(values) - n,
+    )
+
+
+def _mean(values: Float64) -> float:
+    """Average exactly; taken around the first value, so that values all alike have themselves as their mean."""
+    if len(values) == 0:
+        return math.nan
+    return float(values[0]) + math.fsum(values - values[0]) / len(values)
+
+
+def _long_run_variance(centred: Float64, dof: int) -> float:
+    """Average the squares of the first ``dof`` cosine transforms sqrt(2/T) sum_t y_t cos(pi j (t - 1/2) / T), j = 1 ..
+
+    The sums over j come from one Fourier transform of the series padded to 2T. A constant has none of them, so the
+    series may come centred, and then one without variance gives exactly zero instead of rounding dust.
+    """
+    if dof < 2:
+        return math.nan
+    num_dates = len(centred)
+    wave = np.arange(1, dof + 1)
+    spectrum = np.fft.rfft(centred, n=2 * num_dates)[1 : dof + 1]
+    transforms = math.sqrt(2.0 / num_dates) * np.real(np.exp(-0.5j * np.pi * wave / num_dates) * spectrum)
+    return float(transforms @ transforms) / dof

@@ -1,0 +1,73 @@
+"""The child: one unit of work in a fresh process, behind the fence. Its end is the only full release of memory."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from seawall.budget.fence import enter
+from seawall.budget.heartbeat import Heartbeat
+from seawall.errors import Interrupted, SeawallError, StageError
+from seawall.stores.atomic import write_json
+
+PR_SET_PDEATHSIG = 1
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Keep pandas out of the child: pyarrow would import it, 30 MiB that no claim names."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not used in stages", name=name)
+        return None
+
+
+def main() -> int:
+    """Run the unit described in the request file named on the command line; write the result file."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    _die_with_parent()
+    enter(request["fence"])
+    sys.meta_path.insert(0, _WithoutPandas())
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    result_path = Path(request["result"])
+    started = time.process_time()
+    try:
+        from seawall.pipeline.work import do_unit  # noqa: PLC0415 - behind the fence
+
+        result = do_unit(request, Heartbeat(Path(request["heartbeat"])))
+    except SeawallError as error:
+        write_json(result_path, {"ok": False, "error": error.record()})
+        return error.exit_code
+    except MemoryError as error:
+        refused = StageError(request["unit"], "an allocation was refused by the memory fence", found=str(error) or "no size")
+        write_json(result_path, {"ok": False, "error": refused.record(), "memory": True})
+        return refused.exit_code
+    write_json(result_path, {"ok": True, **result, "cpu_seconds": time.process_time() - started})
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Interrupted("stage", "stopped on request")
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process if the parent is lost; Linux only, elsewhere the stage runs to its end."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

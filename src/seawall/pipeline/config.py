@@ -1,0 +1,163 @@
+"""The whole configuration of a run, read from YAML, every mistake told with its place and the nearest known name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from seawall.backtest.config import BacktestConfig
+from seawall.errors import ConfigError, nearest
+from seawall.evaluate.config import EvaluateConfig
+from seawall.ingest.config import IngestConfig, Strict
+from seawall.join.config import JoinConfig
+from seawall.report.config import ReportConfig
+from seawall.train.config import TrainConfig
+
+MAX_CONFIG_BYTES = 1024 * 1024
+
+
+class MemoryConfig(Strict):
+    """The budget of the run."""
+
+    budget: str | None = Field(default=None, description="for example 2GiB; found from the machine where missing")
+
+
+class RunConfig(Strict):
+    """One run, from tables to report. Sections that are left out are stages that are not run."""
+
+    name: str = Field(default="run", min_length=1, max_length=200)
+    output: Path = Field(description="run folder")
+    panel: Path | None = Field(default=None, description="panel store; OUTPUT/NAME.panel where missing")
+    memory: MemoryConfig = MemoryConfig()
+    ingest: IngestConfig | None = None
+    train: TrainConfig | None = None
+    evaluate: EvaluateConfig = EvaluateConfig()
+    join: JoinConfig = JoinConfig()
+    backtest: BacktestConfig | None = None
+    report: ReportConfig = ReportConfig()
+
+    @property
+    def panel_path(self) -> Path:
+        """Where the panel store is, or will be."""
+        return self.panel or self.output / f"{self.name}.panel"
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Safe YAML without aliases (a bomb is made of them) and without repeated keys (one of them would be lost)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int, float, bool)) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", key_node.start_mark)
+            if isinstance(key, (str, int, float, bool)):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    ConfigError
+        Where the file is missing, too large, not YAML, or not a mapping.
+    """
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(str(path), "too large for a config", found=f"{path.stat().st_size:,} bytes", allowed="1 MiB")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        found = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(str(path), "the config cannot be read", found=found, do="Check the path.") from error
+    try:
+        loaded = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader, narrowed
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(place, "not valid YAML", found=str(what)) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(str(path), "a config is a mapping of sections", found=type(loaded).__name__)
+    return loaded
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read and check a run's config; relative paths in it are taken from the current folder."""
+    return parse_config(read_yaml(path), str(path))
+
+
+def parse_config(values: dict[str, Any], where: str) -> RunConfig:
+    """Check a config given as plain values.
+
+    Raises
+    ------
+    ConfigError
+        For the first mistake, with its place as it is written in the file.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise _first_mistake(error, where) from error
+
+
+def _first_mistake(error: ValidationError, where: str) -> ConfigError:
+    mistakes = error.errors(include_url=False)
+    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    place = ".".join(str(part) for part in first["loc"]) or "config"
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(RunConfig, first["loc"][:-1])
+        hint = nearest(str(first["loc"][-1]), known).capitalize()
+        return ConfigError(f"{where}: {place}", "unknown key", found=repr(str(first["loc"][-1])), do=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{where}: {place}", "this key is required", do="Add it.")
+    text = first["msg"].removeprefix("Value error, ")
+    more = f"{len(mistakes) - 1} more mistakes after this one." if len(mistakes) > 1 else ""
+    return ConfigError(f"{where}: {place}", text, found=_shown(first.get("input")), do=more)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _known_keys(model: Any, place: tuple[int | str, ...]) -> list[str]:  # noqa: ANN401 - walks pydantic's own annotations
+    """Walk the schema to the section a mistake is in, and list its keys."""
+    schema: dict[str, Any] = model.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in place:
+        node = _step(schema, node, part)
+    found: list[str] = []
+    for branch in _branches(schema, node):
+        found += branch.get("properties", {})
+    return found
+
+
+def _branches(schema: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        return _branches(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
+    options = node.get("anyOf", []) + node.get("oneOf", []) + node.get("allOf", [])
+    return [branch for option in options for branch in _branches(schema, option)] or [node]
+
+
+def _step(schema: dict[str, Any], node: dict[str, Any], part: int | str) -> dict[str, Any]:
+    for branch in _branches(schema, node):
+        if part in branch.get("properties", {}):
+            return dict(branch["properties"][part])
+        inner = branch.get("items") if isinstance(part, int) else branch.get("additionalProperties")
+        if isinstance(inner, dict):
+            return inner
+    return node  # the tag of a union, which is no key of the file
+
+
+def config_text(config: RunConfig) -> str:
+    """Write the whole config as YAML, every default spelled out."""
+    return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,241 @@
+"""The units of a run in order: what each depends on, what part of the config it reads, what it claims, what it writes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seawall.backtest.config import STAGE_VERSION as BACKTEST_VERSION
+from seawall.backtest.memory import plan as plan_backtest
+from seawall.budget.claims import StagePlan
+from seawall.errors import ConfigError, nearest
+from seawall.evaluate.config import STAGE_VERSION as EVALUATE_VERSION
+from seawall.evaluate.memory import plan as plan_evaluate
+from seawall.ingest.config import STAGE_VERSION as INGEST_VERSION
+from seawall.ingest.config import IngestConfig
+from seawall.ingest.memory import plan as plan_ingest
+from seawall.ingest.sources import source_files
+from seawall.join.config import STAGE_VERSION as JOIN_VERSION
+from seawall.join.memory import plan as plan_join
+from seawall.pipeline.config import RunConfig
+from seawall.pipeline.manifest import RunManifest
+from seawall.report.config import STAGE_VERSION as REPORT_VERSION
+from seawall.report.memory import plan as plan_report
+from seawall.stores.atomic import file_checksum, text_key
+from seawall.stores.shape import PanelShape
+from seawall.tables.sources import fingerprint
+from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
+from seawall.train.memory import plan_fit, plan_folds, plan_predict
+
+STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report")
+"""Stages in order of the flow."""
+
+VERSIONS = {
+    "ingest": INGEST_VERSION,
+    "folds": FOLDS_VERSION,
+    "train": FIT_VERSION,
+    "predict": PREDICT_VERSION,
+    "evaluate": EVALUATE_VERSION,
+    "join": JOIN_VERSION,
+    "backtest": BACKTEST_VERSION,
+    "report": REPORT_VERSION,
+}
+
+PARENT_BYTES = 32 * 1024 * 1024
+"""What the waiting parent may hold; 20-25 MiB measured with the progress display on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One piece of work that a child does: a stage, or one fold of it."""
+
+    stage: str
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in run.json and in the timeline."""
+        return self.stage if self.fold is None else f"{self.stage}/fold_{self.fold:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """What planning must know about the folds, read from folds.json."""
+
+    num_train_samples: tuple[int, ...]
+    num_test_samples: tuple[int, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "Folds":
+        """Read the sample counts of each fold."""
+        folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
+        return cls(
+            tuple(int(fold["train"]["num_samples"]) for fold in folds),
+            tuple(int(fold["test"]["num_samples"]) for fold in folds),
+        )
+
+    @classmethod
+    def guess(cls, shape: PanelShape) -> "Folds":
+        """Before ingest: one fold that trains on every row."""
+        return cls((shape.num_rows,), (shape.num_rows,))
+
+    def __len__(self) -> int:
+        return len(self.num_train_samples)
+
+
+def stages_of(config: RunConfig) -> list[str]:
+    """List the stages this config asks for, in order."""
+    wanted = {
+        "ingest": config.ingest is not None,
+        "folds": config.train is not None,
+        "train": config.train is not None,
+        "predict": config.train is not None,
+        "evaluate": config.train is not None,
+        "join": config.train is not None,
+        "backtest": config.backtest is not None,
+        "report": True,
+    }
+    return [stage for stage in STAGES if wanted[stage]]
+
+
+def check_stage(stage: str, config: RunConfig) -> None:
+    """Raise where a stage is unknown, or the config has no section for it.
+
+    Raises
+    ------
+    ConfigError
+        Naming the stages there are.
+    """
+    if stage not in STAGES:
+        raise ConfigError("stage", "unknown stage", found=repr(stage), do=nearest(stage, STAGES).capitalize())
+    if stage not in stages_of(config):
+        section = "train" if stage in ("folds", "train", "predict", "evaluate", "join") else stage
+        raise ConfigError(f"stage {stage}", f"the config has no section {section!r}", do=f"Add {section}: to the config.")
+
+
+def units_of(stage: str, num_folds: int) -> list[Unit]:
+    """List the units of a stage."""
+    if stage in ("train", "predict"):
+        return [Unit(stage, fold) for fold in range(num_folds)]
+    return [Unit(stage)]
+
+
+def required_ingest(config: RunConfig) -> IngestConfig:
+    """Give the ingest section, or say that it is missing."""
+    if config.ingest is None:
+        raise ConfigError("ingest", "this key is required", do="Add an ingest section, or name an existing panel.")
+    return config.ingest
+
+
+def required_train(config: RunConfig) -> TrainConfig:
+    """Give the train section, or say that it is missing."""
+    if config.train is None:
+        raise ConfigError("train", "this key is required", do="Add a train section.")
+    return config.train
+
+
+def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, budget_bytes: int) -> StagePlan:
+    """Plan one unit: pure, from the config, the sizes and what is left of the budget beside the parent."""
+    share_bytes = budget_bytes - PARENT_BYTES
+    fold = unit.fold or 0
+    if unit.stage == "ingest":
+        return plan_ingest(required_ingest(config), shape, share_bytes)
+    if unit.stage == "folds":
+        return plan_folds(required_train(config), shape, share_bytes)
+    if unit.stage == "train":
+        return plan_fit(required_train(config), shape, folds.num_train_samples[fold], share_bytes)
+    if unit.stage == "predict":
+        return plan_predict(required_train(config), shape, folds.num_test_samples[fold], share_bytes)
+    if unit.stage == "evaluate":
+        return plan_evaluate(config.evaluate, shape, share_bytes)
+    if unit.stage == "join":
+        return plan_join(config.join, shape, share_bytes)
+    if unit.stage == "backtest" and config.backtest is not None:
+        return plan_backtest(config.backtest, shape, share_bytes)
+    num_strategies = len(config.backtest.strategies) if config.backtest else 0
+    return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)
+
+
+def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
+    """Give the part of the config a unit's result depends on, as plain JSON values."""
+    sections: dict[str, Any] = {
+        "ingest": config.ingest,
+        "folds": config.train,
+        "train": config.train,
+        "predict": config.train,
+        "evaluate": config.evaluate,
+        "join": config.join,
+        "backtest": config.backtest,
+        "report": config.report,
+    }
+    section = sections[unit.stage]
+    part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
+    if unit.stage == "folds":
+        keep = ("folds", "lookback_periods", "target")
+        part = {key: part[key] for key in keep}
+    return part
+
+
+def unit_key(unit: Unit, config: RunConfig, manifest: RunManifest) -> str:
+    """Compute the content key of a unit: stage, version, its config, and the contents of what it reads."""
+    part = json.dumps(config_part(unit, config), sort_keys=True)
+    return text_key(unit.name, str(VERSIONS[unit.stage]), part, *_inputs(unit, config, manifest))
+
+
+def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[str]:
+    """List what identifies the contents a unit reads."""
+    if unit.stage == "ingest":
+        return [json.dumps(fingerprint(file).record()) for file in source_files(required_ingest(config).sources)]
+    panel = [panel_key(config.panel_path)]
+    if unit.stage == "folds":
+        return panel
+    if unit.stage == "train":
+        return panel + manifest.checksums("folds")
+    if unit.stage == "predict":
+        model = Unit("train", unit.fold).name
+        return panel + manifest.checksums(model, ending=".safetensors") + manifest.checksums(model, ending="scaler.json")
+    if unit.stage in ("evaluate", "join"):
+        return panel + [sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")]
+    if unit.stage == "backtest":
+        return panel + manifest.checksums("join", ending="table.parquet")
+    return panel + [record["key"] for name, record in sorted(manifest.units.items()) if name != "report"]
+
+
+def fold_units(manifest: RunManifest, stage: str) -> list[str]:
+    """List the finished fold units of a stage, in order."""
+    return sorted(name for name in manifest.units if name.startswith(f"{stage}/fold_"))
+
+
+def panel_key(panel: Path) -> str:
+    """Read the content key of a panel store from its manifest."""
+    return str(json.loads((panel / "panel.json").read_text(encoding="utf-8"))["content_key"])
+
+
+def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
+    """List the files a finished unit has written."""
+    if unit.stage == "ingest":
+        return sorted(path for path in panel.rglob("*") if path.is_file())
+    if unit.stage == "folds":
+        return [folder / "folds.json"]
+    if unit.stage == "train":
+        return sorted(path for path in (folder / "models" / f"fold_{unit.fold:02d}").iterdir() if path.is_file())
+    if unit.stage == "predict":
+        return [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
+    if unit.stage == "evaluate":
+        return [folder / "metrics" / "daily.parquet", folder / "metrics" / "metrics.json"]
+    if unit.stage == "join":
+        return [folder / "backtest" / "coverage.json", folder / "backtest" / "table.parquet"]
+    if unit.stage == "backtest":
+        return sorted(path for path in (folder / "backtest").glob("*/*") if path.is_file())
+    return [folder / "report.html"]
+
+
+def output_records(unit: Unit, folder: Path, panel: Path) -> list[dict[str, Any]]:
+    """List the files of a finished unit with size and checksum; paths relative to the run folder where they lie in it."""
+    records = []
+    for path in output_files(unit, folder, panel):
+        inside = path.is_relative_to(folder)
+        shown = path.relative_to(folder) if inside else path.absolute()
+        records.append({"path": str(shown), "bytes": path.stat().st_size, "xxh3_64": file_checksum(path)})
+    return records

@@ -1,0 +1,78 @@
+"""What a child does for each stage. Every import of a stage's work is here, inside the branch that needs it."""
+# ruff: noqa: PLC0415 - a child imports one stage only
+
+from pathlib import Path
+from typing import Any
+
+from seawall.budget.heartbeat import Beat
+from seawall.errors import ConfigError
+from seawall.pipeline.config import parse_config
+from seawall.pipeline.stages import Unit, output_records, required_ingest, required_train
+
+
+def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
+    """Do the unit a request describes.
+
+    Returns
+    -------
+    dict
+        ``summary`` of the stage and ``outputs`` with checksums.
+    """
+    config = parse_config(request["config"], "request")
+    folder, panel, unit = Path(request["run"]), config.panel_path, Unit(request["stage"], request["fold"])
+    if unit.stage == "probe":
+        from seawall.ingest.probe import probe
+
+        return {"summary": probe(required_ingest(config)).record(), "outputs": []}
+    if unit.stage == "columns":
+        from seawall.ingest.columns import number_columns
+
+        section = required_ingest(config)
+        return {"summary": {"columns": number_columns(section.sources, section.entity, section.time)}, "outputs": []}
+    summary = _act(unit, request, folder, panel, beat)
+    beat("checksum")
+    return {"summary": summary, "outputs": output_records(unit, folder, panel)}
+
+
+def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: Beat) -> dict[str, Any]:
+    config = parse_config(request["config"], "request")
+    if unit.stage == "ingest":
+        from seawall.ingest.run import ingest
+
+        return ingest(required_ingest(config), panel, budget_bytes=request["budget_bytes"], beat=beat)
+    if unit.stage in ("folds", "train", "predict"):
+        return _train(unit, request, folder, panel, beat)
+    if unit.stage == "evaluate":
+        from seawall.evaluate.run import evaluate
+
+        return evaluate(panel, folder / "predictions", folder / "metrics", config.evaluate, beat=beat)
+    if unit.stage == "join":
+        from seawall.join.run import join
+
+        return join(panel, folder / "predictions", folder / "backtest", config.join, beat=beat)
+    if unit.stage == "backtest" and config.backtest is not None:
+        from seawall.backtest.run import backtest
+
+        return backtest(panel, folder / "backtest" / "table.parquet", folder / "backtest", config.backtest, beat=beat)
+    from seawall.report.run import write_report
+
+    return write_report(folder, folder / "report.html", title=config.report.title, beat=beat)
+
+
+def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: Beat) -> dict[str, Any]:
+    train = required_train(parse_config(request["config"], "request"))
+    folds, fold = folder / "folds.json", unit.fold
+    if unit.stage == "folds":
+        from seawall.train.run import make_folds_record
+
+        return make_folds_record(panel, train, folds)
+    if fold is None:
+        raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
+    model = folder / "models" / f"fold_{fold:02d}"
+    if unit.stage == "train":
+        from seawall.train.run import fit_fold
+
+        return fit_fold(panel, folds, fold, train, model, beat=beat)
+    from seawall.train.predict import predict_fold
+
+    return predict_fold(panel, folds, fold, train, model, folder / "predictions", beat=beat)

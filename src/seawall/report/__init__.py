@@ -1,0 +1,1 @@
+"""The report: everything a run recorded, on one page."""

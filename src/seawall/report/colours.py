@@ -1,0 +1,33 @@
+"""One colour per meaning, the same in every chart. Chosen from the Okabe-Ito set, which colour-blind readers can tell apart;
+each is legible on white and on near-black, so light and dark pages share them.
+"""
+
+ACCENT = "#0072b2"
+QUIET = "#8a94a0"
+DECLARED = "#d55e00"
+NEGATIVE = "#d55e00"
+
+SEGMENTS = {"train": "#0072b2", "valid": "#e69f00", "test": "#009e73"}
+
+STAGES = {
+    "ingest": "#8a94a0",
+    "train": "#0072b2",
+    "predict": "#56b4e9",
+    "evaluate": "#cc79a7",
+    "join": "#e69f00",
+    "backtest": "#009e73",
+    "search": "#a3a500",
+    "report": "#9a6fb0",
+}
+
+_STRATEGIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+
+
+def strategy_colour(number: int) -> str:
+    """Give the colour of the strategy at this place in the list; after six they come round again."""
+    return _STRATEGIES[number % len(_STRATEGIES)]
+
+
+def stage_colour(stage: str) -> str:
+    """Give the colour of a stage."""
+    return STAGES.get(stage, QUIET)

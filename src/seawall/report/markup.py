@@ -1,0 +1,89 @@
+"""Pieces of HTML. Every text that comes in is escaped here; only :class:`Html` passes as it is."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from seawall.report.charts import Chart
+
+
+class Html(str):
+    """Text that is markup already, made only by the functions of this file."""
+
+    __slots__ = ()
+
+
+def html(text: str) -> Html:
+    """Escape a text; markup made here passes."""
+    return text if isinstance(text, Html) else Html(escape(text))
+
+
+def element(tag: str, content: Iterable[str] | str = "", *, style: str = "", name: str = "") -> Html:
+    """Build an element from texts and markup; ``style`` is its class, ``name`` its id."""
+    attributes = (f' class="{escape(style)}"' if style else "") + (f' id="{escape(name)}"' if name else "")
+    parts = [content] if isinstance(content, str) else content
+    return Html(f"<{tag}{attributes}>{''.join(html(part) for part in parts)}</{tag}>")
+
+
+def section(name: str, title: str, lead: str, parts: Iterable[str]) -> Html:
+    """Build a section of the page with its heading and the sentence under it."""
+    return element("section", [element("h2", title), element("p", lead, style="lead"), *parts], name=name)
+
+
+def note(text: str) -> Html:
+    """Build a short explanation."""
+    return element("p", text, style="note")
+
+
+def missing(text: str) -> Html:
+    """Build the sentence that stands where a record is not there yet."""
+    return element("p", text, style="missing")
+
+
+def figure(chart: Chart, title: str, caption: str) -> Html:
+    """Build a chart: a place of its height, its data, and a line on how to read it."""
+    name = escape(chart.name)
+    place = f'<div class="chart" id="chart-{name}" style="height:{chart.height_pixels}px" role="img" aria-label="{escape(title)}"></div>'
+    data = f'<script type="application/json" data-chart="chart-{name}">{chart.json}</script>'
+    return element("figure", [element("h3", title), Html(place), Html(data), element("figcaption", caption)])
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, num_left: int = 1, caption: str = "") -> Html:
+    """Build a table; the first ``num_left`` columns are words, the others numbers, aligned right."""
+    heads = [element("th", text, style="" if i < num_left else "number") for i, text in enumerate(header)]
+    body = [
+        element("tr", [element("td", text, style="" if i < num_left else "number") for i, text in enumerate(row)])
+        for row in rows
+    ]
+    parts = [element("caption", caption)] if caption else []
+    parts += [element("thead", element("tr", heads)), element("tbody", body)]
+    return element("div", element("table", parts), style="scroll")
+
+
+def details(summary: str, content: Iterable[str]) -> Html:
+    """Build a part that opens on a click."""
+    return element("details", [element("summary", summary), *content])
+
+
+def card(label: str, value: str, below: str, *, share: float | None = None) -> Html:
+    """Build a card with one number; ``share`` (0 to 1) draws a bar below it."""
+    bar = (
+        Html("")
+        if share is None
+        else Html(f'<div class="bar"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i></div>')
+    )
+    parts = [
+        element("div", label, style="label"),
+        element("div", value, style="value"),
+        bar,
+        element("div", below, style="below"),
+    ]
+    return element("div", parts, style="card")
+
+
+def swatches(names_and_colours: Iterable[tuple[str, str]]) -> Html:
+    """Build a legend of coloured squares for several charts at once."""
+    items = [
+        element("li", [Html(f'<i style="background:{escape(colour)}"></i>'), name])
+        for name, colour in names_and_colours
+    ]
+    return element("ul", items, style="legend")

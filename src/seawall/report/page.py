@@ -1,0 +1,110 @@
+"""The page: one HTML file that needs nothing else, written piece by piece."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import TextIO
+
+from plotly.offline import get_plotlyjs
+
+from seawall.report.markup import Html, element, html
+from seawall.report.records import RunRecords
+from seawall.report.sections import (
+    folds_section,
+    money_section,
+    prediction_section,
+    quantile_section,
+    summary_section,
+    training_section,
+)
+from seawall.report.sections_run import configuration_section, data_section, memory_section
+
+SLICE_CHARACTERS = 262_144
+"""The chart library is one text of nearly 10 MB in memory: it is hashed and written in slices, never copied whole."""
+
+NAVIGATION = (
+    ("summary", "Summary"),
+    ("money", "After costs"),
+    ("prediction", "Prediction"),
+    ("quantiles", "Quantiles"),
+    ("folds", "Folds"),
+    ("training", "Training"),
+    ("memory", "Memory"),
+    ("data", "Data"),
+    ("configuration", "Configuration"),
+)
+
+BUILDERS = (
+    summary_section,
+    money_section,
+    prediction_section,
+    quantile_section,
+    folds_section,
+    training_section,
+    memory_section,
+    data_section,
+    configuration_section,
+)
+
+
+def build_sections(run: RunRecords) -> Iterator[Html]:
+    """Build the sections of the page in order."""
+    return (build(run) for build in BUILDERS)
+
+
+def write_html(path: Path, title: str, subtitle: str, sections: list[Html]) -> None:
+    """Write the whole page.
+
+    A content security policy names the two scripts of the page by hash and forbids everything else: no script that came in
+    with a name could run, and nothing is fetched from anywhere.
+    """
+    library, own = get_plotlyjs(), _text("report.js")
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(_head(title, [_hash(library), _hash(own)]))
+        file.write(_header(title, subtitle))
+        file.writelines(sections)
+        file.write("</main>\n<script>")
+        for piece in _slices(library):
+            file.write(piece)
+        _finish(file, own)
+
+
+def _finish(file: TextIO, own: str) -> None:
+    file.write(f"</script>\n<script>{own}</script>\n</body>\n</html>\n")
+
+
+def _head(title: str, hashes: list[str]) -> str:
+    scripts = " ".join(f"'sha256-{value}'" for value in hashes)
+    policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html(title)}</title>\n<style>\n{_text('style.css')}</style>\n</head>\n<body>\n"
+    )
+
+
+def _header(title: str, subtitle: str) -> str:
+    links = "".join(f'<a href="#{name}">{html(text)}</a>' for name, text in NAVIGATION)
+    button = '<button type="button" id="theme" hidden>Light / dark</button>'
+    return (
+        f"<header>{element('h1', title)}{element('p', subtitle)}</header>\n<nav><div>{links}{button}</div></nav>\n<main>\n"
+        "<noscript><p class='missing'>Charts need JavaScript; all tables are readable without it.</p></noscript>\n"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256()
+    for piece in _slices(text):
+        digest.update(piece.encode())
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _slices(text: str) -> Iterator[str]:
+    return (text[start : start + SLICE_CHARACTERS] for start in range(0, len(text), SLICE_CHARACTERS))
+
+
+def _text(name: str) -> str:
+    return resources.files("seawall.report").joinpath(name).read_text(encoding="utf-8")

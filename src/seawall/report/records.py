@@ -1,0 +1,357 @@
+"""Everything the report knows, read from a run folder into frozen records. Nothing is computed from raw data here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from seawall.arrays import AnyArray, Float64, Int64
+from seawall.errors import FormatError
+from seawall.report.fields import Fields, as_number, read_fields
+from seawall.report.timeline import Timeline, read_timeline
+
+RUN_FORMAT = "seawall-run/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One finished unit of work: what was planned for it, and what the meter saw."""
+
+    name: str
+    stage: str
+    fold: int | None
+    key: str
+    fence: str
+    projected_private_bytes: float | None
+    projected_cgroup_bytes: float | None
+    measured_private_bytes: float | None
+    cgroup_peak_bytes: float | None
+    parent_private_bytes: float | None
+    declared_bytes: float | None
+    wall_seconds: float | None
+    cpu_seconds: float | None
+    summary: Fields
+
+    @property
+    def measured_total_bytes(self) -> float | None:
+        """Measured private peak of the child and its parent together: what the budget binds."""
+        return (
+            None
+            if self.measured_private_bytes is None
+            else self.measured_private_bytes + (self.parent_private_bytes or 0.0)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelFacts:
+    """The panel the run was made from."""
+
+    name: str
+    content_key: str
+    num_rows: int | None
+    num_entities: int | None
+    num_dates: int | None
+    features: tuple[str, ...]
+    targets: tuple[Fields, ...]
+
+    def target(self, name: str | None) -> Fields:
+        """Find the definition of a target; empty where it is not known."""
+        return next((target for target in self.targets if target.text("name") == name), Fields({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One stretch of the calendar in a fold."""
+
+    kind: str
+    first_time: str | int | None
+    last_time: str | int | None
+    num_dates: int | None
+    num_samples: int | None
+    num_purged: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Train, valid and test segments of one step of the walk forward."""
+
+    fold: int
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How one model was trained: losses by epoch."""
+
+    fold: int
+    epochs: tuple[Fields, ...]
+    best_epoch: int | None
+    stopped: str | None
+    model: Fields
+
+    @property
+    def best(self) -> Fields:
+        """The epoch whose weights were kept; empty where none is marked."""
+        return next((epoch for epoch in self.epochs if epoch.count("epoch") == self.best_epoch), Fields({}))
+
+    def curve(self, key: str) -> Float64:
+        """float64 [epochs], NaN where undefined."""
+        return np.array(
+            [np.nan if (value := epoch.number(key)) is None else value for epoch in self.epochs], np.float64
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Metrics of one fold, or of all of them (``fold`` is None)."""
+
+    fold: int | None
+    pooled: Fields
+    ic: Fields
+    rank_ic: Fields
+    quantiles: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Daily:
+    """Metrics by date of the test segments; arrays have one length. Times are datetime64[ns] or integer steps."""
+
+    times: AnyArray
+    num_names: Int64
+    ic: Float64
+    rank_ic: Float64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Equity:
+    """A strategy by date; arrays have one length. Times are datetime64[ns] or integer steps."""
+
+    times: AnyArray
+    equity: Float64
+    period_return: Float64
+    gross_return: Float64
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One backtest."""
+
+    name: str
+    statistics: Fields
+    equity: Equity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunRecords:
+    """One run, as far as it has come: what is not there yet is None or empty."""
+
+    name: str
+    units: tuple[Unit, ...]
+    config_text: str
+    config: Mapping[str, Any]
+    plan: Fields
+    panel: PanelFacts | None
+    ingest: Fields
+    folds: tuple[Fold, ...]
+    trainings: tuple[Training, ...]
+    metrics: Fields
+    overall: Block | None
+    blocks: tuple[Block, ...]
+    daily: Daily | None
+    coverage: Fields
+    strategies: tuple[Strategy, ...]
+    timeline: Timeline | None
+
+    @property
+    def declared_bytes(self) -> float | None:
+        """The memory budget of the latest unit."""
+        declared = [unit.declared_bytes for unit in self.units if unit.declared_bytes is not None]
+        return declared[-1] if declared else None
+
+
+def read_run(folder: Path) -> RunRecords:
+    """Read all records of a run folder.
+
+    Memory grows with the dates of the test segments (32 bytes each, and 32 more per strategy), not with predictions.
+
+    Raises
+    ------
+    FormatError
+        Where ``run.json`` is missing, or a record that is there cannot be read.
+    """
+    run = read_fields(folder / "run.json")
+    if run.text("format") != RUN_FORMAT:
+        found = repr(run.text("format")) if run else "no run.json"
+        raise FormatError(
+            str(folder),
+            "not a run folder",
+            found=found,
+            allowed=RUN_FORMAT,
+            do="Name the folder that seawall run wrote.",
+        )
+    units = tuple(
+        _unit(name, Fields(record)) for name, record in run.part("units").values.items() if isinstance(record, dict)
+    )
+    summary = next((unit.summary for unit in units if unit.stage == "ingest"), Fields({}))
+    manifest = _manifest(folder, summary.text("panel"))
+    metrics = read_fields(folder / "metrics" / "metrics.json")
+    config_text = _text(folder / "config.yaml")
+    return RunRecords(
+        name=run.text("name") or folder.name,
+        # The report is being written: its own record, if there is one, is from an earlier report.
+        units=tuple(unit for unit in units if unit.stage != "report"),
+        config_text=config_text,
+        config=_yaml(folder / "config.yaml", config_text),
+        plan=read_fields(folder / "plan.json"),
+        panel=_panel_facts(summary.text("panel") or "", manifest) if manifest else None,
+        ingest=summary.part("ingest") or manifest.part("ingest"),
+        folds=tuple(_fold(fields) for fields in read_fields(folder / "folds.json").parts("folds")),
+        trainings=_trainings(folder / "models"),
+        metrics=metrics,
+        overall=_block(metrics.part("overall"), None) if metrics.part("overall") else None,
+        blocks=tuple(_block(fields, fields.count("fold")) for fields in metrics.parts("folds")),
+        daily=_daily(folder / "metrics" / "daily.parquet"),
+        coverage=read_fields(folder / "backtest" / "coverage.json"),
+        strategies=_strategies(folder / "backtest"),
+        timeline=read_timeline(path) if (path := folder / "memory.parquet").is_file() else None,
+    )
+
+
+def _unit(name: str, record: Fields) -> Unit:
+    return Unit(
+        name=name,
+        stage=record.text("stage") or name,
+        fold=record.count("fold"),
+        key=record.text("key") or "",
+        fence=record.text("fence") or "",
+        projected_private_bytes=record.number("projected_private_bytes"),
+        projected_cgroup_bytes=record.number("projected_cgroup_bytes"),
+        measured_private_bytes=record.number("measured_private_bytes"),
+        cgroup_peak_bytes=record.number("cgroup_peak_bytes"),
+        parent_private_bytes=record.number("parent_private_bytes"),
+        declared_bytes=record.number("declared_bytes"),
+        wall_seconds=record.number("wall_seconds"),
+        cpu_seconds=record.number("cpu_seconds"),
+        summary=record.part("summary"),
+    )
+
+
+def _manifest(folder: Path, panel: str | None) -> Fields:
+    if panel is None:
+        return Fields({})
+    return read_fields(folder / panel / "panel.json") or read_fields(Path(panel) / "panel.json")
+
+
+def _panel_facts(path: str, manifest: Fields) -> PanelFacts:
+    columns = manifest.parts("columns")
+    return PanelFacts(
+        name=Path(path).name.removesuffix(".panel"),
+        content_key=manifest.text("content_key") or "",
+        num_rows=manifest.count("num_rows"),
+        num_entities=manifest.count("num_entities"),
+        num_dates=manifest.count("num_dates"),
+        features=tuple(column.text("name") or "" for column in columns if column.text("group") == "features"),
+        targets=manifest.parts("targets"),
+    )
+
+
+def _fold(fields: Fields) -> Fold:
+    kinds = [kind for kind in ("train", "valid", "test") if fields.part(kind)]
+    return Fold(fields.count("fold") or 0, tuple(_segment(kind, fields.part(kind)) for kind in kinds))
+
+
+def _segment(kind: str, fields: Fields) -> Segment:
+    start, stop = fields.count("start"), fields.count("stop")
+    first, last = (fields.values.get(key) for key in ("first_time", "last_time"))
+    return Segment(
+        kind=kind,
+        first_time=first if isinstance(first, str | int) else None,
+        last_time=last if isinstance(last, str | int) else None,
+        num_dates=None if start is None or stop is None else stop - start,
+        num_samples=fields.count("num_samples"),
+        num_purged=fields.count("num_purged"),
+    )
+
+
+def _trainings(models: Path) -> tuple[Training, ...]:
+    found = []
+    for path in sorted(models.glob("fold_*/history.json")):
+        history = read_fields(path)
+        found.append(
+            Training(
+                fold=int(path.parent.name.removeprefix("fold_")),
+                epochs=history.parts("epochs"),
+                best_epoch=history.count("best_epoch"),
+                stopped=history.text("stopped"),
+                model=read_fields(path.with_name("model.json")),
+            )
+        )
+    return tuple(sorted(found, key=lambda training: training.fold))
+
+
+def _block(fields: Fields, fold: int | None) -> Block:
+    quantiles = tuple(as_number(value) for value in fields.items("quantiles"))
+    return Block(fold, fields.part("pooled"), fields.part("ic"), fields.part("rank_ic"), quantiles)
+
+
+def _daily(path: Path) -> Daily | None:
+    columns = _columns(path, ("time", "num_names", "ic", "rank_ic"))
+    if columns is None:
+        return None
+    return Daily(
+        times=columns["time"],
+        num_names=columns["num_names"].astype(np.int64),
+        ic=columns["ic"].astype(np.float64),
+        rank_ic=columns["rank_ic"].astype(np.float64),
+    )
+
+
+def _strategies(backtest: Path) -> tuple[Strategy, ...]:
+    folders = sorted(path.parent for path in backtest.glob("*/statistics.json"))
+    return tuple(
+        Strategy(path.name, read_fields(path / "statistics.json"), _equity(path / "equity.parquet")) for path in folders
+    )
+
+
+def _equity(path: Path) -> Equity | None:
+    columns = _columns(path, ("time", "equity", "period_return", "gross_return"))
+    if columns is None:
+        return None
+    values = {name: columns[name].astype(np.float64) for name in ("equity", "period_return", "gross_return")}
+    return Equity(times=columns["time"], **values)
+
+
+def _columns(path: Path, names: tuple[str, ...]) -> dict[str, AnyArray] | None:
+    if not path.is_file():
+        return None
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            table = file.read(columns=list(names), use_threads=False)
+        return {name: _array(table.column(name)) for name in names}
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise FormatError(
+            str(path), "cannot be read", found=str(error).splitlines()[0], do="Run the same command again."
+        ) from error
+
+
+def _array(column: pa.ChunkedArray) -> AnyArray:
+    if pa.types.is_timestamp(column.type):
+        return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64).view(f"datetime64[{column.type.unit}]")
+    return np.asarray(column.to_numpy())
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _yaml(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FormatError(str(path), "cannot be read as YAML", found=str(error).splitlines()[0]) from error
+    return loaded if isinstance(loaded, dict) else {}

@@ -1,0 +1,67 @@
+"""The report, read like the algorithm: pack the timeline, read the records, build the sections, write one file."""
+
+from pathlib import Path
+from typing import Any
+
+from seawall.budget.heartbeat import Beat, silent
+from seawall.report.page import build_sections, write_html
+from seawall.report.records import RunRecords, read_run
+from seawall.report.timeline import pack_timeline
+from seawall.report.words import warnings, when
+from seawall.stores.atomic import replacing
+
+STAGE_VERSION: int = 1
+
+
+def write_report(run: Path, output: Path, *, title: str | None = None, beat: Beat = silent) -> dict[str, Any]:
+    """Write the report of a run as one self-contained HTML file.
+
+    Everything comes from the records in the run folder; what is not there yet is said so on the page. Packs
+    ``memory.csv`` to ``memory.parquet`` on the way. Memory grows with the dates of the test segments and the number of
+    strategies, not with predictions or memory samples. The file needs no network and stays under 6 MB.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    output
+        The file to write; replaced only when the new one is complete.
+    title
+        Heading of the page; the name of the run when missing.
+
+    Returns
+    -------
+    dict
+        ``path``, ``bytes``, ``num_sections``, ``num_warnings`` and ``num_memory_samples``.
+
+    Raises
+    ------
+    FormatError
+        Where the folder is not a run, or a record that is there cannot be read.
+    """
+    beat("timeline", 0, 1)
+    num_samples = pack_timeline(source, run / "memory.parquet") if (source := run / "memory.csv").is_file() else 0
+    beat("records", 0, 1)
+    records = read_run(run)
+    sections = []
+    for section in build_sections(records):
+        sections.append(section)
+        beat("sections", len(sections), 0)
+    beat("write", 0, 1)
+    with replacing(output) as temporary:
+        write_html(temporary, title or records.name, _subtitle(records), sections)
+    beat("write", 1, 1)
+    return {
+        "path": str(output),
+        "bytes": output.stat().st_size,
+        "num_sections": len(sections),
+        "num_warnings": len(warnings(records)),
+        "num_memory_samples": num_samples,
+    }
+
+
+def _subtitle(run: RunRecords) -> str:
+    first, last = run.ingest.text("first_time"), run.ingest.text("last_time")
+    span = f" · {when(first)} to {when(last)}" if first and last else ""
+    panel = f" · panel {run.panel.name}" if run.panel else ""
+    return f"seawall walk-forward report{panel}{span}"

@@ -1,0 +1,149 @@
+"""The slot file: a place on disk for every prediction of a fold, filled in any order, complete when its bitmap says so."""
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.arrays import Bool, Float32, Int64
+from seawall.errors import ResumeError
+from seawall.stores.atomic import replacing
+
+SLOTS_FORMAT = "seawall-slots/1"
+HEADER_BYTES = 4096
+
+COMMIT_SECONDS = 1.0
+"""Slots written since the last commit are written again after a kill: a second of work against one flush a second."""
+
+COMMIT_BYTES = 4 * 1024 * 1024
+"""Unwritten pages are charged to the container: never more than this."""
+
+
+class SlotFile:
+    """float32 [num_slots, num_outputs] on disk, written batch by batch; the format is section 2 of FORMAT.md.
+
+    Opening a file with the same sizes and key continues it; any other file at ``path`` is started anew. Writes become
+    proof against a kill or a power cut at the next commit (each second, each 4 MiB, and on close): values are flushed
+    before their bits. Memory is the bitmap and one batch; the values belong to the page cache.
+
+    Parameters
+    ----------
+    key
+        Content key of what the values are computed from.
+    """
+
+    def __init__(self, path: Path, *, num_slots: int, num_outputs: int, key: str) -> None:
+        self.path, self.num_slots, self.num_outputs = path, num_slots, num_outputs
+        header = _header(num_slots, num_outputs, key)
+        self._bits_at = HEADER_BYTES + 4 * num_slots * num_outputs
+        self._num_bit_bytes = -(-num_slots // 8)
+        if not _is_ours(path, header, self._bits_at + self._num_bit_bytes):
+            _create(path, header, self._bits_at + self._num_bit_bytes)
+        self._descriptor = os.open(path, os.O_RDWR)
+        self._values: Float32 | None = None
+        bits = os.pread(self._descriptor, self._num_bit_bytes, self._bits_at)
+        self._bits: npt.NDArray[np.uint8] = np.frombuffer(bits, np.uint8).copy()
+        self._uncommitted_bytes = 0
+        self._committed_at = time.monotonic()
+
+    def write(self, slots: Int64, values: Float32) -> None:
+        """Put float32 [n, num_outputs] at their slots; a slot may be written again."""
+        self._map()[slots] = values
+        np.bitwise_or.at(self._bits, slots >> 3, np.left_shift(1, slots & 7).astype(np.uint8))
+        self._uncommitted_bytes += values.nbytes
+        if self._uncommitted_bytes >= COMMIT_BYTES or time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Force values to disk, then the bits that vouch for them."""
+        if self._uncommitted_bytes:
+            os.fsync(self._descriptor)
+            os.pwrite(self._descriptor, self._bits.tobytes(), self._bits_at)
+            os.fsync(self._descriptor)
+        self._uncommitted_bytes = 0
+        self._committed_at = time.monotonic()
+
+    def written(self, slots: Int64) -> Bool:
+        """Tell which slots hold a value."""
+        found: Bool = (self._bits[slots >> 3] >> (slots & 7).astype(np.uint8)) & 1 == 1
+        return found
+
+    def missing(self) -> Int64:
+        """List the slots without a value, in order; memory is 9 bytes a slot while it looks."""
+        present = np.unpackbits(self._bits, count=self.num_slots, bitorder="little")
+        return np.flatnonzero(present == 0)
+
+    @property
+    def is_complete(self) -> bool:
+        """Every slot holds a value."""
+        return int(np.bitwise_count(self._bits).sum(dtype=np.int64)) == self.num_slots
+
+    def values(self) -> Float32:
+        """Give float32 [num_slots, num_outputs], mapped read-only.
+
+        Raises
+        ------
+        ResumeError
+            While a slot is missing.
+        """
+        if not self.is_complete:
+            found = f"{len(self.missing()):,} of {self.num_slots:,} missing"
+            raise ResumeError(str(self.path), "slots are not complete", found=found, do="Run the same command again.")
+        self.commit()
+        mapped = self._map().view()
+        mapped.flags.writeable = False
+        return mapped
+
+    def close(self) -> None:
+        """Commit and close."""
+        if self._descriptor >= 0:
+            self.commit()
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._values = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _map(self) -> Float32:
+        if self._values is None:
+            shape = (self.num_slots, self.num_outputs)
+            empty = 0 in shape
+            self._values = (
+                np.empty(shape, np.float32)
+                if empty
+                else np.memmap(self.path, dtype="<f4", mode="r+", offset=HEADER_BYTES, shape=shape)
+            )
+        return self._values
+
+
+def _header(num_slots: int, num_outputs: int, key: str) -> bytes:
+    record = {"format": SLOTS_FORMAT, "num_slots": num_slots, "num_outputs": num_outputs, "key": key}
+    return json.dumps(record).encode("ascii").ljust(HEADER_BYTES)
+
+
+def _is_ours(path: Path, header: bytes, size_bytes: int) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEADER_BYTES) == header and path.stat().st_size == size_bytes
+    except OSError:
+        return False
+
+
+def _create(path: Path, header: bytes, size_bytes: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(header)
+        # Space is taken now: a disk that fills up is told at once, not as a fault in the middle of a mapped write.
+        file.flush()
+        os.posix_fallocate(file.fileno(), 0, size_bytes)

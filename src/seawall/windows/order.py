@@ -1,0 +1,85 @@
+"""A shuffled order that is computed, not stored: a keyed permutation of 0 .. n-1 in constant memory."""
+
+import numpy as np
+import numpy.typing as npt
+
+from seawall.arrays import Int64
+
+_NUM_ROUNDS = 8
+_MASK_64 = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+
+
+def order_key(seed: int, epoch: int) -> int:
+    """Mix a seed and an epoch into one 64-bit key."""
+    return _mixed(_mixed(seed & _MASK_64) ^ ((epoch * _GOLDEN) & _MASK_64))
+
+
+def permute(n: int, key: int, positions: Int64) -> Int64:
+    """Map positions of the shuffled order to positions of the plain one.
+
+    An alternating Feistel network over the smallest number of bits that holds ``n`` values, walked until the result
+    is below ``n`` (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002): every value of 0 .. n-1 occurs
+    exactly once, for any key. At least half of the network's values are below ``n``, so a position costs at most two
+    walks on average.
+
+    Parameters
+    ----------
+    positions
+        int64 [B], each in 0 .. n-1.
+
+    Returns
+    -------
+    int64 [B]
+        Memory is a few arrays of B; none of n.
+    """
+    bits = max(2, (n - 1).bit_length())
+    keys = _round_keys(key)
+    walking = positions.astype(np.uint64)
+    result = walking
+    outside: Int64 | None = None
+    while True:
+        walking = _feistel(walking, bits, keys)
+        if outside is None:
+            result = walking
+        else:
+            result[outside] = walking
+        still = np.flatnonzero(walking >= n)
+        if not len(still):
+            return result.astype(np.int64)
+        outside = still if outside is None else outside[still]
+        walking = walking[still]
+
+
+def _feistel(values: npt.NDArray[np.uint64], bits: int, keys: list[int]) -> npt.NDArray[np.uint64]:
+    low_bits = bits // 2
+    low_mask, high_mask = np.uint64((1 << low_bits) - 1), np.uint64((1 << (bits - low_bits)) - 1)
+    low, high = values & low_mask, values >> np.uint64(low_bits)
+    for number, key in enumerate(keys):
+        if number % 2 == 0:
+            low ^= _hash(high, key) & low_mask
+        else:
+            high ^= _hash(low, key) & high_mask
+    return (high << np.uint64(low_bits)) | low
+
+
+def _hash(values: npt.NDArray[np.uint64], key: int) -> npt.NDArray[np.uint64]:
+    mixed = values + np.uint64(key)
+    mixed *= np.uint64(_MIX_1)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(_MIX_2)
+    return mixed >> np.uint64(32)
+
+
+def _round_keys(key: int) -> list[int]:
+    return [_mixed((key + number * _GOLDEN) & _MASK_64) for number in range(1, _NUM_ROUNDS + 1)]
+
+
+def _mixed(value: int) -> int:
+    """Scramble 64 bits (the finaliser of SplitMix64: Steele, Lea and Flood, 2014)."""
+    value = (value + _GOLDEN) & _MASK_64
+    value = ((value ^ (value >> 30)) * _MIX_1) & _MASK_64
+    value = ((value ^ (value >> 27)) * _MIX_2) & _MASK_64
+    return value ^ (value >> 31)
