@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint type bench bench-peers docs clean
+.PHONY: help setup demo test test-all lint type bench docs clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -34,11 +34,8 @@ lint: $(STAMP) ## style, format, and which layer may import which
 type: $(STAMP) ## strict types over src and tests
 	$(BIN)/mypy
 
-bench: $(STAMP) ## our own figures, with memcpy and a Python loop as yardsticks
+bench: $(STAMP) ## ours and peers in turn, with memcpy and a Python loop as yardsticks
 	$(BIN)/python -m bench
-
-bench-peers: $(STAMP) ## ours beside the peers that are installed
-	$(BIN)/python -m bench --peers
 
 docs: $(STAMP) ## run every code block of README and docs
 	$(BIN)/python -m pytest tests/docs

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seawall.pipeline.api import ingest, run
     from seawall.pipeline.result import Run
     from seawall.stores.panel import Panel
-    from seawall.stores.panel import Panel as open  # noqa: A004 - sw.open reads like the built-in, on purpose
+    from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
     from seawall.windows.api import windows
     from seawall.windows.folds import Rolling
     from seawall.windows.folds import make_folds as folds
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> object:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _PLACES:
         raise AttributeError(f"module 'seawall' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only when a name is asked for
+    from importlib import import_module
 
     module, attribute = _PLACES[name]
     loaded = import_module(module)

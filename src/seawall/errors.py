@@ -98,9 +98,7 @@ _KINDS: dict[str, type[SeawallError]] = {
 def from_record(record: dict[str, str]) -> SeawallError:
     """Rebuild an error that another process wrote with :meth:`SeawallError.record`."""
     kind = _KINDS.get(record.get("kind", ""), StageError)
-    return kind(
-        record["where"], record["what"], found=record["found"], allowed=record["allowed"], do=record["do"]
-    )
+    return kind(record["where"], record["what"], found=record["found"], allowed=record["allowed"], do=record["do"])
 
 
 def nearest(name: str, candidates: Iterable[str], *, count: int = 3) -> str:

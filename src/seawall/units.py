@@ -27,7 +27,11 @@ def parse_bytes(text: str | int, *, where: str = "memory") -> int:
     unit = match.group(2).upper() if match else None
     if match is None or unit not in _SUFFIX_BYTES:
         raise ConfigError(
-            where, "not a size", found=repr(text), allowed="a number with KiB, MiB, GiB or TiB", do="Write for example 2GiB."
+            where,
+            "not a size",
+            found=repr(text),
+            allowed="a number with KiB, MiB, GiB or TiB",
+            do="Write for example 2GiB.",
         )
     return _positive(int(float(match.group(1)) * _SUFFIX_BYTES[unit or ""]), text, where)
 

@@ -1,4 +1,4 @@
-"""The portfolio backtest once more, in plain pandas over wide frames: cash, units and prices. Imports no product code."""
+"""The portfolio backtest once more, in plain pandas over wide frames: cash, units, prices. No product code."""
 
 import pandas as pd
 
@@ -19,7 +19,9 @@ def judge(  # the rules as a reader of the documentation would write them down
     """Equity on each date; frames hold adjusted prices, NaN where there is none."""
     trade = trade.where(trade > 0)
     last = mark.where(mark > 0).fillna(trade).ffill()
-    cash, units, decided, curve = 1.0, pd.Series(0.0, index=trade.columns), {}, {}
+    cash, units = 1.0, pd.Series(0.0, index=trade.columns)
+    decided: dict[int, pd.Series] = {}
+    curve: dict[int, float] = {}
     for date in trade.index:
         at = trade.loc[date].fillna(last.loc[date - 1]) if date else trade.loc[date]
         if date in decided:

@@ -15,7 +15,7 @@ from tests.backtest.judge import judge
 from tests.backtest.world import LONG_SHORT, TOP_2, World, config_of, random_world
 
 
-def judged(world: World, **rules: Any) -> pd.Series:
+def judged(world: World, rules: dict[str, Any]) -> pd.Series:
     adjustment = world.frame(world.adjustment)
     predictions = world.frame(np.where(world.predicted, world.predictions.astype(np.float32), np.nan))
     return judge(world.frame(world.open) / adjustment, world.frame(world.close) / adjustment, predictions, **rules)
@@ -40,8 +40,14 @@ def test_equity_equals_a_plain_pandas_recomputation(
 
     results = world.run(tmp_path, config)
 
-    rules: dict[str, Any] = {"delay": delay, "every": every, "fee": fee / 1e4, "slippage": slippage / 1e4, "minimum": minimum}
-    top, long_short = judged(world, k=2, **rules), judged(world, quantiles=3, **rules)
+    rules: dict[str, Any] = {
+        "delay": delay,
+        "every": every,
+        "fee": fee / 1e4,
+        "slippage": slippage / 1e4,
+        "minimum": minimum,
+    }
+    top, long_short = judged(world, rules | {"k": 2}), judged(world, rules | {"quantiles": 3})
     np.testing.assert_allclose(results.equity("top")["equity"], top, rtol=0, atol=1e-9)
     np.testing.assert_allclose(results.equity("ls")["equity"], long_short, rtol=0, atol=1e-9)
     assert results.statistics("top")["num_rejected"] > 0
@@ -103,7 +109,9 @@ def test_constant_prices_without_costs_leave_equity_exactly_one(tmp_path: Path) 
     world = random_world(3)
     flat = np.full_like(world.close, 33.3)
 
-    results = world.but(open=flat, close=flat, adjustment=np.ones_like(flat)).run(tmp_path, config_of(TOP_2, LONG_SHORT))
+    results = world.but(open=flat, close=flat, adjustment=np.ones_like(flat)).run(
+        tmp_path, config_of(TOP_2, LONG_SHORT)
+    )
 
     for name in ("top", "ls"):
         assert (results.equity(name)["equity"] == 1.0).all()
@@ -133,7 +141,9 @@ def test_cash_and_positions_rebuilt_from_the_ledger_make_the_equity(tmp_path: Pa
         cash = ledger.groupby("date")["cash"].sum().reindex(range(len(equity)), fill_value=0).cumsum() + 1e5
         np.testing.assert_allclose((cash + (units * mark).sum(axis=1)) / 1e5, equity["equity"], rtol=0, atol=1e-11)
         np.testing.assert_allclose(ledger["notional"], (ledger["shares"] * ledger["price"]).abs(), rtol=1e-14)
-        np.testing.assert_allclose(ledger["cost"], (ledger["notional"] * 0.003).clip(lower=5) + ledger["notional"] * 0.001)
+        np.testing.assert_allclose(
+            ledger["cost"], (ledger["notional"] * 0.003).clip(lower=5) + ledger["notional"] * 0.001
+        )
         assert results.statistics(name)["total_cost"] == pytest.approx(ledger["cost"].sum() / 1e5, rel=1e-12)
         if name == "top":
             assert cash.min() >= 0
@@ -166,7 +176,10 @@ def test_more_cost_never_earns_more(tmp_path: Path) -> None:
     world = random_world(8)
 
     ends = [
-        [world.run(tmp_path / f"{bps}", config_of(TOP_2, LONG_SHORT, cost_bps=bps)).statistics(n)["total_return"] for n in ("top", "ls")]
+        [
+            world.run(tmp_path / f"{bps}", config_of(TOP_2, LONG_SHORT, cost_bps=bps)).statistics(n)["total_return"]
+            for n in ("top", "ls")
+        ]
         for bps in (0.0, 5.0, 20.0, 80.0)
     ]
 
@@ -334,15 +347,18 @@ def test_integer_calendars_keep_their_integers(tmp_path: Path) -> None:
 def test_statistics_echo_the_config_and_the_folder_holds_three_files(tmp_path: Path) -> None:
     results = random_world(19).run(tmp_path, config_of(TOP_2, cost_bps=12.5))
 
-    assert sorted(p.name for p in (results.folder / "top").iterdir()) == ["equity.parquet", "ledger.parquet", "statistics.json"]
+    assert sorted(p.name for p in (results.folder / "top").iterdir()) == [
+        "equity.parquet",
+        "ledger.parquet",
+        "statistics.json",
+    ]
     statistics = json.loads((results.folder / "top" / "statistics.json").read_text())
     assert statistics["config"]["cost_bps"] == 12.5
     assert statistics["config"]["strategy"]["k"] == 2
     assert statistics["compounding"] == "geometric"
     schema = pq.read_schema(results.folder / "top" / "equity.parquet")
-    assert schema.names == [
-        "time", "equity", "period_return", "gross_return", "cost", "turnover", "long_exposure", "short_exposure", "num_positions",
-    ]  # fmt: skip
+    returns = ["equity", "period_return", "gross_return", "cost", "turnover"]
+    assert schema.names == ["time", *returns, "long_exposure", "short_exposure", "num_positions"]
 
 
 def test_an_unknown_price_is_refused_with_the_nearest_name_and_nothing_is_written(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Bool, Float64
 from seawall.backtest.config import BacktestConfig
+from seawall.backtest.memory import SLAB_ROWS
 from seawall.backtest.run import backtest
+from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 from seawall.stores.predictions import time_type
@@ -23,7 +25,7 @@ TOP_2 = {"kind": "top_k", "name": "top", "k": 2, "rebalance_periods": 1}
 LONG_SHORT = {"kind": "quantile_long_short", "name": "ls", "num_quantiles": 3, "rebalance_periods": 1}
 
 
-def config_of(*strategies: dict[str, Any], **changes: Any) -> BacktestConfig:
+def config_of(*strategies: dict[str, Any], **changes: float | str) -> BacktestConfig:
     """A config without costs, trading at the open of the next date and marking at the close."""
     values = {
         "strategies": strategies or (TOP_2,),
@@ -40,7 +42,7 @@ def config_of(*strategies: dict[str, Any], **changes: Any) -> BacktestConfig:
 
 @dataclass(frozen=True)
 class World:
-    """All arrays are [dates, entities]. ``present`` says where the panel has a row, ``predicted`` where the table has."""
+    """All arrays are [dates, entities]; ``present`` is where the panel has a row, ``predicted`` where the table has."""
 
     open: Float64
     close: Float64
@@ -58,8 +60,8 @@ class World:
         if not self.predicted.size:
             object.__setattr__(self, "predicted", self.present.copy())
 
-    def but(self, **changes: Any) -> "World":
-        return replace(self, **changes)
+    def but(self, **changes: Float64 | Bool | bool) -> "World":
+        return replace(self, **changes)  # type: ignore[arg-type]
 
     @property
     def calendar(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -70,11 +72,12 @@ class World:
         """Wide frame, NaN where the panel has no row."""
         return pd.DataFrame(np.where(self.present, values, np.nan))
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
+    def write(self, folder: Path, *, rows_per_group: int = 7) -> tuple[Path, Path]:
+        """Write panel and table; tiny row groups by default, so that dates are cut in many places."""
         folder.mkdir(parents=True, exist_ok=True)
         panel = self._write_panel(folder / "world.panel")
         table = folder / "table.parquet"
-        pq.write_table(self.table(Panel(panel)), table, row_group_size=7)
+        pq.write_table(self.table(Panel(panel)), table, row_group_size=rows_per_group)
         return panel, table
 
     def _write_panel(self, path: Path) -> Path:
@@ -114,9 +117,11 @@ class World:
             }
         )
 
-    def run(self, folder: Path, config: BacktestConfig, **knobs: Any) -> "Results":
+    def run(
+        self, folder: Path, config: BacktestConfig, *, slab_rows: int = SLAB_ROWS, beat: Beat = silent
+    ) -> "Results":
         panel, table = self.write(folder)
-        summary = backtest(panel, table, folder / "backtest", config, **knobs)
+        summary = backtest(panel, table, folder / "backtest", config, slab_rows=slab_rows, beat=beat)
         return Results(folder / "backtest", summary)
 
 
@@ -126,14 +131,19 @@ class Results:
     summary: dict[str, Any]
 
     def equity(self, name: str = "top") -> pd.DataFrame:
-        return pq.read_table(self.folder / name / "equity.parquet").to_pandas()
+        return read_frame(self.folder / name / "equity.parquet")
 
     def ledger(self, name: str = "top") -> pd.DataFrame:
-        return pq.read_table(self.folder / name / "ledger.parquet").to_pandas()
+        return read_frame(self.folder / name / "ledger.parquet")
 
     def statistics(self, name: str = "top") -> dict[str, Any]:
         statistics: dict[str, Any] = self.summary["strategies"][name]
         return statistics
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    return frame
 
 
 def random_world(seed: int = 0, *, num_dates: int = 80, num_entities: int = 9, gaps: bool = True) -> World:

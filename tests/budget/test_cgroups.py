@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.cgroups import memory_cgroup
 
 from seawall.units import MIB
+from tests.cgroups import memory_cgroup
 
 pytestmark = pytest.mark.cgroup
 

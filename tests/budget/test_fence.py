@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.budget.trees import V2_MOUNTS, v2_group, write_tree
-from tests.cgroups import memory_cgroup
 
 from seawall.budget import fence
 from seawall.budget.cgroup import own_group
@@ -18,6 +16,8 @@ from seawall.budget.explain import ChildEnd, explain_exit
 from seawall.budget.fence import Fence, data_limit, open_fence, probe
 from seawall.budget.meter import HighWater
 from seawall.units import GIB, MIB
+from tests.budget.trees import V2_MOUNTS, v2_group, write_tree
+from tests.cgroups import memory_cgroup
 
 CHILD = """
 import sys

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.budget.trees import UNLIMITED, V1_MOUNTS, V2_MOUNTS, v1_group, v2_group, write_tree
 
 from seawall.budget.cgroup import own_group
 from seawall.budget.limits import find_budget
 from seawall.errors import ConfigError
 from seawall.units import GIB, MIB
+from tests.budget.trees import UNLIMITED, V1_MOUNTS, V2_MOUNTS, v1_group, v2_group, write_tree
 
 V1 = "sys/fs/cgroup/memory"
 V2 = "sys/fs/cgroup"

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.budget.trees import write_tree
 
 from seawall.budget.mounts import is_memory_filesystem, read_mounts
+from tests.budget.trees import write_tree
 
 MOUNTS = (
     "1 0 0:1 / / rw - rootfs rootfs rw\n"

@@ -1,1 +1,1 @@
-""""""
+"""The portfolio backtest: what predictions would have earned, after costs, if traded."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from seawall.backtest.equity import EquityCurve
 from seawall.backtest.ledger import LedgerWriter
 from seawall.backtest.market import Market
 from seawall.backtest.portfolio import Portfolio
-from seawall.backtest.statistics import curve_statistics, drawdown_span, record
+from seawall.backtest.statistics import curve_statistics, drawdown_span
 from seawall.backtest.weights import Target, target_weights
 from seawall.stores.atomic import replacing, write_json
 from seawall.stores.panel import Panel
@@ -28,7 +29,12 @@ class Book:
     """State of one strategy from the first date of predictions to the last. Memory is O(entities + dates)."""
 
     def __init__(
-        self, strategy: TopK | QuantileLongShort, config: BacktestConfig, ledger: LedgerWriter, num_entities: int, span: range
+        self,
+        strategy: TopK | QuantileLongShort,
+        config: BacktestConfig,
+        ledger: LedgerWriter,
+        num_entities: int,
+        span: range,
     ) -> None:
         self.strategy, self.config, self._ledger, self._span = strategy, config, ledger, span
         self._portfolio = Portfolio(num_entities, config, long_only=isinstance(strategy, TopK))
@@ -64,11 +70,13 @@ class Book:
         config, curve = self.config, self.curve
         numbers = curve_statistics(curve, periods_per_year=config.periods_per_year, compounding=config.compounding)
         peak_and_trough = drawdown_span(curve["equity"])
-        start, end = (_time(panel, curve.first + place) for place in peak_and_trough) if peak_and_trough else (None, None)
+        start, end = (
+            (_time(panel, curve.first + place) for place in peak_and_trough) if peak_and_trough else (None, None)
+        )
         held = self._portfolio.units_E != 0
         stale = market.last_priced_E[held] < self._span.stop - 1 - STALE_PERIODS
         return {
-            **record(numbers),
+            **asdict(numbers),
             "max_drawdown_start": start,
             "max_drawdown_end": end,
             "total_cost": self._total_cost / config.initial_equity,
@@ -81,7 +89,10 @@ class Book:
             "num_stale_positions": int(np.count_nonzero(stale)),
             "periods_per_year": config.periods_per_year,
             "compounding": config.compounding,
-            "config": {**config.model_dump(mode="json", exclude={"strategies"}), "strategy": self.strategy.model_dump(mode="json")},
+            "config": {
+                **config.model_dump(mode="json", exclude={"strategies"}),
+                "strategy": self.strategy.model_dump(mode="json"),
+            },
         }
 
     def write(self, folder: Path, market: Market, panel: Panel) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""What a portfolio backtest may choose. Money has no hidden defaults: costs, delay, prices and sizes must be written."""
+"""What a portfolio backtest may choose. Money has no hidden defaults: costs, delay and prices must be written."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+STAGE_VERSION: int = 1
+"""Raised when what the stage writes changes for the same inputs."""
 
 PriceName = Annotated[str, Field(min_length=1, max_length=10_000)]
 

@@ -78,4 +78,4 @@ class EquityCurve:
             **{name: pa.array(values) for name, values in self._columns.items()},
             "num_positions": pa.array(self._num_positions),
         }
-        pq.write_table(pa.table(columns), path, compression="zstd", row_group_size=65_536)
+        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False, row_group_size=65_536)

@@ -8,16 +8,17 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray
 from seawall.backtest.market import Market
+from seawall.backtest.memory import LEDGER_GROUP_ROWS
 from seawall.backtest.portfolio import Trades
 from seawall.stores.atomic import flush
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import time_type
 
-GROUP_ROWS = 32_768
-"""Trades per row group. A constant, not a knob: it decides the bytes of the file."""
-
 FLUSH_GROUPS = 8
 """Row groups (at most 14 MiB) after which what was written is forced to disk and leaves the page cache."""
+
+KEYS = ("decision_time", "time", "entity")
+"""Columns with few values. Dictionaries of the others hold 6 MiB in every open writer and make the file larger."""
 
 _BUFFERS = {
     "decision_time": np.int64,
@@ -44,18 +45,20 @@ class LedgerWriter:
         numbers = [(name, pa.float64()) for name in ("shares", "price", "notional", "cost")]
         times = [("decision_time", self._time_type), ("time", self._time_type)]
         self._schema = pa.schema([*times, ("entity", entity_type), *numbers])
-        self._buffers: dict[str, AnyArray] = {name: np.empty(GROUP_ROWS, dtype) for name, dtype in _BUFFERS.items()}
+        self._buffers: dict[str, AnyArray] = {
+            name: np.empty(LEDGER_GROUP_ROWS, dtype) for name, dtype in _BUFFERS.items()
+        }
         self._filled = self._num_groups = 0
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(KEYS))
 
     def append(self, market: Market, trades: Trades) -> None:
         """Add the trades of the market's current date."""
-        for start in range(0, len(trades.entities), GROUP_ROWS):
-            part = slice(start, start + GROUP_ROWS)
+        for start in range(0, len(trades.entities), LEDGER_GROUP_ROWS):
+            part = slice(start, start + LEDGER_GROUP_ROWS)
             self._fill(market, Trades(trades.decision, trades.entities[part], trades.units[part], trades.cost[part]))
 
     def _fill(self, market: Market, trades: Trades) -> None:
-        if self._filled + len(trades.entities) > GROUP_ROWS:
+        if self._filled + len(trades.entities) > LEDGER_GROUP_ROWS:
             self._flush()
         shares = trades.units / market.adjustment_E[trades.entities]
         price = market.fill_E[trades.entities]

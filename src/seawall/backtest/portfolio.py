@@ -81,7 +81,7 @@ class Portfolio:
     def step(self, market: Market, target: Target | None) -> tuple[DateResult, Trades | None]:
         """Live through one date: trade towards the target, if there is one, then mark every position.
 
-        Nothing in the trade looks at this date's marks.
+        Call once after each :meth:`Market.advance`. Nothing in the trade looks at this date's marks.
         """
         trades, cost, turnover = None, 0.0, 0.0
         base_E = market.previous_E
@@ -139,5 +139,5 @@ class Portfolio:
             return names, change, price
         factor = max(at_hand, 0.0) / bought if bought else 1.0
         change = np.where(change > 0, change * factor, change)
-        kept = change != 0
+        kept = (change < 0) | (change * price > DUST * self.equity)
         return names[kept], change[kept], price[kept]

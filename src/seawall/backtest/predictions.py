@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Int64
+from seawall.backtest.memory import TABLE_BATCH_ROWS
 from seawall.errors import DataError, FormatError
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import time_type
-
-BATCH_ROWS = 65_536
-"""Rows read at once: one row group of the table as it is written."""
 
 COLUMNS = ("row", "time", "prediction")
 
@@ -55,7 +54,8 @@ class PredictionTable:
             if name not in schema.names:
                 raise FormatError(str(path), f"column {name!r} is missing", found=", ".join(schema.names[:12]))
             found = schema.field(name).type
-            if name in types and found != types[name] or name == "prediction" and not pa.types.is_floating(found):
+            right = found == types[name] if name in types else pa.types.is_floating(found)
+            if not right:
                 allowed = str(types.get(name, "float32"))
                 raise FormatError(str(path), f"column {name!r} has the wrong type", found=str(found), allowed=allowed)
 
@@ -89,7 +89,7 @@ class PredictionTable:
         dates = self._calendar_index(self._integers(batch, "time"))
         row_ids, values = self._integers(batch, "row"), batch.column("prediction").to_numpy(zero_copy_only=False)
         cuts = [0, *(np.flatnonzero(np.diff(dates)) + 1).tolist(), len(dates)]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             if stop > start:
                 yield DatePredictions(int(dates[start]), row_ids[start:stop], values[start:stop])
 
@@ -139,7 +139,7 @@ class PredictionTable:
     def _batches(self, groups: Iterable[int], columns: list[str]) -> Iterator[pa.RecordBatch]:
         with self._opened() as file:
             for group in groups:
-                yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
+                yield from file.iter_batches(TABLE_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -152,5 +152,8 @@ class PredictionTable:
 
     def _disorder(self, date: int, what: str) -> DataError:
         return DataError(
-            str(self._path), "not sorted by (time, entity)", found=f"{what} at calendar index {date}", do="Run seawall join again."
+            str(self._path),
+            "not sorted by (time, entity)",
+            found=f"{what} at calendar index {date}",
+            do="Run seawall join again.",
         )

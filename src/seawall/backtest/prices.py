@@ -1,12 +1,12 @@
-"""Prices date by date from a store that lies entity by entity: read in slabs of dates, each in the order of the file."""
+"""Prices date by date from a store that lies entity by entity: read in slabs of dates, each in file order."""
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from seawall.arrays import AnyArray, Float64, Int64
+from seawall.arrays import Float64, Int64
+from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 
 GATHER_ROWS = 8192
@@ -89,9 +89,3 @@ def positive(prices: Float64) -> Float64:
     """Set every price that is not a finite number above zero to NaN, in place."""
     prices[~((prices > 0) & (prices < np.inf))] = np.nan
     return prices
-
-
-def advise_random(array: AnyArray) -> None:
-    """Tell the kernel that a mapped array is read in scattered places. Arrays in memory are left alone."""
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        array.base.madvise(mmap.MADV_RANDOM)

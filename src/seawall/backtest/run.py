@@ -3,9 +3,15 @@
 **Time.** All periods are dates of the panel's calendar. The curve runs from the first date of the table to the last. At
 a date t a strategy decides with the predictions of t, and its orders are filled at t + ``delay_periods`` at
 ``trade_price``; afterwards every position is marked at ``mark_price``. Decisions fall on every ``rebalance_periods``-th
-date counted from the first; a date with too few finite predictions decides nothing (counted: ``num_decisions_skipped``),
-and a decision whose trade date lies after the last date is dropped (counted: ``num_decisions_dropped``). Between
-decisions units are held, weights drift.
+date counted from the first; a date with too few finite predictions decides nothing, so positions stay (counted:
+``num_decisions_skipped``), and a decision whose trade date lies after the last date is dropped (counted:
+``num_decisions_dropped``). Between decisions units are held and weights drift.
+
+**Choice.** A name is eligible with a finite prediction on the decision date; the panel's universe acts through this, as
+rows outside it are not predicted. Eligible names stand in one order: highest prediction first, ties in the order of
+entities (byte order of names). ``top_k`` wants ``gross_exposure / k`` of each of the first k, and leaves the rest in
+cash where fewer are eligible. ``quantile_long_short`` wants the first and the last ``floor(n / num_quantiles)`` of n
+names, in equal weights that sum to ``gross_exposure / 2`` on each side; with n < ``num_quantiles`` it decides nothing.
 
 **Prices.** All accounting is in adjusted prices (price / adjustment); units are adjusted units, so a scale break of
 factor f turns a share into 1/f shares without a jump in value. The ledger shows unadjusted shares and prices. A price
@@ -13,9 +19,9 @@ that is missing or not above zero is no price. Where a date has a trade price bu
 mark; where it has neither, the last mark is carried forward, to the end if an entity never trades again (counted after
 20 dates: ``num_stale_positions``).
 
-**Size.** The target of a name is weight x equity / trade price, with equity valued at the moment of the trade: tradable
-positions at this date's trade price, all others at their last mark before it, before costs. Nothing later is known to an
-order. Names held and no longer wanted are closed. A change below 1e-12 of equity is not sent.
+**Size.** The target of a name is weight x equity / trade price, with equity valued at the moment of the trade:
+tradable positions at this date's trade price, all others at their last mark before it, before costs. Nothing later is
+known to an order. Names held and no longer wanted are closed. A change below 1e-12 of equity is not sent.
 
 **Not tradable.** A name without a trade price on the trade date keeps its position; its order is dropped, not delayed
 (counted: ``num_rejected``). Nothing is redistributed: other names keep the weights decided.
@@ -47,8 +53,6 @@ from seawall.backtest.prices import PriceReader
 from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.panel import Panel
 
-STAGE_VERSION: int = 1
-
 NO_ROWS: Int64 = np.empty(0, np.int64)
 NO_PREDICTIONS: Float64 = np.empty(0)
 
@@ -58,9 +62,9 @@ def backtest(
 ) -> dict[str, Any]:
     """Run every strategy over a backtest table and write its curve, ledger and statistics.
 
-    One pass over table and prices serves all strategies. Memory is O(entities + dates) per strategy, one slab of prices,
-    one batch of the table and one ledger row group; it does not grow with rows. No decision and no trade sees a later
-    value.
+    One pass over table and prices serves all strategies. Memory is O(entities + dates) and one ledger row group per
+    strategy, one slab of prices and one batch of the table; it does not grow with rows. No decision and no trade sees a
+    later value.
 
     Parameters
     ----------
@@ -89,7 +93,6 @@ def backtest(
     predictions = PredictionTable(table, store)
     prices = PriceReader(store, trade_price=config.trade_price, mark_price=config.mark_price, slab_rows=slab_rows)
     span = predictions.span()
-    market = Market(store.shape.num_entities)
     names = pa.array(store.entities, pa.string())
     folders = [output / strategy.name for strategy in config.strategies]
     with ExitStack() as stack:
@@ -97,7 +100,7 @@ def backtest(
             stack.enter_context(open_book(folder, store, names, config, strategy, span))
             for folder, strategy in zip(folders, config.strategies, strict=True)
         ]
-        _walk(store, predictions, prices, market, books, span, beat)
+        market = _walk(store, predictions, prices, books, span, beat)
     statistics = {
         book.strategy.name: book.write(folder, market, store) for folder, book in zip(folders, books, strict=True)
     }
@@ -112,11 +115,12 @@ def _walk(
     store: Panel,
     table: PredictionTable,
     reader: PriceReader,
-    market: Market,
     books: Sequence[Book],
     span: range,
     beat: Beat,
-) -> None:
+) -> Market:
+    """Take all books through every date; give the market as it was on the last."""
+    market = Market(store.shape.num_entities)
     dates = table.dates()
     upcoming = next(dates, None)
     for done, prices in enumerate(reader.dates(span), start=1):
@@ -127,6 +131,7 @@ def _walk(
             book.live(market)
             book.decide(market.date, entities, today.predictions)
         beat("backtest", done, len(span))
+    return market
 
 
 def _taken(

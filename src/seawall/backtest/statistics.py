@@ -1,7 +1,7 @@
 """Numbers that sum up an equity curve. Every formula is stated; what is undefined is None, never 0."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,11 +55,6 @@ def curve_statistics(curve: EquityCurve, *, periods_per_year: float, compounding
         annual_turnover=None if turnover is None else turnover * periods_per_year,
         hit_rate=np.count_nonzero(returns > 0) / moved if moved and mean is not None else None,
     )
-
-
-def record(statistics: CurveStatistics) -> dict[str, float | None]:
-    """Give the statistics as plain JSON values."""
-    return asdict(statistics)
 
 
 def drawdown_span(equity: Float64) -> tuple[int, int] | None:

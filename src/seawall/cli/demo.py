@@ -16,7 +16,9 @@ from seawall.pipeline.run import Order
 
 def demo(
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory budget.")] = "1GiB",
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Run folder; report.html is in it.")] = Path("seawall-demo"),
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Run folder; report.html is in it.")] = Path(
+        "seawall-demo"
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Run the Philippine equities panel from CSV to report: ingest, 4 folds of LSTM with attention, IC, backtest.

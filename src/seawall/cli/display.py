@@ -1,4 +1,4 @@
-"""What a person sees while stages run: a bar with memory against the budget, or plain lines where there is no terminal."""
+"""What a person sees while stages run: a bar with memory against the budget, or plain lines without a terminal."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from rich.table import Table
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater
-from seawall.pipeline.stages import Unit
+from seawall.pipeline.stages import STAGES, Unit
 from seawall.units import format_bytes, format_seconds
 
 PLAIN_SECONDS = 10.0
@@ -51,7 +51,9 @@ class Display:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
@@ -92,8 +94,8 @@ class Display:
         self._end_task()
         measured, projected = record["measured_private_bytes"], record["projected_private_bytes"]
         self.console.print(
-            f"[green]done[/]  {unit.name:<18} {format_seconds(record['wall_seconds']):>12}"
-            f"   measured {format_bytes(measured):>9} of {format_bytes(projected):>9} projected"
+            f"[green]done[/]  {unit.name:<16} {format_seconds(record['wall_seconds']):>9}"
+            f"   used {format_bytes(measured):>8} of {format_bytes(projected):>8} planned"
         )
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
@@ -118,7 +120,7 @@ def memory_table(units: dict[str, dict[str, Any]]) -> Table:
     table.add_column("unit")
     for name in ("projected", "measured", "used", "cgroup peak", "wall"):
         table.add_column(name, justify="right")
-    for unit, record in units.items():
+    for unit, record in sorted(units.items(), key=lambda item: (STAGES.index(item[1]["stage"]), item[0])):
         projected, measured = record["projected_private_bytes"], record["measured_private_bytes"]
         peak = record["cgroup_peak_bytes"]
         table.add_row(

@@ -16,7 +16,14 @@ from seawall.cli.display import print_json
 from seawall.cli.options import AsJson, Memory
 from seawall.units import format_bytes
 
-ENGINES = {"numpy": "", "pyarrow": "", "duckdb": "", "scipy": "", "torch": "seawall[train]", "plotly": "seawall[report]"}
+ENGINES = {
+    "numpy": "",
+    "pyarrow": "",
+    "duckdb": "",
+    "scipy": "",
+    "torch": "seawall[train]",
+    "plotly": "seawall[report]",
+}
 
 
 def doctor(memory: Memory = None, as_json: AsJson = False) -> None:
@@ -32,7 +39,7 @@ def doctor(memory: Memory = None, as_json: AsJson = False) -> None:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "budget_bytes": budget.bytes,
         "budget_rule": budget.rule,
-        "budget_candidates": {rule: size for rule, size in budget.candidates},
+        "budget_candidates": dict(budget.candidates),
         "warning": budget.warning,
         "this_process_bytes": own_private_bytes(),
         "fences": probe(),

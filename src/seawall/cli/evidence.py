@@ -56,7 +56,9 @@ def verify(panel: PanelFolder, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"panel": str(panel), "num_files": len(manifest["files"]), "num_blocks": num_blocks, "damaged": 0})
         return
-    Console(highlight=False).print(f"{escape(str(panel))}: {len(manifest['files'])} files, {num_blocks} blocks, all as written")
+    Console(highlight=False).print(
+        f"{escape(str(panel))}: {len(manifest['files'])} files, {num_blocks} blocks, all as written"
+    )
 
 
 def _verify_file(path: Path, expected: list[str]) -> int:
@@ -65,7 +67,9 @@ def _verify_file(path: Path, expected: list[str]) -> int:
     _, found = block_checksums(path)
     for number, (one, other) in enumerate(zip(found, expected, strict=False)):
         if one != other:
-            raise FormatError(str(path), f"block {number} is damaged", found=one, allowed=other, do="Run seawall ingest again.")
+            raise FormatError(
+                str(path), f"block {number} is damaged", found=one, allowed=other, do="Run seawall ingest again."
+            )
     if len(found) != len(expected):
         raise FormatError(str(path), "wrong length", found=f"{len(found)} blocks", allowed=f"{len(expected)} blocks")
     return len(found)

@@ -14,21 +14,29 @@ from seawall.pipeline.api import run_ingest
 
 
 def ingest(  # noqa: PLR0913 - one option each
-    sources: Annotated[list[str], typer.Argument(help="Files, folders or globs of CSV, CSV.gz or Parquet.", metavar="SOURCE...")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Files, folders or globs of CSV, CSV.gz or Parquet.", metavar="SOURCE...")
+    ],
     output: Annotated[Path, typer.Option(help="The panel store to write.", metavar="X.panel")],
     entity: Annotated[str, typer.Option(help="Column that names the instrument, river or subject.")],
     time: Annotated[str, typer.Option(help="Column with the time.")],
-    time_format: Annotated[str | None, typer.Option(help="strptime format, iso or step; inferred when missing.")] = None,
-    features: Annotated[str | None, typer.Option(help="Feature columns, by comma; all number columns when missing.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="strptime format, iso or step; inferred when missing.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Feature columns, by comma; all number columns when missing.")
+    ] = None,
     prices: Annotated[str | None, typer.Option(help="Columns kept as float64 prices, by comma.")] = None,
     duplicates: Annotated[str, typer.Option(help="error, first or last.")] = "error",
-    max_bad_rows: Annotated[int, typer.Option(help="Rows that cannot be parsed and may be left out; they are counted.")] = 0,
+    max_bad_rows: Annotated[
+        int, typer.Option(help="Rows that cannot be parsed and may be left out; they are counted.")
+    ] = 0,
     memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
     """Read tables of any order and size into a memory-mapped panel store; an existing store is replaced at the end.
 
-    Example: seawall ingest bars/*.parquet --output market.panel --entity symbol --time date --prices open,close --memory 1GiB
+    Example: seawall ingest bars/*.parquet --output market.panel --entity symbol --time date --prices open,close
     """
     section: dict[str, Any] = {
         "sources": sources,
@@ -55,8 +63,8 @@ def _print_summary(record: dict[str, Any], output: Path) -> None:
     shape, report = record["summary"]["shape"], record["summary"]["ingest"]
     console = Console(highlight=False)
     console.print(
-        f"{escape(str(output))}: {shape['num_rows']:,} rows, {shape['num_entities']:,} entities, {shape['num_dates']:,} dates,"
-        f" {report['first_time']} to {report['last_time']}",
+        f"{escape(str(output))}: {shape['num_rows']:,} rows, {shape['num_entities']:,} entities,"
+        f" {shape['num_dates']:,} dates, {report['first_time']} to {report['last_time']}",
         soft_wrap=True,
     )
     for name in ("bad_rows", "dropped_rows"):

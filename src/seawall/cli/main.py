@@ -10,7 +10,10 @@ from seawall import __version__
 from seawall.cli import demo, doctor, evidence, ingest, plan, run, stages, status
 from seawall.errors import SeawallError
 
-EPILOG = "Exit codes: 0 done, 2 wrong usage or config, 3 budget refused, 4 bad data, 5 stage killed or failed, 130 interrupted."
+EPILOG = (
+    "Exit codes: 0 done, 2 wrong usage or config, 3 budget refused, 4 bad data, 5 stage killed or failed,"
+    " 130 interrupted."
+)
 
 app = typer.Typer(
     name="seawall",
@@ -44,7 +47,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     """Take the options that stand before a command."""
 

@@ -9,7 +9,8 @@ Memory = Annotated[
     str | None,
     typer.Option(
         "--memory",
-        help="Memory budget, for example 2GiB. Missing: the config's, else the container's limit, else 80 % of what is available.",
+        help="Memory budget, for example 2GiB. Missing: the config's, else the smaller of the container's room and"
+        " 80 % of available memory.",
         metavar="SIZE",
     ),
 ]

@@ -21,7 +21,7 @@ from seawall.units import format_bytes
 
 
 def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> None:
-    """Show what each stage will need and whether it fits the budget; nothing is written. Exit code 3 where it does not fit.
+    """Show what each stage will need, before any work; exit code 3 where it does not fit the budget.
 
     Example: seawall plan examples/pse.yaml --memory 512MiB
     """
@@ -34,7 +34,9 @@ def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> 
     else:
         console = Console(highlight=False)
         console.print(_table(plans, budget))
-        console.print(f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}")
+        console.print(
+            f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}"
+        )
     check_plans(plans, budget.bytes, parent_bytes=PARENT_BYTES, folder=loaded.output)
 
 
@@ -51,7 +53,9 @@ def _record(plans: Sequence[StagePlan], budget: Budget) -> dict[str, Any]:
 
 
 def _table(plans: Sequence[StagePlan], budget: Budget) -> Table:
-    table = Table(title=f"plan for a budget of {format_bytes(budget.bytes)} ({escape(budget.rule)})", title_justify="left")
+    table = Table(
+        title=f"plan for a budget of {format_bytes(budget.bytes)} ({escape(budget.rule)})", title_justify="left"
+    )
     for name in ("stage", "claim", "how"):
         table.add_column(name, overflow="fold")
     for name in ("private", "container", "disk"):
@@ -66,5 +70,7 @@ def _table(plans: Sequence[StagePlan], budget: Budget) -> Table:
             format_bytes(plan.projected_disk_bytes),
         )
         for claim in plan.private:
-            table.add_row("", escape(claim.purpose), f"[dim]{escape(claim.formula)}[/]", format_bytes(claim.bytes), "", "")
+            table.add_row(
+                "", escape(claim.purpose), f"[dim]{escape(claim.formula)}[/]", format_bytes(claim.bytes), "", ""
+            )
     return table

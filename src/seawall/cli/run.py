@@ -16,14 +16,20 @@ from seawall.pipeline.config import RunConfig, load_config
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Order
 
-Stage = Annotated[str | None, typer.Option(metavar="STAGE", help="ingest, folds, train, predict, evaluate, join, backtest or report.")]
+Stage = Annotated[
+    str | None, typer.Option(metavar="STAGE", help="ingest, folds, train, predict, evaluate, join, backtest or report.")
+]
 
 
 def run(
     config: ConfigFile,
     memory: Memory = None,
-    first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Do this stage and the later ones anew.")] = None,
-    only: Annotated[str | None, typer.Option("--only", metavar="STAGE", help="Do this stage alone, from what is there.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="Do this stage and the later ones anew.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="STAGE", help="Do this stage alone, from what is there.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STAGE_VERSION: int = 1
+"""Raised when what the stage writes changes for the same inputs."""
+
 
 class EvaluateConfig(BaseModel):
     """How predictions are judged."""

@@ -66,13 +66,14 @@ class DailyTable:
         return self._rank_ic[: self._num_rows]
 
     @property
-    def quantiles_TQ(self) -> Float64:
+    def quantiles(self) -> Float64:
         """float64 [T, Q]; lowest predictions first, NaN where undefined."""
         return self._quantiles_TQ[: self._num_rows]
 
     def in_fold(self, fold: int) -> Bool:
-        """bool [T]; True for the dates of one fold."""
-        return self._fold[: self._num_rows] == fold
+        """Mark the dates of one fold: bool [T]."""
+        marks: Bool = self._fold[: self._num_rows] == fold
+        return marks
 
     def write(self, path: Path, panel: Panel) -> None:
         """Write ``daily.parquet`` as FORMAT.md section 5 has it."""
@@ -83,6 +84,6 @@ class DailyTable:
             "ic": pa.array(self.ic),
             "rank_ic": pa.array(self.rank_ic),
         }
-        columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(self.quantiles_TQ.T.copy())}
+        columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(self.quantiles.T.copy())}
         with replacing(path) as temporary:
             pq.write_table(pa.table(columns), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)

@@ -1,13 +1,12 @@
 """Open panel and predictions together, and read targets of a date from the mapped panel."""
 
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from seawall.arrays import AnyArray, Float64, Int64
-from seawall.errors import FormatError, ResumeError
+from seawall.arrays import Float64, Int64
+from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel, TargetSpec
-from seawall.stores.predictions import PredictionStore
+from seawall.stores.predictions import PredictionStore, open_predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +34,10 @@ def open_inputs(panel: Path, predictions: Path) -> Inputs:
     ResumeError
         Where the predictions were made from another panel.
     """
-    opened, store = Panel(panel), PredictionStore(predictions)
-    for path, manifest in zip(store.paths, store.manifests, strict=True):
-        if manifest["panel_key"] != opened.content_key:
-            raise ResumeError(
-                str(path),
-                "these predictions were made from another panel",
-                found=str(manifest["panel_key"]),
-                allowed=opened.content_key,
-                do="Predict again, or name the panel they were made from.",
-            )
-        if manifest["target"] != store.target:
-            raise FormatError(
-                str(path), "folds predict different targets", found=manifest["target"], allowed=store.target
-            )
+    opened, store = open_predictions(panel, predictions)
     column = opened.column_index("targets", store.target)
     # Predictions come by date, the panel lies by entity: a date touches one place per entity. Default read-ahead would
     # fetch 128 KiB around each, and under a tight limit throw most of it away before the next date asks for it.
-    _advise_random(opened.returns)
-    _advise_random(opened.time_index)
+    advise_random(opened.returns)
+    advise_random(opened.time_index)
     return Inputs(opened, store, opened.target_specs[column], column)
-
-
-def _advise_random(array: AnyArray) -> None:
-    mapping: object = array.base
-    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        mapping.madvise(mmap.MADV_RANDOM)

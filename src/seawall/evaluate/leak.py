@@ -33,10 +33,11 @@ def leak_warnings(kind: str, ic: SeriesSummary, num_names: AnyArray) -> list[str
     bound = lower_bound(ic)
     if not bound > LEAK_IC:
         return []
-    return [
-        f"The daily IC is {ic.mean:.3f} on average over {ic.num_defined:,} dates, and above {bound:.3f} with 95 % confidence. "
-        f"Forecasts of returns seldom reach {LEAK_IC}: check that no feature knows anything of the target's future."
-    ]
+    warning = (
+        f"The daily IC is {ic.mean:.3f} on average over {ic.num_defined:,} dates, and above {bound:.3f} with 95 % "
+        f"confidence. Forecasts of returns seldom reach {LEAK_IC}: check that no feature knows its target's future."
+    )
+    return [warning]
 
 
 def lower_bound(ic: SeriesSummary) -> float:

@@ -18,8 +18,6 @@ from seawall.metrics import PointwiseMoments, summarise_series
 from seawall.stores.atomic import write_json
 from seawall.stores.predictions import PredictionBatch
 
-STAGE_VERSION: int = 1
-
 
 def evaluate(
     panel: Path, predictions: Path, output: Path, config: EvaluateConfig, *, beat: Beat = silent
@@ -67,7 +65,7 @@ def _judge(inputs: Inputs, daily: DailyTable, beat: Beat) -> dict[int, Pointwise
         fold = _fold_of(date, names, daily.last_date, inputs)
         targets = inputs.targets(names.row)
         daily.append(date, fold, names.prediction, targets)
-        pooled[fold].update(names.prediction, targets)
+        pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
         beat("dates", num_read, num_rows)
     if num_read != num_rows:
@@ -98,15 +96,17 @@ def _record(
         overall.merge(moments)
     horizon = inputs.spec.horizon_periods
     every_date = np.ones(len(daily.ic), bool)
+    folds = [
+        {"fold": fold, **_block(moments, daily, daily.in_fold(fold), horizon)}
+        for fold, moments in sorted(pooled.items())
+    ]
     return {
         "target": inputs.spec.name,
         "horizon_periods": horizon,
         "min_names": config.min_names,
         "num_quantiles": config.num_quantiles,
         "overall": _block(overall, daily, every_date, horizon),
-        "folds": [
-            {"fold": fold, **_block(pooled[fold], daily, daily.in_fold(fold), horizon)} for fold in sorted(pooled)
-        ],
+        "folds": folds,
         "warnings": leak_warnings(inputs.spec.kind, summarise_series(daily.ic, horizon), daily.num_names),
     }
 
@@ -116,7 +116,7 @@ def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_per
         "pooled": pooled_block(pooled.result()),
         "ic": series_block(summarise_series(daily.ic[dates], horizon_periods)),
         "rank_ic": series_block(summarise_series(daily.rank_ic[dates], horizon_periods)),
-        "quantiles": quantile_block(daily.quantiles_TQ[dates]),
+        "quantiles": quantile_block(daily.quantiles[dates]),
     }
 
 

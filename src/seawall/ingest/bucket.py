@@ -57,7 +57,7 @@ class Builder:
         Factors of declared breaks by (entity, time).
     """
 
-    def __init__(  # noqa: PLR0913 - everything a bucket needs, fixed for the whole pass
+    def __init__(
         self,
         config: IngestConfig,
         calendar: Int64,
@@ -111,7 +111,9 @@ class Builder:
             records, ranks = records[keep], ranks[keep]
         present, starts = np.unique(ranks, return_index=True)
         names = [self._names[rank] for rank in present]
-        return Rows(names, np.append(starts, len(ranks)).astype(np.int64), records["time"].copy(), records["values"].copy())
+        return Rows(
+            names, np.append(starts, len(ranks)).astype(np.int64), records["time"].copy(), records["values"].copy()
+        )
 
     def _resolve_duplicates(self, same: Bool, ranks: Int64, times: Int64) -> Bool:
         if self._config.duplicates == "error":
@@ -181,7 +183,10 @@ class Builder:
         for place, target in enumerate(self._config.targets.values()):
             spec = target.forward_return
             returns[:, place], ends[:, place] = forward_return(
-                adjusted[spec.column], rows.starts, horizon_periods=spec.horizon_periods, delay_periods=spec.delay_periods
+                adjusted[spec.column],
+                rows.starts,
+                horizon_periods=spec.horizon_periods,
+                delay_periods=spec.delay_periods,
             )
         return returns, ends
 
@@ -191,12 +196,14 @@ class Builder:
             return
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = adjusted[column] / np.roll(adjusted[column], 1)
-        ratio[rows.first] = 1.0
-        places = np.flatnonzero((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO) & (ratio > 0))
+        ratio[rows.first | ~np.isfinite(ratio) | (ratio <= 0)] = 1.0  # no price on one side: nothing to compare
+        places = np.flatnonzero((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO))
         self.quality.num_jumps += len(places)
         numbers = rows.entity_number
         for place in places:
-            self.quality.see_jump(rows.names[numbers[place]], self.time_text(int(rows.times[place])), float(ratio[place]))
+            self.quality.see_jump(
+                rows.names[numbers[place]], self.time_text(int(rows.times[place])), float(ratio[place])
+            )
 
     def _evaluate(self, rows: Rows, adjustment: Float64) -> Float64:
         expressions = dict(self._config.features)

@@ -26,7 +26,11 @@ def number_columns(sources: Sequence[str], entity: str, time: str) -> list[str]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"source {file}", "cannot be parsed", found=str(error).splitlines()[0]) from error
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
-    return [field.name for field in schema if field.name not in (entity, time) and any(is_kind(field.type) for is_kind in kinds)]
+    return [
+        field.name
+        for field in schema
+        if field.name not in (entity, time) and any(is_kind(field.type) for is_kind in kinds)
+    ]
 
 
 def _csv_schema(file: Path) -> pa.Schema:

@@ -62,16 +62,24 @@ class Adjustment(Strict):
 class IngestConfig(Strict):
     """The ingest stage."""
 
-    sources: tuple[str, ...] = Field(min_length=1, description="files, folders or globs; dataset:NAME for a built-in panel")
+    sources: tuple[str, ...] = Field(
+        min_length=1, description="files, folders or globs; dataset:NAME for a built-in panel"
+    )
     entity: Name
     time: Name
     time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred when missing")
-    values: tuple[Name, ...] = Field(default=(), description="number columns to read; all that SQL, prices or features use")
+    values: tuple[Name, ...] = Field(
+        default=(), description="number columns to read; all that SQL, prices or features use"
+    )
     prices: tuple[Name, ...] = Field(default=(), description="columns kept as float64 prices")
-    derived: dict[Name, str] = Field(default_factory=dict, description="helper columns features may build on; not stored")
+    derived: dict[Name, str] = Field(
+        default_factory=dict, description="helper columns features may build on; not stored"
+    )
     features: dict[Name, str] = Field(default_factory=dict, description="name: SQL expression over the entity's rows")
     targets: dict[Name, Target] = Field(default_factory=dict)
-    universe: str | None = Field(default=None, description="SQL condition: the row may be trained on, predicted and traded")
+    universe: str | None = Field(
+        default=None, description="SQL condition: the row may be trained on, predicted and traded"
+    )
     drop_rows: dict[Name, str] = Field(default_factory=dict, description="rule name: SQL condition on one row; counted")
     adjustment: Adjustment = Adjustment()
     duplicates: Literal["error", "first", "last"] = "error"
@@ -82,8 +90,12 @@ class IngestConfig(Strict):
         known = set(self.value_columns)
         for name, target in self.targets.items():
             if target.forward_return.column not in self.prices:
-                raise ValueError(f"targets.{name}: column {target.forward_return.column!r} is not one of prices {list(self.prices)}")
-        clash = (known | set(self.derived)) & {*RESERVED, *(f"adj_{p}" for p in self.prices)} or known & set(self.derived)
+                raise ValueError(
+                    f"targets.{name}: column {target.forward_return.column!r} is not one of prices {list(self.prices)}"
+                )
+        clash = (known | set(self.derived)) & {*RESERVED, *(f"adj_{p}" for p in self.prices)} or known & set(
+            self.derived
+        )
         if clash:
             raise ValueError(f"the column name {sorted(clash)[0]!r} is used by seawall itself; rename it in the source")
         return self

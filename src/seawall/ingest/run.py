@@ -28,6 +28,7 @@ from seawall.tables.sources import SourceFile, check_unchanged, fingerprint
 from seawall.tables.times import TimeFormat, infer_format, parse_texts
 from seawall.units import MIB, format_bytes
 
+
 def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
     """Read tables into a panel store.
 
@@ -69,11 +70,14 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True)
     except OSError as error:
         raise ConfigError(
-            f"output {path.parent}", "the folder cannot be written", found=error.strerror or str(error), do="Choose another output."
+            f"output {path.parent}",
+            "the folder cannot be written",
+            found=error.strerror or str(error),
+            do="Choose another output.",
         ) from error
 
 
-def _ingest(  # noqa: PLR0913 - the two passes share exactly this
+def _ingest(
     config: IngestConfig,
     files: list[Path],
     fingerprints: list[SourceFile],
@@ -133,7 +137,7 @@ def _rules(config: IngestConfig, engine: SqlEngine) -> DropRules:
     return evaluate
 
 
-def _scatter_file(  # noqa: PLR0913
+def _scatter_file(
     file: Path, config: IngestConfig, scatter: Scatter, time_format: TimeFormat | None, rules: DropRules, beat: Beat
 ) -> None:
     """Scatter a file the fast way; where a value does not convert, forget it and read it again row by row."""
@@ -158,7 +162,12 @@ def _scatter_file(  # noqa: PLR0913
 def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
     counts = scatter.tally.rows_per_code
     if not scatter.tally.rows_kept:
-        raise DataError("ingest", "no row is left", found=f"{scatter.tally.rows_read:,} rows read", do="Check drop_rows and the time format.")
+        raise DataError(
+            "ingest",
+            "no row is left",
+            found=f"{scatter.tally.rows_read:,} rows read",
+            do="Check drop_rows and the time format.",
+        )
     return PanelShape(
         num_rows=scatter.tally.rows_kept,
         num_entities=int((counts > 0).sum()),
@@ -181,7 +190,7 @@ def _too_small(needed_bytes: int, budget_bytes: int, shape: PanelShape) -> Budge
     )
 
 
-def _build(  # noqa: PLR0913
+def _build(
     config: IngestConfig,
     scatter: Scatter,
     output: Path,
@@ -191,7 +200,9 @@ def _build(  # noqa: PLR0913
     time_format: TimeFormat | None,
     beat: Beat,
 ) -> dict[str, Any]:
-    names = sorted((name for name, code in scatter.codes.items() if scatter.tally.rows_per_code[code]), key=lambda n: n.encode())
+    names = sorted(
+        (name for name, code in scatter.codes.items() if scatter.tally.rows_per_code[code]), key=lambda n: n.encode()
+    )
     rank_of_code = np.full(len(scatter.codes), -1, np.int64)
     rank_of_code[[scatter.codes[name] for name in names]] = np.arange(len(names))
     calendar, kind = scatter.tally.calendar, scatter.calendar_kind
@@ -207,7 +218,11 @@ def _build(  # noqa: PLR0913
                 writer.append(block)
         if builder.quality.all_missing:
             name = builder.quality.all_missing[0]
-            raise DataError(f"ingest.features: {name}", "every value is missing", do="Mend the expression or its source column, or leave it out.")
+            raise DataError(
+                f"ingest.features: {name}",
+                "every value is missing",
+                do="Mend the expression or its source column, or leave it out.",
+            )
         beat("index and checksum", len(paths), len(paths))
         report = _report(scatter, builder)
         return writer.finish(sources=[f.record() for f in fingerprints], ingest=report, slab_bytes=knobs["slab_bytes"])
@@ -232,7 +247,9 @@ def _declared(config: IngestConfig, time_format: TimeFormat | None, names: list[
     for declared in config.adjustment.declared:
         where = f"ingest.adjustment.declared: {declared.entity} {declared.time}"
         if declared.entity not in names:
-            raise ConfigError(where, "unknown entity", found=repr(declared.entity), do=nearest(declared.entity, names).capitalize())
+            raise ConfigError(
+                where, "unknown entity", found=repr(declared.entity), do=nearest(declared.entity, names).capitalize()
+            )
         times, valid = parse_texts(pa.array([declared.time]), time_format or TimeFormat("iso"))
         if not valid[0]:
             raise ConfigError(where, "the time does not fit the format of the source", found=repr(declared.time))
@@ -242,7 +259,13 @@ def _declared(config: IngestConfig, time_format: TimeFormat | None, names: list[
 
 def _spec(config: IngestConfig, kind: str) -> PanelSpec:
     targets = tuple(
-        TargetSpec(name, "forward_return", t.forward_return.column, t.forward_return.horizon_periods, t.forward_return.delay_periods)
+        TargetSpec(
+            name,
+            "forward_return",
+            t.forward_return.column,
+            t.forward_return.horizon_periods,
+            t.forward_return.delay_periods,
+        )
         for name, t in config.targets.items()
     )
     return PanelSpec(

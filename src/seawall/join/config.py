@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STAGE_VERSION: int = 1
+"""Raised when what the stage writes changes for the same inputs."""
+
 
 class JoinConfig(BaseModel):
     """What the backtest table carries beside predictions and forward returns."""

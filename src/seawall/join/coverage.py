@@ -24,7 +24,8 @@ class Coverage:
         self._matched_T += np.bincount(dates[matched], minlength=num_dates)
         for fold in np.unique(folds).tolist():
             of_fold = folds == fold
-            self._folds[fold] += (int(of_fold.sum()), int((of_fold & matched).sum()))
+            counts = self._folds.setdefault(fold, np.zeros(2, np.int64))
+            counts += (int(of_fold.sum()), int((of_fold & matched).sum()))
 
     @property
     def num_rows(self) -> int:

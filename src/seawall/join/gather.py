@@ -7,11 +7,10 @@ place, and under a tight limit throws it away before the next date: 150 GB were 
 Sorting the rows of a block first would touch the same pages: within a date they are in order already.
 """
 
-import mmap
-
 import numpy as np
 
-from seawall.arrays import AnyArray, Float64, Int32, Int64
+from seawall.arrays import Float64, Int32, Int64
+from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 
 
@@ -32,11 +31,11 @@ class RowGather:
         self._panel = panel
         self._target = panel.column_index("targets", target)
         self._prices = [panel.column_index("prices", name) for name in prices]
-        _advise_random(panel.returns)
-        _advise_random(panel.adjustment)
-        _advise_random(panel.time_index)
+        advise_random(panel.returns)
+        advise_random(panel.adjustment)
+        advise_random(panel.time_index)
         if prices:
-            _advise_random(panel.prices)
+            advise_random(panel.prices)
 
     def dates(self, rows: Int64) -> Int32:
         """int32 [n]; calendar index of each row."""
@@ -58,9 +57,3 @@ class RowGather:
     def adjustments(self, rows: Int64) -> Float64:
         """float64 [n]; product of all scale breaks up to and including each row."""
         return np.take(self._panel.adjustment, rows)
-
-
-def _advise_random(array: AnyArray) -> None:
-    mapping: object = array.base
-    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        mapping.madvise(mmap.MADV_RANDOM)

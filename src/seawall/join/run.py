@@ -8,17 +8,14 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Int32, Int64
 from seawall.budget.heartbeat import Beat, silent
-from seawall.errors import FormatError, ResumeError
+from seawall.errors import FormatError
 from seawall.join.config import JoinConfig
 from seawall.join.coverage import Coverage
 from seawall.join.gather import RowGather
 from seawall.join.table import TableBuilder
 from seawall.stores.atomic import flush, replacing, write_json
 from seawall.stores.npy import WRITE_WINDOW_BYTES
-from seawall.stores.panel import Panel
-from seawall.stores.predictions import PredictionStore
-
-STAGE_VERSION: int = 1
+from seawall.stores.predictions import PredictionStore, open_predictions
 
 
 def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, beat: Beat = silent) -> dict[str, Any]:
@@ -50,8 +47,7 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
     FormatError, ResumeError
         Where the inputs are damaged or do not belong together.
     """
-    opened, store = Panel(panel), PredictionStore(predictions)
-    _check_same_panel(opened, store)
+    opened, store = open_predictions(panel, predictions)
     prices = config.prices or tuple(opened.names("prices"))
     builder = TableBuilder(opened, RowGather(opened, store.target, prices), prices)
     coverage = Coverage(opened.shape.num_dates, (int(manifest["fold"]) for manifest in store.manifests))
@@ -61,21 +57,6 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
     record = {"target": store.target, "prices": list(prices), **coverage.record(opened)}
     write_json(output / "coverage.json", record)
     return {name: record[name] for name in ("num_rows", "num_matched", "share", "prices")}
-
-
-def _check_same_panel(panel: Panel, store: PredictionStore) -> None:
-    for path, manifest in zip(store.paths, store.manifests, strict=True):
-        if manifest["panel_key"] != panel.content_key:
-            raise ResumeError(
-                str(path),
-                "these predictions were made from another panel",
-                found=str(manifest["panel_key"]),
-                allowed=panel.content_key,
-                do="Predict again, or name the panel they were made from.",
-            )
-        if manifest["target"] != store.target:
-            where, found = str(path), str(manifest["target"])
-            raise FormatError(where, "folds predict different targets", found=found, allowed=store.target)
 
 
 def _write_table(path: Path, builder: TableBuilder, store: PredictionStore, coverage: Coverage, beat: Beat) -> None:

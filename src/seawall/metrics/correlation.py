@@ -89,7 +89,7 @@ def complete_pairs(prediction: npt.ArrayLike, target: npt.ArrayLike) -> tuple[An
 def _pearson(x: AnyArray, y: AnyArray) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         x_unit, y_unit = _direction(x), _direction(y)
-        return max(-1.0, min(1.0, float(x_unit @ y_unit)))
+        return float(np.clip(x_unit @ y_unit, -1.0, 1.0))
 
 
 def _direction(values: AnyArray) -> Float64:

@@ -151,7 +151,7 @@ def _correlation(products: float, squares: float, other_squares: float) -> float
     if not (squares > 0 and other_squares > 0):
         return math.nan
     # Two divisions: the product of two tiny variances may underflow to zero.
-    return max(-1.0, min(1.0, products / math.sqrt(squares) / math.sqrt(other_squares)))
+    return float(np.clip(products / math.sqrt(squares) / math.sqrt(other_squares), -1.0, 1.0))
 
 
 def _moments_of(predictions: Float64, targets: Float64, seen: _Moments) -> _Moments:

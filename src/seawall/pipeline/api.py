@@ -1,14 +1,14 @@
 """The calls of the Python surface that start stages: each runs in a child, whatever process asks for it."""
 
-import shutil
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget, find_budget
 from seawall.budget.meter import Timeline
-from seawall.budget.claims import StagePlan
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, load_config, parse_config
 from seawall.pipeline.result import Run
@@ -59,7 +59,7 @@ def start(config: RunConfig, budget: Budget, listener: Listener, order: Order) -
     return Run(config.output)
 
 
-def ingest(  # noqa: PLR0913 - the common choices by name; a config file has them all
+def ingest(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
@@ -98,9 +98,14 @@ def ingest(  # noqa: PLR0913 - the common choices by name; a config file has the
         With file, line and what to do; an existing store is untouched.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    section: dict[str, Any] = {"sources": [str(s) for s in listed], "entity": entity, "time": time, "prices": list(prices)}
+    section: dict[str, Any] = {
+        "sources": [str(s) for s in listed],
+        "entity": entity,
+        "time": time,
+        "prices": list(prices),
+    }
     run_ingest(section | dict(settings or {}), Path(output), features, find_budget(memory), Silent())
-    from seawall.stores.panel import Panel  # noqa: PLC0415 - NumPy and pyarrow, not needed to start a child
+    from seawall.stores.panel import Panel
 
     return Panel(output)
 
@@ -120,12 +125,16 @@ def run_ingest(
         The unit record.
     """
     if not output.name.endswith(".panel"):
-        raise ConfigError("output", "a panel store is named NAME.panel", found=repr(output.name), do=f"Write {output.name}.panel.")
+        raise ConfigError(
+            "output", "a panel store is named NAME.panel", found=repr(output.name), do=f"Write {output.name}.panel."
+        )
     scratch = output.with_name(f".{output.name}.run")
     try:
         _make_scratch(scratch)
         named = _features(section, features, budget, scratch)
-        values = [name for name in dict.fromkeys((*section.get("values", ()), *named[1])) if name not in section["prices"]]
+        values = [
+            name for name in dict.fromkeys((*section.get("values", ()), *named[1])) if name not in section["prices"]
+        ]
         section = section | {"features": named[0], "values": values}
         config = parse_config({"output": str(scratch), "panel": str(output), "ingest": section}, "ingest")
         runner = Runner(config, budget, listener, Order(only="ingest", command="seawall ingest"))
@@ -140,7 +149,10 @@ def _make_scratch(scratch: Path) -> None:
         scratch.mkdir(parents=True)
     except OSError as error:
         raise ConfigError(
-            f"output {scratch.parent}", "the folder cannot be written", found=error.strerror or str(error), do="Choose another output."
+            f"output {scratch.parent}",
+            "the folder cannot be written",
+            found=error.strerror or str(error),
+            do="Choose another output.",
         ) from error
 
 
@@ -165,7 +177,14 @@ def _number_columns(section: dict[str, Any], budget: Budget, scratch: Path) -> l
         "budget_bytes": budget.bytes,
     }
     plan = StagePlan(stage="columns", private=())
-    job = Job(name="columns", request=request, plan=plan, declared_bytes=budget.bytes, parent_bytes=0, command="seawall ingest")
+    job = Job(
+        name="columns",
+        request=request,
+        plan=plan,
+        declared_bytes=budget.bytes,
+        parent_bytes=0,
+        command="seawall ingest",
+    )
     with Timeline(scratch / ".columns.csv") as timeline:
         result = run_job(job, scratch, timeline, lambda heartbeat, high: None)
     return list(result["summary"]["columns"])

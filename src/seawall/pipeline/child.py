@@ -42,14 +42,16 @@ def main() -> int:
     result_path = Path(request["result"])
     started = time.process_time()
     try:
-        from seawall.pipeline.work import do_unit  # noqa: PLC0415 - behind the fence
+        from seawall.pipeline.work import do_unit
 
         result = do_unit(request, Heartbeat(Path(request["heartbeat"])))
     except SeawallError as error:
         write_json(result_path, {"ok": False, "error": error.record()})
         return error.exit_code
     except MemoryError as error:
-        refused = StageError(request["unit"], "an allocation was refused by the memory fence", found=str(error) or "no size")
+        refused = StageError(
+            request["unit"], "an allocation was refused by the memory fence", found=str(error) or "no size"
+        )
         write_json(result_path, {"ok": False, "error": refused.record(), "memory": True})
         return refused.exit_code
     write_json(result_path, {"ok": True, **result, "cpu_seconds": time.process_time() - started})

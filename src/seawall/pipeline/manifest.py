@@ -49,7 +49,7 @@ class RunManifest:
         path = self.folder / output["path"]
         if not path.is_file() or path.stat().st_size != output["bytes"]:
             return False
-        return file_checksum(path) == output["xxh3_64"]
+        return file_checksum(path) == str(output["xxh3_64"])
 
     def finish(self, unit: str, record: dict[str, Any]) -> None:
         """Add the record of a finished unit and write the manifest."""
@@ -100,7 +100,9 @@ def open_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         found = error.strerror or str(error)
-        raise ConfigError(f"output {folder}", "the folder cannot be written", found=found, do="Choose another output.") from error
+        raise ConfigError(
+            f"output {folder}", "the folder cannot be written", found=found, do="Choose another output."
+        ) from error
 
 
 @contextmanager
@@ -120,7 +122,10 @@ def run_lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise ResumeError(
-                f"run folder {folder}", "another run is using it", found=f"process {owner}", do="Wait for it, or choose another output."
+                f"run folder {folder}",
+                "another run is using it",
+                found=f"process {owner}",
+                do="Wait for it, or choose another output.",
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -25,8 +25,8 @@ class Predictions:
 
     def to_arrow(self) -> "pa.Table":
         """Load all predictions; memory grows with their number (about 32 bytes a row)."""
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         if not self.paths:
             raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")

@@ -41,19 +41,19 @@ class Listener(Protocol):
     """What a display hears of a run."""
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
-        """All stages fit."""
+        """Hear that all stages fit."""
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
-        """A child was started."""
+        """Hear that a child was started."""
 
     def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
-        """The child was measured."""
+        """Hear what the child holds."""
 
     def finished(self, unit: Unit, record: dict[str, Any]) -> None:
-        """A unit is done."""
+        """Hear that a unit is done."""
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
-        """A unit was done before, with the same content."""
+        """Hear that a unit was done before, with the same content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,9 @@ class Runner:
         folds = self._folds(shape)
         plans = []
         for stage in chosen:
-            units = [plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units_of(stage, len(folds))]
+            units = [
+                plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units_of(stage, len(folds))
+            ]
             plans.append(max(units, key=lambda plan: plan.projected_cgroup_bytes))
         return plans
 
@@ -177,7 +179,9 @@ class Runner:
         needs = {"train": "folds", "predict": "train", "evaluate": "predict", "join": "predict", "backtest": "join"}
         before = needs.get(stage)
         if before and not any(name.split("/")[0] == before for name in self.manifest.units):
-            raise ConfigError(f"stage {stage}", f"needs the stage {before} first", do=f"Run {before}, or run without --only.")
+            raise ConfigError(
+                f"stage {stage}", f"needs the stage {before} first", do=f"Run {before}, or run without --only."
+            )
 
     def _run_unit(self, unit: Unit, shape: PanelShape, folds: Folds, timeline: Timeline) -> None:
         key = unit_key(unit, self.config, self.manifest)
@@ -190,14 +194,17 @@ class Runner:
         self._log("started", unit.name)
         job = Job(
             name=unit.name,
-            request=self._request(unit),
+            request=self._request(unit) | {"knobs": plan.neutral},
             plan=plan,
             declared_bytes=self.budget.bytes,
             parent_bytes=PARENT_BYTES,
             command=self.order.command,
+            reuses_buffers=unit.stage in ("train", "predict"),
         )
         try:
-            result = run_job(job, self.config.output, timeline, lambda beat, high: self.listener.sampled(unit, beat, high))
+            result = run_job(
+                job, self.config.output, timeline, lambda beat, high: self.listener.sampled(unit, beat, high)
+            )
         except KeyboardInterrupt:
             self._log("interrupted", unit.name)
             raise interrupted(self.order.command) from None
@@ -264,19 +271,19 @@ class Silent:
     """A listener that shows nothing."""
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
-        """All stages fit."""
+        """Hear that all stages fit."""
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
-        """A child was started."""
+        """Hear that a child was started."""
 
     def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
-        """The child was measured."""
+        """Hear what the child holds."""
 
     def finished(self, unit: Unit, record: dict[str, Any]) -> None:
-        """A unit is done."""
+        """Hear that a unit is done."""
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
-        """A unit was done before."""
+        """Hear that a unit was done before."""
 
 
 def plan_without_folder(config: RunConfig, budget: Budget, scratch: Path) -> list[StagePlan]:

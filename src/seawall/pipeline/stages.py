@@ -1,4 +1,4 @@
-"""The units of a run in order: what each depends on, what part of the config it reads, what it claims, what it writes."""
+"""The units of a run in order: what each depends on, which part of the config it reads, what it claims and writes."""
 
 import json
 from collections.abc import Sequence
@@ -111,7 +111,9 @@ def check_stage(stage: str, config: RunConfig) -> None:
         raise ConfigError("stage", "unknown stage", found=repr(stage), do=nearest(stage, STAGES).capitalize())
     if stage not in stages_of(config):
         section = "train" if stage in ("folds", "train", "predict", "evaluate", "join") else stage
-        raise ConfigError(f"stage {stage}", f"the config has no section {section!r}", do=f"Add {section}: to the config.")
+        raise ConfigError(
+            f"stage {stage}", f"the config has no section {section!r}", do=f"Add {section}: to the config."
+        )
 
 
 def units_of(stage: str, num_folds: int) -> list[Unit]:
@@ -194,9 +196,13 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         return panel + manifest.checksums("folds")
     if unit.stage == "predict":
         model = Unit("train", unit.fold).name
-        return panel + manifest.checksums(model, ending=".safetensors") + manifest.checksums(model, ending="scaler.json")
+        return (
+            panel + manifest.checksums(model, ending=".safetensors") + manifest.checksums(model, ending="scaler.json")
+        )
     if unit.stage in ("evaluate", "join"):
-        return panel + [sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")]
+        return panel + [
+            sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")
+        ]
     if unit.stage == "backtest":
         return panel + manifest.checksums("join", ending="table.parquet")
     return panel + [record["key"] for name, record in sorted(manifest.units.items()) if name != "report"]
@@ -232,7 +238,7 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
 
 
 def output_records(unit: Unit, folder: Path, panel: Path) -> list[dict[str, Any]]:
-    """List the files of a finished unit with size and checksum; paths relative to the run folder where they lie in it."""
+    """List the files of a finished unit with size and checksum, by path from the run folder where they lie in it."""
     records = []
     for path in output_files(unit, folder, panel):
         inside = path.is_relative_to(folder)

@@ -44,6 +44,8 @@ class Job:
     declared_bytes: int
     parent_bytes: int
     command: str
+    reuses_buffers: bool = False
+    """The unit asks for the same buffers at every step: its allocator keeps them."""
 
 
 def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _run_behind(fence: Fence, job: Job, folder: Path, timeline: Timeline, watch:
     started, kills_before = time.monotonic(), fence.oom_kills()
     log = folder / ".stderr.txt"
     with log.open("wb") as errors:
-        child = _start(paths["request"], errors.fileno(), job.plan.semantic.get("threads", 1))
+        child = _start(paths["request"], errors.fileno(), _environment(job))
     meter = Meter(timeline, pid=child.pid, unit=job.name, heartbeat=paths["heartbeat"], charged=fence.charged)
     try:
         too_much = _wait(child, meter, job, lambda high: watch(read_heartbeat(paths["heartbeat"]), high))
@@ -93,11 +95,17 @@ def _run_behind(fence: Fence, job: Job, folder: Path, timeline: Timeline, watch:
     return result | measured(meter.high, fence, time.monotonic() - started)
 
 
-def _start(request: Path, errors: int, num_threads: int) -> subprocess.Popen[bytes]:
+def _start(request: Path, errors: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the child in a session of its own: Ctrl-C reaches the parent, which then stops the child in order."""
-    environment = {**os.environ, **allocator_environment(num_threads)}
     argv = [sys.executable, "-m", "seawall.pipeline.child", str(request)]
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment, start_new_session=True)
+    return subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment, start_new_session=True
+    )
+
+
+def _environment(job: Job) -> dict[str, str]:
+    threads = job.plan.semantic.get("threads", 1)
+    return {**os.environ, **allocator_environment(threads, reuses_buffers=job.reuses_buffers)}
 
 
 def _wait(
@@ -134,14 +142,15 @@ def _over(job: Job, high: HighWater, held_bytes: int) -> StageError:
     return StageError(
         job.name,
         f"stopped at {STOP_SHARE:.0%} of the budget, before the kernel would",
-        found=f"{format_bytes(held_bytes)} of private memory beside the parent's {format_bytes(high.parent_private_bytes)}",
-        allowed=f"{format_bytes(job.plan.projected_private_bytes)} planned, {format_bytes(job.declared_bytes)} declared",
+        found=f"{format_bytes(held_bytes)} private, and {format_bytes(high.parent_private_bytes)} of the parent",
+        allowed=f"{format_bytes(job.plan.projected_private_bytes)} planned,"
+        f" {format_bytes(job.declared_bytes)} declared",
         do=f"The largest claim is {worst.purpose} ({format_bytes(worst.bytes)}: {worst.formula}). "
         f"What was finished is kept. Declare more and run again: {job.command}",
     )
 
 
-def _failure(  # noqa: PLR0913 - all the evidence there is
+def _failure(
     result: dict[str, Any],
     child: subprocess.Popen[bytes],
     fence: Fence,

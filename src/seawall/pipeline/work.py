@@ -1,6 +1,6 @@
 """What a child does for each stage. Every import of a stage's work is here, inside the branch that needs it."""
-# ruff: noqa: PLC0415 - a child imports one stage only
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,13 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
     if unit.stage == "backtest" and config.backtest is not None:
         from seawall.backtest.run import backtest
 
-        return backtest(panel, folder / "backtest" / "table.parquet", folder / "backtest", config.backtest, beat=beat)
+        table, output, slab_rows = (
+            folder / "backtest" / "table.parquet",
+            folder / "backtest",
+            request["knobs"]["slab_rows"],
+        )
+        _drop_other_strategies(output, [strategy.name for strategy in config.backtest.strategies])
+        return backtest(panel, table, output, config.backtest, slab_rows=slab_rows, beat=beat)
     from seawall.report.run import write_report
 
     return write_report(folder, folder / "report.html", title=config.report.title, beat=beat)
@@ -69,10 +75,20 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
     if fold is None:
         raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
     model = folder / "models" / f"fold_{fold:02d}"
+    random_access = bool(request["knobs"]["random_access"])
     if unit.stage == "train":
         from seawall.train.run import fit_fold
 
-        return fit_fold(panel, folds, fold, train, model, beat=beat)
+        return fit_fold(panel, folds, fold, train, model, random_access=random_access, beat=beat)
     from seawall.train.predict import predict_fold
 
-    return predict_fold(panel, folds, fold, train, model, folder / "predictions", beat=beat)
+    return predict_fold(
+        panel, folds, fold, train, model, folder / "predictions", random_access=random_access, beat=beat
+    )
+
+
+def _drop_other_strategies(folder: Path, names: list[str]) -> None:
+    """Remove the folders of strategies that an earlier config had: the report would show them."""
+    for statistics in folder.glob("*/statistics.json"):
+        if statistics.parent.name not in names:
+            shutil.rmtree(statistics.parent)

@@ -1,42 +1,22 @@
-"""Figures from records. Text, axes and grid take their colours from the page's style sheet, so they follow light and dark."""
+"""Figures of results: equity, IC, quantiles, folds, training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from seawall.arrays import AnyArray, Float64
 from seawall.report import colours
-from seawall.report.records import Block, Daily, Equity, Fold, Strategy, Training, Unit
+from seawall.report.drawing import Chart, axis, categories, finished, plain
+from seawall.report.records import Block, Daily, Equity, Fold, Strategy, Training
 from seawall.report.series import MAX_POINTS, block_means, compounded, drawdown, month_table, running_sum, thin
-from seawall.report.timeline import Timeline
-from seawall.units import MIB
 
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-EQUITY_POINTS = 24_000
+EQUITY_POINTS = 18_000
 """Points of all lines of the equity chart together: keeps the page small however many strategies there are."""
 
 NUM_BLOCKS = 24
 """Bars where a calendar has no months: about as many as two years."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawn figure: its place on the page and Plotly's JSON."""
-
-    name: str
-    height_pixels: int
-    json: str
-
-
-def figure_json(figure: go.Figure) -> str:
-    r"""Write a figure as JSON that can stand inside a ``<script>`` element: every ``<`` is written ``\u003c``."""
-    text: str = figure.to_json()
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def equity_chart(strategies: Sequence[Strategy]) -> Chart:
@@ -49,22 +29,23 @@ def equity_chart(strategies: Sequence[Strategy]) -> Chart:
                 _equity_traces(strategy.name, strategy.equity, colours.strategy_colour(number), max_points)
             )
     layout = {
-        "xaxis": _axis() | {"anchor": "y2"},
-        "yaxis": _axis("equity (start = 1)") | {"domain": [0.34, 1.0]},
-        "yaxis2": _axis("drawdown") | {"domain": [0.0, 0.26], "tickformat": ".0%"},
+        "xaxis": axis() | {"anchor": "y2"},
+        "yaxis": axis("equity (start = 1)") | {"domain": [0.34, 1.0]},
+        "yaxis2": axis("drawdown") | {"domain": [0.0, 0.26], "tickformat": ".0%"},
     }
-    return _chart("equity", 560, figure, layout)
+    return finished("equity", 560, figure, layout)
 
 
 def _equity_traces(name: str, curve: Equity, colour: str, max_points: int) -> list[go.Scatter]:
     text = plain(name)
     net = _line(curve.times, curve.equity, max_points).update(name=text, legendgroup=text, hovertemplate="%{y:.3f}")
     gross = _line(curve.times, compounded(curve.gross_return), max_points)
-    gross.update(name=f"{text}, before costs", visible="legendonly", hovertemplate="%{y:.3f}")
+    gross.update(name=f"{text}, before costs", visible="legendonly", legendrank=1100, hovertemplate="%{y:.3f}")
     fall = _line(curve.times, drawdown(curve.equity), max_points)
-    fall.update(name=text, legendgroup=text, showlegend=False, yaxis="y2", fill="tozeroy", hovertemplate="%{y:.1%}")
-    for line, dash in ((net, "solid"), (gross, "dot"), (fall, "solid")):
-        line.update(line={"color": colour, "width": 1.8, "dash": dash})
+    fall.update(name=text, legendgroup=text, showlegend=False, yaxis="y2", hovertemplate="%{y:.1%}")
+    fall.update(fill="tozeroy", fillcolor=colours.tint(colour, 0.18))
+    for line, width, dash in ((net, 1.8, "solid"), (gross, 1.8, "dot"), (fall, 1.0, "solid")):
+        line.update(line={"color": colour, "width": width, "dash": dash})
     return [net, gross, fall]
 
 
@@ -81,7 +62,11 @@ def ic_by_month_chart(daily: Daily) -> Chart:
             z=means_YM,
             zmin=-reach,
             zmax=reach,
-            colorscale=[[0, "rgba(213,94,0,.8)"], [0.5, "rgba(138,148,160,.10)"], [1, "rgba(0,114,178,.8)"]],
+            colorscale=[
+                [0, colours.tint(colours.NEGATIVE, 0.8)],
+                [0.5, colours.tint(colours.QUIET, 0.1)],
+                [1, colours.tint(colours.ACCENT, 0.8)],
+            ],
             text=[[_month_label(value) for value in row] for row in means_YM.tolist()],
             texttemplate="%{text}",
             hovertemplate="%{x} %{y}: mean Rank IC %{z:.4f}",
@@ -94,14 +79,17 @@ def ic_by_month_chart(daily: Daily) -> Chart:
     )
     layout = {
         "hovermode": "closest",
-        "xaxis": _axis() | {"side": "top", "showgrid": False, "type": "category", "fixedrange": True},
-        "yaxis": _categories() | {"fixedrange": True},
+        "xaxis": axis() | {"side": "top", "showgrid": False, "type": "category", "fixedrange": True},
+        "yaxis": categories() | {"fixedrange": True},
     }
-    return _chart("ic-months", 70 + 34 * len(years), figure, layout)
+    return finished("ic-months", 70 + 34 * len(years), figure, layout)
 
 
 def _month_label(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.2f}".replace("-", "−").replace("0.", ".")
+    if np.isnan(value):
+        return ""
+    rounded = f"{value:.2f}"
+    return "0" if float(rounded) == 0 else rounded.replace("-", "−").replace("0.", ".")
 
 
 def _ic_by_block(daily: Daily) -> Chart:
@@ -112,7 +100,7 @@ def _ic_by_block(daily: Daily) -> Chart:
     figure = go.Figure(
         go.Bar(x=starts, y=means, marker={"color": sign_colours}, hovertemplate="from %{x}: %{y:.4f}", name="")
     )
-    return _chart("ic-months", 300, figure, {"xaxis": _axis("first time"), "yaxis": _axis("mean Rank IC")})
+    return finished("ic-months", 300, figure, {"xaxis": axis("first time"), "yaxis": axis("mean Rank IC")})
 
 
 def ic_running_chart(daily: Daily) -> Chart:
@@ -123,7 +111,7 @@ def ic_running_chart(daily: Daily) -> Chart:
         lines.append(
             line.update(name=name, line={"color": colour, "width": 1.8}, hovertemplate="%{y:.2f}", connectgaps=True)
         )
-    return _chart("ic-running", 320, go.Figure(lines), {"xaxis": _axis(), "yaxis": _axis("sum so far")})
+    return finished("ic-running", 320, go.Figure(lines), {"xaxis": axis(), "yaxis": axis("sum so far")})
 
 
 def quantile_chart(overall: Block, blocks: Sequence[Block], *, is_return: bool) -> Chart:
@@ -154,10 +142,10 @@ def quantile_chart(overall: Block, blocks: Sequence[Block], *, is_return: bool) 
         for number, block in enumerate(blocks)
     ]
     layout = {
-        "xaxis": _axis() | {"showgrid": False, "type": "category"},
-        "yaxis": _axis("mean target") | {"tickformat": tickformat, "zeroline": True},
+        "xaxis": axis() | {"showgrid": False, "type": "category"},
+        "yaxis": axis("mean target") | {"tickformat": tickformat, "zeroline": True},
     }
-    return _chart("quantiles", 340, go.Figure([bars, *dots]), layout)
+    return finished("quantiles", 340, go.Figure([bars, *dots]), layout)
 
 
 def folds_chart(folds: Sequence[Fold]) -> Chart:
@@ -169,10 +157,10 @@ def folds_chart(folds: Sequence[Fold]) -> Chart:
     layout = {
         "barmode": "overlay",
         "hovermode": "closest",
-        "xaxis": _axis() | {"type": "date" if are_dates else "linear"},
-        "yaxis": _categories(),
+        "xaxis": axis() | {"type": "date" if are_dates else "linear"},
+        "yaxis": categories(),
     }
-    return _chart("folds", 90 + 34 * len(folds), figure, layout)
+    return finished("folds", 90 + 34 * len(folds), figure, layout)
 
 
 def _segment_bars(folds: Sequence[Fold], kind: str, colour: str, *, are_dates: bool) -> go.Bar:
@@ -202,129 +190,33 @@ def _length(first: str | int | None, last: str | int | None, *, are_dates: bool)
 
 def training_chart(training: Training) -> Chart:
     """Draw one fold's train and valid loss by epoch, and below them the IC on the valid segment."""
-    epochs = [epoch.count("epoch") for epoch in training.epochs]
-    curves = (
-        ("train_loss", "train loss", "train", "y"),
-        ("valid_loss", "valid loss", "valid", "y"),
-        ("valid_ic", "valid IC", "valid", "y2"),
+    figure = go.Figure(
+        [
+            _curve(training, "train_loss", "train loss", colours.SEGMENTS["train"]),
+            _curve(training, "valid_loss", "valid loss", colours.SEGMENTS["valid"]),
+            _curve(training, "valid_ic", "valid IC", colours.SEGMENTS["valid"]).update(
+                yaxis="y2", line={"dash": "dot"}
+            ),
+        ]
     )
-    figure = go.Figure()
-    for key, name, segment, axis in curves:
-        line = {"color": colours.SEGMENTS[segment], "width": 2, "dash": "dot" if axis == "y2" else "solid"}
-        points = go.Scatter(
-            x=epochs, y=training.curve(key), name=name, mode="lines+markers", line=line, marker={"size": 5}, yaxis=axis
-        )
-        figure.add_trace(points.update(hovertemplate="%{y:.5g}"))
     if training.best_epoch is not None:
-        dash = {"color": colours.QUIET, "width": 1, "dash": "dash"}
-        figure.add_shape(
-            type="line", x0=training.best_epoch, x1=training.best_epoch, y0=0, y1=1, yref="paper", line=dash
-        )
+        line = {"color": colours.QUIET, "width": 1, "dash": "dash"}
+        x = training.best_epoch
+        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line=line)
     layout = {
         "showlegend": False,
-        "xaxis": _axis("epoch") | {"anchor": "y2", "tickformat": "d"},
-        "yaxis": _axis("loss") | {"domain": [0.44, 1.0], "nticks": 5},
-        "yaxis2": _axis("IC") | {"domain": [0.0, 0.34], "nticks": 4},
+        "xaxis": axis("epoch") | {"anchor": "y2", "dtick": -(-len(training.epochs) // 6) or 1},
+        "yaxis": axis("loss") | {"domain": [0.44, 1.0], "nticks": 5},
+        "yaxis2": axis("IC") | {"domain": [0.0, 0.34], "nticks": 4},
     }
-    return _chart(f"training-{training.fold}", 300, figure, layout)
+    return finished(f"training-{training.fold}", 300, figure, layout)
 
 
-def units_chart(units: Sequence[Unit], declared_bytes: float | None) -> Chart:
-    """Draw, per unit of work, the projected private peak and over it the measured one; the declared budget as a line."""
-    names = [plain(unit.name) for unit in units]
-    projected = [_mib(unit.projected_private_bytes) for unit in units]
-    measured = [_mib(unit.measured_private_bytes) for unit in units]
-    bars = [
-        _unit_bars(names, projected, "projected", "rgba(138,148,160,.38)", 0.74),
-        _unit_bars(names, measured, "measured", colours.ACCENT, 0.36),
-    ]
-    figure = go.Figure(bars)
-    if declared_bytes is not None:
-        ends = [names[0], names[-1]] if names else []
-        dash = {"color": colours.DECLARED, "width": 2, "dash": "dash"}
-        figure.add_shape(
-            type="line", x0=declared_bytes / MIB, x1=declared_bytes / MIB, y0=0, y1=1, yref="paper", line=dash
-        )
-        legend = go.Scatter(x=[declared_bytes / MIB] * len(ends), y=ends, name="declared", mode="lines", line=dash)
-        figure.add_trace(legend.update(hovertemplate="%{x:,.0f} MiB"))
-    layout = {"barmode": "overlay", "hovermode": "y unified", "xaxis": _mib_axis(), "yaxis": _categories()}
-    return _chart("memory-units", 110 + 30 * len(units), figure, layout)
-
-
-def _unit_bars(names: list[str], values: list[float | None], name: str, colour: str, width: float) -> go.Bar:
-    return go.Bar(
-        y=names,
-        x=values,
-        orientation="h",
-        name=name,
-        width=width,
-        marker={"color": colour},
-        hovertemplate="%{x:,.0f} MiB",
-    )
-
-
-def timeline_chart(timeline: Timeline, stages: dict[str, str], declared_bytes: float | None) -> Chart:
-    """Draw the run's memory over time, coloured by stage, with the parent's share in front and the declared budget above."""
-    figure = go.Figure()
-    seen: set[str] = set()
-    for start, stop in _runs(timeline.units):
-        stage = stages.get(timeline.units[start], timeline.units[start] or "between stages")
-        figure.add_trace(_stage_area(timeline, slice(start, stop), stage, showlegend=stage not in seen))
-        seen.add(stage)
-    figure.add_trace(_parent_area(timeline))
-    if not np.isnan(timeline.cgroup_bytes).all():
-        figure.add_trace(_cgroup_line(timeline))
-    if declared_bytes is not None and len(timeline.seconds):
-        ends = [0.0, float(timeline.seconds[-1])]
-        dash = {"color": colours.DECLARED, "width": 2, "dash": "dash"}
-        line = go.Scatter(x=ends, y=[declared_bytes / MIB] * 2, name="declared", mode="lines", line=dash)
-        figure.add_trace(line.update(hovertemplate="%{y:,.0f} MiB"))
-    layout = {"hovermode": "closest", "xaxis": _axis("seconds since the first sample"), "yaxis": _mib_axis()}
-    return _chart("memory-timeline", 380, figure, layout)
-
-
-def _stage_area(timeline: Timeline, part: slice, stage: str, *, showlegend: bool) -> go.Scatter:
-    colour = colours.stage_colour(stage)
-    return go.Scatter(
-        x=timeline.seconds[part].astype(np.float32),
-        y=(timeline.total_bytes[part] / MIB).astype(np.float32),
-        name=plain(stage),
-        legendgroup=plain(stage),
-        showlegend=showlegend,
-        mode="lines",
-        line={"color": colour, "width": 1.5},
-        fill="tozeroy",
-        hovertemplate=f"{plain(timeline.units[part][0])}: %{{y:,.0f}} MiB at %{{x:,.1f}} s",
-    )
-
-
-def _parent_area(timeline: Timeline) -> go.Scatter:
-    return go.Scatter(
-        x=timeline.seconds.astype(np.float32),
-        y=(timeline.parent_bytes / MIB).astype(np.float32),
-        name="parent",
-        mode="lines",
-        line={"color": "#5c6670", "width": 1},
-        fill="tozeroy",
-        hovertemplate="parent: %{y:,.0f} MiB",
-    )
-
-
-def _cgroup_line(timeline: Timeline) -> go.Scatter:
-    return go.Scatter(
-        x=timeline.seconds.astype(np.float32),
-        y=(timeline.cgroup_bytes / MIB).astype(np.float32),
-        name="container, page cache included",
-        mode="lines",
-        visible="legendonly",
-        line={"color": colours.QUIET, "width": 1.2, "dash": "dot"},
-        hovertemplate="container: %{y:,.0f} MiB",
-    )
-
-
-def plain(text: str) -> str:
-    """Make a name safe as chart text, where Plotly reads a little HTML: what was written is what is seen."""
-    return escape(" ".join(text.split()), quote=False)[:120]
+def _curve(training: Training, key: str, name: str, colour: str) -> go.Scatter:
+    epochs = [epoch.count("epoch") for epoch in training.epochs]
+    line, marker = {"color": colour, "width": 2}, {"size": 5}
+    curve = go.Scatter(x=epochs, y=training.curve(key), name=name, mode="lines+markers", line=line, marker=marker)
+    return curve.update(hovertemplate="%{y:.5g}")
 
 
 def _line(times: AnyArray, values: Float64, max_points: int) -> go.Scatter:
@@ -341,52 +233,9 @@ def _times(times: AnyArray) -> list[str] | AnyArray:
     return [str(value) for value in text]
 
 
-def _runs(units: Sequence[str]) -> list[tuple[int, int]]:
-    cuts = [i for i in range(1, len(units)) if units[i] != units[i - 1]]
-    return list(zip([0, *cuts], [*cuts, len(units)], strict=True)) if units else []
-
-
 def _undefined_as_nan(values: Sequence[float | None]) -> Float64:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _mib(size_bytes: float | None) -> float | None:
-    return None if size_bytes is None else size_bytes / MIB
-
-
 def _count(value: int | None) -> str:
     return "undefined" if value is None else f"{value:,}"
-
-
-def _axis(title: str = "") -> dict[str, Any]:
-    return {
-        "automargin": True,
-        "zeroline": False,
-        "ticks": "",
-        "showline": False,
-        "title": {"text": title, "standoff": 8},
-    }
-
-
-def _categories() -> dict[str, Any]:
-    return _axis() | {"type": "category", "autorange": "reversed", "showgrid": False}
-
-
-def _mib_axis() -> dict[str, Any]:
-    return _axis("MiB") | {"rangemode": "tozero", "tickformat": ",d"}
-
-
-def _chart(name: str, height_pixels: int, figure: go.Figure, layout: dict[str, Any]) -> Chart:
-    shared = {
-        "template": {},
-        "height": height_pixels,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": FONT, "size": 12},
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)"},
-    }
-    figure.update_layout({**shared, **layout})
-    return Chart(name, height_pixels, figure_json(figure))

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STAGE_VERSION: int = 1
+"""Raised only when the files of this stage change for the same input."""
+
 
 class ReportConfig(BaseModel):
     """The report stage."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from seawall.report.charts import Chart
+from seawall.report.drawing import Chart
 
 
 class Html(str):
@@ -42,7 +42,8 @@ def missing(text: str) -> Html:
 def figure(chart: Chart, title: str, caption: str) -> Html:
     """Build a chart: a place of its height, its data, and a line on how to read it."""
     name = escape(chart.name)
-    place = f'<div class="chart" id="chart-{name}" style="height:{chart.height_pixels}px" role="img" aria-label="{escape(title)}"></div>'
+    label = f'role="img" aria-label="{escape(title)}"'
+    place = f'<div class="chart" id="chart-{name}" style="height:{chart.height_pixels}px" {label}></div>'
     data = f'<script type="application/json" data-chart="chart-{name}">{chart.json}</script>'
     return element("figure", [element("h3", title), Html(place), Html(data), element("figcaption", caption)])
 

@@ -9,17 +9,17 @@ from typing import TextIO
 
 from plotly.offline import get_plotlyjs
 
-from seawall.report.markup import Html, element, html
+from seawall.report.markup import Html, element, missing
 from seawall.report.records import RunRecords
-from seawall.report.sections import (
-    folds_section,
-    money_section,
-    prediction_section,
-    quantile_section,
-    summary_section,
-    training_section,
-)
-from seawall.report.sections_run import configuration_section, data_section, memory_section
+from seawall.report.sections.configuration import configuration_section
+from seawall.report.sections.data import data_section
+from seawall.report.sections.folds import folds_section
+from seawall.report.sections.memory import memory_section
+from seawall.report.sections.money import money_section
+from seawall.report.sections.prediction import prediction_section
+from seawall.report.sections.quantiles import quantile_section
+from seawall.report.sections.summary import summary_section
+from seawall.report.sections.training import training_section
 
 SLICE_CHARACTERS = 262_144
 """The chart library is one text of nearly 10 MB in memory: it is hashed and written in slices, never copied whole."""
@@ -57,8 +57,8 @@ def build_sections(run: RunRecords) -> Iterator[Html]:
 def write_html(path: Path, title: str, subtitle: str, sections: list[Html]) -> None:
     """Write the whole page.
 
-    A content security policy names the two scripts of the page by hash and forbids everything else: no script that came in
-    with a name could run, and nothing is fetched from anywhere.
+    A content security policy names the two scripts of the page by hash and forbids everything else: no script that
+    came in with a name could run, and nothing is fetched from anywhere.
     """
     library, own = get_plotlyjs(), _text("report.js")
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -77,21 +77,25 @@ def _finish(file: TextIO, own: str) -> None:
 
 def _head(title: str, hashes: list[str]) -> str:
     scripts = " ".join(f"'sha256-{value}'" for value in hashes)
-    policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html(title)}</title>\n<style>\n{_text('style.css')}</style>\n</head>\n<body>\n"
+        f"{element('title', title)}\n<style>\n{_text('style.css')}</style>\n</head>\n<body>\n"
     )
 
 
 def _header(title: str, subtitle: str) -> str:
-    links = "".join(f'<a href="#{name}">{html(text)}</a>' for name, text in NAVIGATION)
+    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in NAVIGATION)
     button = '<button type="button" id="theme" hidden>Light / dark</button>'
+    without_scripts = missing("Charts need JavaScript; all tables are readable without it.")
     return (
-        f"<header>{element('h1', title)}{element('p', subtitle)}</header>\n<nav><div>{links}{button}</div></nav>\n<main>\n"
-        "<noscript><p class='missing'>Charts need JavaScript; all tables are readable without it.</p></noscript>\n"
+        f"<header>{element('h1', title)}{element('p', subtitle)}</header>\n"
+        f"<nav><div>{links}{button}</div></nav>\n<main>\n<noscript>{without_scripts}</noscript>\n"
     )
 
 

@@ -17,6 +17,9 @@ from seawall.report.timeline import Timeline, read_timeline
 
 RUN_FORMAT = "seawall-run/1"
 
+STAGE_ORDER = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "search")
+"""Order of the flow, which ``run.json`` does not keep: its keys are sorted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
@@ -204,7 +207,7 @@ def read_run(folder: Path) -> RunRecords:
     return RunRecords(
         name=run.text("name") or folder.name,
         # The report is being written: its own record, if there is one, is from an earlier report.
-        units=tuple(unit for unit in units if unit.stage != "report"),
+        units=tuple(sorted((unit for unit in units if unit.stage != "report"), key=_place)),
         config_text=config_text,
         config=_yaml(folder / "config.yaml", config_text),
         plan=read_fields(folder / "plan.json"),
@@ -239,6 +242,11 @@ def _unit(name: str, record: Fields) -> Unit:
         cpu_seconds=record.number("cpu_seconds"),
         summary=record.part("summary"),
     )
+
+
+def _place(unit: Unit) -> tuple[int, int, str]:
+    known = STAGE_ORDER.index(unit.stage) if unit.stage in STAGE_ORDER else len(STAGE_ORDER)
+    return known, -1 if unit.fold is None else unit.fold, unit.name
 
 
 def _manifest(folder: Path, panel: str | None) -> Fields:

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from seawall.budget.heartbeat import Beat, silent
+from seawall.report.cautions import warnings
 from seawall.report.page import build_sections, write_html
 from seawall.report.records import RunRecords, read_run
 from seawall.report.timeline import pack_timeline
-from seawall.report.words import warnings, when
+from seawall.report.words import when
 from seawall.stores.atomic import replacing
-
-STAGE_VERSION: int = 1
 
 
 def write_report(run: Path, output: Path, *, title: str | None = None, beat: Beat = silent) -> dict[str, Any]:
@@ -61,7 +60,10 @@ def write_report(run: Path, output: Path, *, title: str | None = None, beat: Bea
 
 
 def _subtitle(run: RunRecords) -> str:
+    parts = ["seawall walk-forward report"]
+    if run.panel is not None:
+        parts.append(f"panel {run.panel.name}")
     first, last = run.ingest.text("first_time"), run.ingest.text("last_time")
-    span = f" · {when(first)} to {when(last)}" if first and last else ""
-    panel = f" · panel {run.panel.name}" if run.panel else ""
-    return f"seawall walk-forward report{panel}{span}"
+    if first and last:
+        parts.append(f"{when(first)} to {when(last)}")
+    return " · ".join(parts)

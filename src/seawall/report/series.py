@@ -63,13 +63,14 @@ def compounded(returns_T: Float64) -> Float64:
     defined = np.flatnonzero(~np.isnan(returns_T))
     filled_T = returns_T.copy()
     filled_T[: defined[0] if len(defined) else len(filled_T)] = 0.0
-    return np.cumprod(1.0 + filled_T)
+    return np.asarray(np.cumprod(1.0 + filled_T), np.float64)
 
 
 def annual_cost(gross_T: Float64, net_T: Float64, periods_per_year: float | None) -> float | None:
     """Compute what trading cost a year: mean of gross minus net period return, times periods per year.
 
-    The first date has no return yet and is left out. None where a return is undefined or the length of a year is not known.
+    The first date has no return yet and is left out. None where a return is undefined, or the length of a year is not
+    known.
     """
     costs_T = gross_T[1:] - net_T[1:]
     if periods_per_year is None or len(costs_T) == 0 or not np.isfinite(costs_T).all():
@@ -115,4 +116,5 @@ def block_means(values_T: Float64, num_blocks: int) -> Float64:
 def _means(place: Int64, values: Float64, size: int) -> Float64:
     sums = np.bincount(place, weights=values, minlength=size)
     counts = np.bincount(place, minlength=size)
-    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    means: Float64 = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return means

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,8 +38,8 @@ Row: TypeAlias = tuple[float | int | str | None, ...]
 class Timeline:
     """Memory over time, thinned; all arrays have the same length.
 
-    ``seconds`` counts from the first sample and never falls: where a later session began at zero again, it continues from
-    where the earlier one ended.
+    ``seconds`` counts from the first sample and never falls: where a later session began at zero again, it continues
+    from where the earlier one ended.
     ``total_bytes`` is the run's private and shared memory, children and parent together; ``parent_bytes`` the parent's
     share. ``cgroup_bytes`` is NaN where there was no cgroup.
     """
@@ -143,8 +144,9 @@ def _rising(written: Float64, before: _Part | None) -> Float64:
 
 
 def _ends_of_runs(units: list[str]) -> Bool:
-    changes = np.array([before != after for before, after in zip(units[:-1], units[1:], strict=True)], bool)
-    return np.concatenate([[True], changes]) | np.concatenate([changes, [True]])
+    changes = [before != after for before, after in pairwise(units)]
+    ends: Bool = np.array([True, *changes], bool) | np.array([*changes, True], bool)
+    return ends
 
 
 def _joined(parts: list[Float64]) -> Float64:

@@ -48,8 +48,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Replace a JSON file atomically: sorted keys, no NaN (undefined numbers must be None)."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Replace a JSON file atomically."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: object) -> str:
+    """Write a value as JSON: sorted keys, no NaN (undefined numbers must be None)."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def file_checksum(path: Path) -> str:

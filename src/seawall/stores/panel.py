@@ -101,7 +101,9 @@ class Panel:
         """
         names = self.names(group)
         if name not in names:
-            raise ConfigError(f"{self.path}: {group}", "unknown column", found=repr(name), do=nearest(name, names).capitalize())
+            raise ConfigError(
+                f"{self.path}: {group}", "unknown column", found=repr(name), do=nearest(name, names).capitalize()
+            )
         return names.index(name)
 
     def _rows(self, array: str) -> AnyArray:
@@ -141,7 +143,7 @@ class Panel:
 
     @cached_property
     def universe(self) -> Bool:
-        """bool [N], mapped; True where the row may be trained on, predicted and traded."""
+        """Bool [N], mapped; True where the row may be trained on, predicted and traded."""
         return self._rows("universe").view(np.bool_)
 
     @cached_property
@@ -172,9 +174,11 @@ class Panel:
     @cached_property
     def entities(self) -> list[str]:
         """Entity names in the order of ``offsets``."""
-        names: list[str] = pq.read_table(self._folder / "entities.parquet", columns=["entity"])["entity"].to_pylist()
+        names: list[str] = pq.ParquetFile(self._folder / "entities.parquet").read(["entity"])["entity"].to_pylist()
         if len(names) != self.shape.num_entities:
-            raise FormatError(str(self.path), "entities.parquet does not match the manifest", found=f"{len(names)} names")
+            raise FormatError(
+                str(self.path), "entities.parquet does not match the manifest", found=f"{len(names)} names"
+            )
         return names
 
     def entity_of(self, rows: Int64) -> Int64:
@@ -200,6 +204,14 @@ class Panel:
             _, blocks = block_checksums(path)
             for number, (found, expected) in enumerate(zip(blocks, record["blocks"], strict=False)):
                 if found != expected:
-                    raise FormatError(str(path), f"block {number} is damaged", found=found, allowed=expected, do="Run seawall ingest again.")
+                    raise FormatError(
+                        str(path),
+                        f"block {number} is damaged",
+                        found=found,
+                        allowed=expected,
+                        do="Run seawall ingest again.",
+                    )
             if len(blocks) != len(record["blocks"]):
-                raise FormatError(str(path), "wrong number of blocks", found=str(len(blocks)), allowed=str(len(record["blocks"])))
+                raise FormatError(
+                    str(path), "wrong number of blocks", found=str(len(blocks)), allowed=str(len(record["blocks"]))
+                )

@@ -1,5 +1,7 @@
 """Write a panel store: blocks of whole entities in, arrays, indexes, checksums and, last of all, the manifest out."""
 
+import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,14 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import Bool, Float32, Float64, Int64
-from seawall.errors import DataError
-from seawall.stores.atomic import block_checksums, flush, text_key, write_json
+from seawall.errors import ConfigError, DataError
+from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
 from seawall.stores.npy import ArrayWriter, map_array, write_array
 from seawall.stores.panel import ARRAYS, TargetSpec
 from seawall.stores.shape import PANEL_FORMAT
 
 INDEX_ROWS = 1_048_576
 """Rows of the time index read at once while the by-time order is built."""
+
+
+_SEGMENT = re.compile(r"seg-(\d{6})|\.seg-\d{6}\.tmp", re.ASCII)
+"""Folders of a panel store that belong to us and may be removed; nothing else ever is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,8 @@ class PanelSpec:
 class EntityBlock:
     """Rows of whole entities, sorted by (entity, time).
 
-    ``times`` are calendar values; ``target_end`` is the place in this block of the row that makes a target known, -1 for never.
+    ``times`` are calendar values; ``target_end`` is the place in this block of the row that makes a target known, -1
+    for never.
     """
 
     names: list[str]
@@ -67,8 +74,8 @@ class EntityBlock:
 class PanelWriter:
     """Build one segment beside the present one, then swap the manifest.
 
-    Until :meth:`finish` has returned, a reader of ``path`` sees what was there before. Memory is one block, the calendar,
-    and ``slab_bytes`` for the by-time order.
+    Until :meth:`finish` has returned, a reader of ``path`` sees what was there before. Memory is one block, the
+    calendar, and ``slab_bytes`` for the by-time order.
 
     Parameters
     ----------
@@ -76,10 +83,16 @@ class PanelWriter:
         The ``NAME.panel`` folder; made if missing.
     calendar
         int64 [T], strictly increasing: every time that will be appended.
+
+    Raises
+    ------
+    ConfigError
+        Where ``path`` is a file, or a folder with anything else in it.
     """
 
     def __init__(self, path: Path, spec: PanelSpec, calendar: Int64) -> None:
         self._path, self._spec, self._calendar = path, spec, calendar
+        check_output(path)
         path.mkdir(parents=True, exist_ok=True)
         self._segment = _next_segment(path)
         self._folder = path / f".{self._segment}.tmp"
@@ -125,7 +138,9 @@ class PanelWriter:
         previous = self._names[-1:] + list(names[:-1])
         for before, after in zip(previous, names[-len(previous) :] if previous else [], strict=True):
             if before.encode() >= after.encode():
-                raise DataError(str(self._path), "entities must come once and in byte order", found=f"{after!r} after {before!r}")
+                raise DataError(
+                    str(self._path), "entities must come once and in byte order", found=f"{after!r} after {before!r}"
+                )
 
     def finish(self, *, sources: list[dict[str, Any]], ingest: dict[str, Any], slab_bytes: int) -> dict[str, Any]:
         """Write indexes and checksums, swap the manifest, drop the segment it replaces.
@@ -171,9 +186,16 @@ class PanelWriter:
         for path in sorted(self._folder.iterdir()):
             whole, blocks = block_checksums(path)
             files[path.name] = {"bytes": path.stat().st_size, "xxh3_64": whole, "blocks": blocks}
+        sums = {name: record["xxh3_64"] for name, record in files.items()}
+        sums["entities.parquet"] = text_key(*self._names)  # Parquet bytes change with the release that writes them
         columns = [asdict(column) for column in self._spec.columns]
         targets = [asdict(target) for target in self._spec.targets]
-        content = [repr(columns), repr(targets), self._spec.calendar_kind, *(f"{n}:{f['xxh3_64']}" for n, f in files.items())]
+        content = [
+            repr(columns),
+            repr(targets),
+            self._spec.calendar_kind,
+            *(f"{name}:{checksum}" for name, checksum in sums.items()),
+        ]
         return {
             "format": PANEL_FORMAT,
             "segments": [{"name": self._segment, "num_rows": sum(self._lengths)}],
@@ -193,21 +215,26 @@ class PanelWriter:
 
     def _publish(self, manifest: dict[str, Any]) -> None:
         final = self._path / self._segment
+        text = json_text(manifest)  # before the rename: a value JSON cannot hold is found early
         self._folder.rename(final)
         flush(self._path)
-        write_json(self._path / "panel.json", manifest)
-        for folder in self._path.iterdir():
-            if folder.is_dir() and folder != final:
-                shutil.rmtree(folder, ignore_errors=True)
+        write_text(self._path / "panel.json", text)
+        _remove_segments(self._path, keep=self._segment)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for writer in self._writers.values():
             writer.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-        if kind is not None and not any(self._path.iterdir()):
+        if kind is None:
+            return
+        if _published_segment(self._path) != self._segment:
+            shutil.rmtree(self._path / self._segment, ignore_errors=True)
+        if not any(self._path.iterdir()):
             self._path.rmdir()
 
 
@@ -223,6 +250,37 @@ def _place_rows(slab: Int64, next_place: Int64, times: Int64, first_row: int, fi
     next_place += counts
 
 
+def check_output(path: Path) -> None:
+    """Check that a panel store may be written here: nothing yet, an empty folder, or a panel store to replace.
+
+    Raises
+    ------
+    ConfigError
+        Where the path is a file, or a folder that holds anything else.
+    """
+    where, do = f"output {path}", "Name a folder that does not exist yet, for example market.panel."
+    if not path.name or (path.exists() and not path.is_dir()):
+        raise ConfigError(where, "not a place for a panel store", found="a file" if path.name else "no name", do=do)
+    if not path.is_dir() or (path / "panel.json").exists():
+        return
+    foreign = sorted(p.name for p in path.iterdir() if not _SEGMENT.fullmatch(p.name) and p.name != ".panel.json.tmp")
+    if foreign:
+        raise ConfigError(where, "the folder is not a panel store and not empty", found=repr(foreign[0]), do=do)
+
+
 def _next_segment(path: Path) -> str:
-    numbers = [int(p.name[4:]) for p in path.glob("seg-[0-9]*") if p.name[4:].isdigit()]
-    return f"seg-{max(numbers, default=-1) + 1:06d}"
+    matches = [_SEGMENT.fullmatch(p.name) for p in path.iterdir()]
+    return f"seg-{max((int(m[1]) for m in matches if m and m[1]), default=-1) + 1:06d}"
+
+
+def _published_segment(path: Path) -> str:
+    try:
+        return str(json.loads((path / "panel.json").read_text(encoding="utf-8"))["segments"][0]["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _remove_segments(path: Path, *, keep: str) -> None:
+    for folder in path.iterdir():
+        if _SEGMENT.fullmatch(folder.name) and folder.name != keep:
+            shutil.rmtree(folder, ignore_errors=True)

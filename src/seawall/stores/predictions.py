@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import Float32, Int64
-from seawall.errors import FormatError
+from seawall.errors import FormatError, ResumeError
 from seawall.stores.atomic import file_checksum, replacing, write_json
 from seawall.stores.panel import Panel
 
@@ -41,7 +41,7 @@ def key_columns(panel: Panel, rows: Int64, dictionary: pa.Array) -> tuple[pa.Arr
     return times, pa.DictionaryArray.from_arrays(codes, dictionary)
 
 
-def write_fold(  # noqa: PLR0913 - one record of a store, named field by field
+def write_fold(
     path: Path, panel: Panel, *, fold: int, rows: Int64, predictions: Float32, target: str, model_key: str
 ) -> dict[str, Any]:
     """Write the predictions of one fold and its manifest.
@@ -71,7 +71,10 @@ def write_fold(  # noqa: PLR0913 - one record of a store, named field by field
             ("prediction", pa.float32()),
         ]
     )
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=["entity"]) as writer,
+    ):
         for start in range(0, len(rows), ROW_GROUP_ROWS):
             part = np.asarray(rows[start : start + ROW_GROUP_ROWS])
             times, entities = key_columns(panel, part, dictionary)
@@ -116,11 +119,14 @@ class PredictionStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.manifests: list[dict[str, Any]] = []
-        for path in sorted(self.folder.glob("fold_*.json")):
+        for path in self.folder.glob("fold_*.json"):
             manifest = json.loads(path.read_text(encoding="utf-8"))
             if manifest.get("format") != PREDICTIONS_FORMAT:
-                raise FormatError(str(path), "unknown format", found=repr(manifest.get("format")), allowed=PREDICTIONS_FORMAT)
+                raise FormatError(
+                    str(path), "unknown format", found=repr(manifest.get("format")), allowed=PREDICTIONS_FORMAT
+                )
             self.manifests.append(manifest)
+        self.manifests.sort(key=lambda manifest: int(manifest["fold"]))
         if not self.manifests:
             raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
 
@@ -188,3 +194,29 @@ def _read(path: Path, columns: list[str], rows_per_batch: int) -> Iterator[pa.Re
             yield from file.iter_batches(batch_size=rows_per_batch, columns=columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise FormatError(str(path), "cannot be read as a prediction file", found=str(error).splitlines()[0]) from error
+
+
+def open_predictions(panel: Path, folder: Path) -> tuple[Panel, PredictionStore]:
+    """Open predictions with the panel they were made from.
+
+    Raises
+    ------
+    FormatError
+        Where one of them is damaged, or folds predict different targets.
+    ResumeError
+        Where the predictions were made from another panel.
+    """
+    opened, store = Panel(panel), PredictionStore(folder)
+    for path, manifest in zip(store.paths, store.manifests, strict=True):
+        if manifest["panel_key"] != opened.content_key:
+            raise ResumeError(
+                str(path),
+                "these predictions were made from another panel",
+                found=str(manifest["panel_key"]),
+                allowed=opened.content_key,
+                do="Predict again, or name the panel they were made from.",
+            )
+        if manifest["target"] != store.target:
+            where, found = str(path), str(manifest["target"])
+            raise FormatError(where, "folds predict different targets", found=found, allowed=store.target)
+    return opened, store

@@ -1,4 +1,4 @@
-"""Sizes of a panel, read from its manifest or estimated before ingest: all that planning needs. Imports nothing heavy."""
+"""Sizes of a panel, read from its manifest or estimated before ingest: all that planning needs; light to import."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -46,7 +46,9 @@ def read_shape(panel: Path) -> PanelShape:
     try:
         manifest = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FormatError(str(panel), "not a panel store", found=str(error), do="Run seawall ingest to make one.") from error
+        raise FormatError(
+            str(panel), "not a panel store", found=str(error), do="Run seawall ingest to make one."
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != PANEL_FORMAT:
         found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
         raise FormatError(str(panel), "unknown format", found=found, allowed=PANEL_FORMAT)

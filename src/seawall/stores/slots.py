@@ -1,4 +1,4 @@
-"""The slot file: a place on disk for every prediction of a fold, filled in any order, complete when its bitmap says so."""
+"""The slot file: a place on disk for every prediction of a fold, filled in any order; a bitmap says what is there."""
 
 import json
 import os
@@ -144,6 +144,7 @@ def _create(path: Path, header: bytes, size_bytes: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(header)
+        file.truncate(size_bytes)
         # Space is taken now: a disk that fills up is told at once, not as a fault in the middle of a mapped write.
-        file.flush()
-        os.posix_fallocate(file.fileno(), 0, size_bytes)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)

@@ -80,7 +80,7 @@ class SqlEngine:
         Returns
         -------
         float64 [n, len(expressions)]
-            In the order of ``__id``; NULL and non-finite results are NaN.
+            In the order of ``__id``; NULL is NaN, infinite results stay.
 
         Raises
         ------
@@ -99,7 +99,10 @@ class SqlEngine:
                     out[ids, place] = batch.column(place + 1).fill_null(np.nan).to_numpy(zero_copy_only=False)
         except duckdb.OutOfMemoryException as error:
             raise BudgetError(
-                where, "the SQL expressions of one bucket do not fit", found=_first_line(error), do="Declare more --memory."
+                where,
+                "the SQL expressions of one bucket do not fit",
+                found=_first_line(error),
+                do="Declare more --memory.",
             ) from error
         except (duckdb.Error, OSError) as error:  # a failure while results stream comes as Arrow's OSError
             raise self._blame(table, {**(derived or {}), **expressions}, source, window, where) or ConfigError(
@@ -120,7 +123,9 @@ class SqlEngine:
                     self._connection.sql(f"SELECT {_as_double(name, text)} FROM {place} {window}").fetchall()
                     break
                 except duckdb.Error as alone:
-                    failure = ConfigError(f"{where}: {name}", "the SQL expression fails", found=_first_line(alone), do=_hint(alone))
+                    failure = ConfigError(
+                        f"{where}: {name}", "the SQL expression fails", found=_first_line(alone), do=_hint(alone)
+                    )
             else:
                 return failure
         return None
@@ -128,12 +133,14 @@ class SqlEngine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
 
 def _as_double(name: str, text: str) -> str:
-    return f"CAST(({text}) AS DOUBLE) AS {quoted(name)}"
+    return f"CAST(({text}\n) AS DOUBLE) AS {quoted(name)}"  # the line break ends a comment in the text
 
 
 def _with_derived(derived: Mapping[str, str], window: str) -> str:

@@ -17,7 +17,17 @@ BLOCK_BYTES = 1024 * 1024
 """Bytes of CSV parsed at once: 1 MB peaks at 121 MB in pyarrow, 8 MB at 465 MB, and is not slower (measured)."""
 
 PARQUET_BATCH_ROWS = 16_384
+BAD_TEXT_LENGTH = 120
+"""Characters of a bad row that are shown."""
+
+NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
+"""What the fast CSV reader takes for a number, so that both ways agree."""
+
 NULL_TEXTS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A"]
+
+_NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+_KEY_KINDS = (pa.types.is_dictionary, pa.types.is_timestamp, pa.types.is_date, pa.types.is_integer)
+_TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +62,14 @@ def column_names(path: Path) -> list[str]:
     DataError
         Where the file cannot be parsed, has no rows, or has the same name twice.
     """
-    where = f"source {path}"
     try:
-        names = pq.read_schema(path).names if path.name.endswith(".parquet") else _csv_reader(path, None).schema.names
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(where, "cannot be parsed", found=str(error).splitlines()[0], do="Check that the file is complete.") from error
+        is_parquet = path.name.endswith(".parquet")
+        names = pq.read_schema(path).names if is_parquet else _csv_reader(path, None, _skip_row).schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(where, "a column name occurs twice", found=repr(twice[0]), do="Rename one of them.")
+        raise DataError(f"source {path}", "a column name occurs twice", found=repr(twice[0]), do="Rename one of them.")
     return list(names)
 
 
@@ -74,7 +84,9 @@ def require_columns(path: Path, wanted: Sequence[str]) -> None:
     names = column_names(path)
     for name in wanted:
         if name not in names:
-            raise ConfigError(f"source {path}", "unknown column", found=repr(name), do=nearest(name, names).capitalize())
+            raise ConfigError(
+                f"source {path}", "unknown column", found=repr(name), do=nearest(name, names).capitalize()
+            )
 
 
 def read_blocks(path: Path, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
@@ -101,6 +113,8 @@ def read_blocks(path: Path, entity: str, time: str, values: Sequence[str]) -> It
             line += n
     except pa.ArrowInvalid as error:
         raise TypedReadError(str(error)) from error
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
 
 
 def read_rows_checked(
@@ -108,33 +122,56 @@ def read_rows_checked(
 ) -> Iterator[RawBlock]:
     """Read a CSV as text and convert cell by cell, putting rows that do not fit into ``bad``: the careful way.
 
-    The lines given assume one row a line; a quoted newline shifts them.
+    ``bad`` grows in order of line and may be emptied between blocks. A line is that of the file, blank lines and line
+    breaks inside quotes not counted.
+
+    Raises
+    ------
+    DataError
+        Where not even the rows can be told apart.
     """
-    names = column_names(path)
+    types = dict.fromkeys((entity, time, *values), pa.string())
     ragged: list[BadRow] = []
 
-    def skip(row: pacsv.InvalidRow) -> str:
-        reason = f"{row.actual_columns} cells instead of {row.expected_columns}"
-        ragged.append(BadRow(str(path), row.number or 0, reason, str(row.text)[:200]))
+    def set_aside(row: pacsv.InvalidRow) -> str:
+        text = f"{row.actual_columns} instead of {row.expected_columns}: {row.text}"[:BAD_TEXT_LENGTH]
+        ragged.append(BadRow(str(path), row.number or 0, "wrong number of cells", text))
         return "skip"
 
     line = 2
-    for batch in _csv_reader(path, dict.fromkeys(names, pa.string()), skip):
-        lines = _lines(line, batch.num_rows, ragged)
-        line = int(lines[-1]) + 1 if len(lines) else line
-        columns: list[pa.Array] = []
-        usable = np.ones(batch.num_rows, bool)
-        for name in values:
-            numbers, valid = _to_numbers(batch.column(name))
-            columns.append(numbers)
-            for place in np.flatnonzero(~valid & usable):
-                bad.append(BadRow(str(path), int(lines[place]), f"{name} is not a number", str(batch.column(name)[int(place)])[:80]))
-            usable &= valid
-        keep = pa.array(usable)
-        block = _float_block([column.filter(keep) for column in columns], int(usable.sum()))
-        entities = batch.column(entity).filter(keep).dictionary_encode()
-        yield RawBlock(entities, batch.column(time).filter(keep).dictionary_encode(), block, lines[usable])
+    try:
+        for batch in _csv_reader(path, types, set_aside):
+            lines = _lines(line, batch.num_rows, ragged)
+            line = int(lines[-1]) + 1 if len(lines) else line
+            block, broken = _converted(batch, lines, path, (entity, time), values)
+            passed = [row for row in ragged if row.line < line]
+            del ragged[: len(passed)]
+            bad.extend(sorted([*broken, *passed], key=lambda row: row.line))
+            yield block
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
     bad.extend(ragged)
+
+
+def _converted(
+    batch: pa.RecordBatch, lines: Int64, path: Path, keys: tuple[str, str], values: Sequence[str]
+) -> tuple[RawBlock, list[BadRow]]:
+    """Convert the texts of a block; a row with a value that is no number is left out and handed back."""
+    columns: list[pa.Array] = []
+    broken: list[BadRow] = []
+    usable = np.ones(batch.num_rows, bool)
+    for name in values:
+        texts = batch.column(name)
+        numbers, valid = _to_numbers(texts)
+        columns.append(numbers)
+        places = np.flatnonzero(~valid & usable).tolist()
+        reason = f"{name} is not a number"
+        broken += [BadRow(str(path), int(lines[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in places]
+        usable &= valid
+    keep = pa.array(usable)
+    entities, times = (batch.column(key).filter(keep).dictionary_encode() for key in keys)
+    block = _float_block([column.filter(keep) for column in columns], int(usable.sum()))
+    return RawBlock(entities, times, block, lines[usable]), broken
 
 
 def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
@@ -145,10 +182,10 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
 
 
 def _to_numbers(texts: pa.Array) -> tuple[pa.Array, Bool]:
+    """Convert texts to float64; False where a text is neither missing nor a number of the fast reader."""
     trimmed = pc.utf8_trim_whitespace(texts)
     present = pc.if_else(pc.is_in(trimmed, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), trimmed)
-    pattern = r"^[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf|[iI]nfinity)$"
-    fits = pc.fill_null(pc.match_substring_regex(present, pattern), True)
+    fits = pc.fill_null(pc.match_substring_regex(present, NUMBER), True)
     clean = pc.if_else(fits, present, pa.scalar(None, pa.string()))
     return pc.replace_substring_regex(clean, r"^\+", "").cast(pa.float64()), np.asarray(fits)
 
@@ -157,32 +194,32 @@ def _read_parquet(path: Path, entity: str, time: str, values: Sequence[str]) -> 
     line = 1
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            batches = file.iter_batches(PARQUET_BATCH_ROWS, columns=[entity, time, *values], use_threads=False)
-            for batch in batches:
+            names = [entity, time, *values]
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=names, use_threads=False):
                 n = batch.num_rows
-                columns = [_numeric(batch.column(name), f"source {path}: {name}") for name in values]
-                lines = np.arange(line, line + n)
-                yield RawBlock(_encoded(batch.column(entity), path), _encoded(batch.column(time), path), _float_block(columns, n), lines)
+                entities, times = (_encoded(batch.column(name), path) for name in (entity, time))
+                numbers = [_numeric(batch.column(name), f"source {path}: {name}") for name in values]
+                yield RawBlock(entities, times, _float_block(numbers, n), np.arange(line, line + n))
                 line += n
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"source {path}", "cannot be parsed", found=str(error).splitlines()[0]) from error
+        raise _unreadable(path, error) from error
 
 
 def _numeric(column: pa.Array, where: str) -> pa.Array:
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)):
-        raise DataError(where, "not a number column", found=str(kind), do="Leave it out, or turn it into numbers first.")
+    if not any(is_kind(column.type) for is_kind in _NUMBER_KINDS):
+        raise DataError(
+            where, "not a number column", found=str(column.type), do="Leave it out, or turn it into numbers first."
+        )
     return column.cast(pa.float64(), safe=False)
 
 
 def _encoded(column: pa.Array, path: Path) -> pa.Array:
     """Dictionary-encode text; leave times and integers as they are."""
-    kind = column.type
-    if pa.types.is_dictionary(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind):
+    if any(is_kind(column.type) for is_kind in _KEY_KINDS):
         return column
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if any(is_kind(column.type) for is_kind in _TEXT_KINDS):
         return column.cast(pa.string()).dictionary_encode()
-    raise DataError(f"source {path}", "a key column must be text, integer, date or timestamp", found=str(kind))
+    raise DataError(f"source {path}", "a key column must be text, integer, date or timestamp", found=str(column.type))
 
 
 def _float_block(columns: Sequence[pa.Array], num_rows: int) -> Float64:
@@ -190,6 +227,17 @@ def _float_block(columns: Sequence[pa.Array], num_rows: int) -> Float64:
     for place, column in enumerate(columns):
         block[:, place] = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
     return block
+
+
+def _skip_row(row: pacsv.InvalidRow) -> str:
+    """Step over a row with the wrong number of cells: rows are judged when they are read, not with the names."""
+    return "skip"
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    what = "cannot be parsed" if isinstance(error, (ValueError, pa.ArrowException)) else "cannot be read to its end"
+    found = str(error).splitlines()[0]
+    return DataError(f"source {path}", what, found=found, do="Check that the file is complete, and UTF-8 text.")
 
 
 def _csv_reader(

@@ -1,7 +1,8 @@
-"""A bounded look at the sources: entity names, time texts and row counts from head, middle and tail, before the real pass."""
+"""A bounded look at the sources before the real pass: entities, time texts and row counts from head, middle, tail."""
 
 import gzip
 import io
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ class TableSample:
 
     entities: Counter[str] = field(default_factory=Counter)
     time_texts: dict[str, None] = field(default_factory=dict)
-    time_values: set[int] = field(default_factory=set)
     num_rows: int = 0
     sampled_bytes: int = 0
     source_bytes: int = 0
@@ -80,7 +80,9 @@ def _plain_pieces(file: Path) -> Iterator[tuple[bytes, float]]:
     size_bytes = file.stat().st_size
     with file.open("rb") as stream:
         header = stream.readline()
-        places = [len(header)] if size_bytes <= 4 * PIECE_BYTES else [len(header), size_bytes // 2, size_bytes - PIECE_BYTES]
+        places = (
+            [len(header)] if size_bytes <= 4 * PIECE_BYTES else [len(header), size_bytes // 2, size_bytes - PIECE_BYTES]
+        )
         for place in places:
             stream.seek(place)
             piece = stream.read(PIECE_BYTES)
@@ -95,7 +97,7 @@ def _gzip_head(file: Path) -> Iterator[tuple[bytes, float]]:
             piece = stream.read(4 * PIECE_BYTES)
             ratio = len(piece) / max(1, raw.tell())
             complete = not stream.read(1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"source {file}", "not a complete gzip file", found=str(error)) from error
     yield _whole_lines(piece, complete=complete), max(1.0, ratio)
 
@@ -128,7 +130,9 @@ def _sample_parquet(file: Path, entity: str, time: str, sample: TableSample, *, 
         for group in groups:
             if group < 0 or group >= parquet.num_row_groups:
                 continue
-            batches = parquet.iter_batches(PARQUET_SAMPLE_ROWS, row_groups=[group], columns=[entity, time], use_threads=False)
+            batches = parquet.iter_batches(
+                PARQUET_SAMPLE_ROWS, row_groups=[group], columns=[entity, time], use_threads=False
+            )
             first = next(iter(batches), None)
             if first is not None:
                 _count(pa.Table.from_batches([first]), entity, time, sample)
@@ -145,9 +149,3 @@ def _count(table: pa.Table, entity: str, time: str, sample: TableSample) -> None
         distinct = distinct.cast(pa.string())
     if pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type):
         sample.time_texts.update(dict.fromkeys(distinct.to_pylist()))
-    else:
-        sample.time_values.update(distinct.cast(pa.int64(), safe=False).to_pylist() if _castable(distinct.type) else [])
-
-
-def _castable(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_date64(kind))

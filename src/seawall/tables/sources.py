@@ -1,5 +1,6 @@
 """Which files a source means, and fingerprints that tell whether they changed."""
 
+import difflib
 import glob
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -47,25 +48,32 @@ def expand(patterns: Sequence[str | Path]) -> list[Path]:
 
 def _expand_one(pattern: str) -> list[Path]:
     path = Path(pattern)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:  # a name too long, a loop of links
+        raise DataError(f"source {pattern[:200]}", "cannot be read", found=error.strerror or str(error)) from error
+    if is_folder:
         found = sorted(p for p in path.iterdir() if p.name.endswith(SUFFIXES) and not p.name.startswith("."))
-    elif path.exists() or not glob.has_magic(pattern):
+    elif exists or not glob.has_magic(pattern):
         found = [path]
     else:
         found = sorted(Path(p) for p in glob.glob(pattern))  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not found:
         kinds = ", ".join(SUFFIXES)
-        raise DataError(f"source {pattern}", "no file matches", allowed=f"files ending in {kinds}", do="Check the path or the pattern.")
+        raise DataError(
+            f"source {pattern}",
+            "no file matches",
+            allowed=f"files ending in {kinds}",
+            do="Check the path or the pattern.",
+        )
     return found
 
 
 def _check_file(path: Path) -> None:
     where = f"source {path}"
     if not path.exists():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        similar = [name for name in near if name.lower().split(".")[0] == path.name.lower().split(".")[0]]
-        hint = f"Did you mean {similar[0]}?" if similar else "Check the path."
-        raise DataError(where, "file not found", do=hint)
+        near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        raise DataError(where, "file not found", do=_near_name(path.name, near))
     if not path.name.endswith(SUFFIXES):
         raise ConfigError(where, "unknown kind of file", found=repr(path.suffix), allowed=", ".join(SUFFIXES))
     try:
@@ -75,6 +83,12 @@ def _check_file(path: Path) -> None:
         raise DataError(where, "cannot be read", found=error.strerror or str(error)) from error
     if not first:
         raise DataError(where, "the file is empty", found="0 bytes", allowed="a header line and rows")
+
+
+def _near_name(name: str, known: Sequence[str]) -> str:
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return f"Did you mean {lower[close[0]]}?" if close else "Check the path."
 
 
 def fingerprint(path: Path) -> SourceFile:
@@ -94,8 +108,10 @@ def check_unchanged(before: SourceFile) -> None:
     Raises
     ------
     DataError
-        Where the file changed since.
+        Where the file changed since, or is gone.
     """
-    after = fingerprint(Path(before.path))
-    if (after.bytes, after.edges_xxh3_64) != (before.bytes, before.edges_xxh3_64):
-        raise DataError(f"source {before.path}", "the file changed while it was read", do="Run again once it is complete.")
+    path = Path(before.path)
+    if not path.is_file() or fingerprint(path) != before:
+        raise DataError(
+            f"source {before.path}", "the file changed while it was read", do="Run again once it is complete."
+        )

@@ -1,7 +1,7 @@
-"""Time columns: the format is declared, or inferred from samples and then held to; ambiguity is refused, never guessed."""
+"""Time columns: the format is declared, or inferred from samples and then held to; ambiguity is refused."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seawall.arrays import Bool, Int64
-from seawall.errors import DataError
+from seawall.errors import ConfigError, DataError
 
 ISO = "iso"
 STEP = "step"
-_ISO_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?(Z|[+-]\d{2}:?\d{2})?")
-_STEP_TEXT = re.compile(r"-?\d{1,18}")
+_ISO_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_STEP_TEXT = re.compile(r"-?\d{1,18}", re.ASCII)
+_COMPACT = "%Y%m%d"
+_PROBE_SECONDS = 978_307_200  # 2001-01-01
+_NS_RANGE_SECONDS = 9_223_372_036  # 1677-09-21 to 2262-04-11
 _FORMATS = (
-    "%Y%m%d",
+    _COMPACT,
     "%Y/%m/%d",
     "%d/%m/%Y",
     "%m/%d/%Y",
@@ -43,6 +46,31 @@ class TimeFormat:
         return "step" if self.name == STEP else "timestamp"
 
 
+def declared_format(name: str, *, where: str) -> TimeFormat:
+    """Check a declared time format: ``iso``, ``step``, or a strptime format that holds a whole date.
+
+    Raises
+    ------
+    ConfigError
+        Where the format does not read back what it writes: an unknown directive, no year, or an offset (``%z``).
+    """
+    if name in (ISO, STEP):
+        return TimeFormat(name)
+    probe = pa.array([_PROBE_SECONDS], pa.timestamp("s"))
+    try:
+        read = pc.strptime(pc.strftime(probe, format=name), format=name, unit="s", error_is_null=True)
+    except pa.ArrowInvalid:
+        read = pa.nulls(1)
+    if not read.equals(probe):
+        raise ConfigError(
+            where,
+            "not a time format that can be held to",
+            found=repr(name),
+            allowed="iso (offsets included), step (integers), or a strptime format of a whole date such as '%d/%m/%Y'",
+        )
+    return TimeFormat(name)
+
+
 def infer_format(samples: Sequence[str], *, where: str) -> TimeFormat:
     """Find the one format that reads every sample.
 
@@ -64,17 +92,13 @@ def infer_format(samples: Sequence[str], *, where: str) -> TimeFormat:
     first = readings[fitting[0]] if fitting else None
     different = [name for name in fitting[1:] if first is not None and not np.array_equal(readings[name], first)]
     if different:
-        raise DataError(
-            where,
-            "the time format is ambiguous",
-            found=f"{samples[0]!r} reads as {fitting[0]} and as {different[0]}",
-            do=f"Declare one, for example time_format: '{different[0]}'.",
-        )
+        raise _ambiguous(samples, readings, (fitting[0], different[0]), where)
     if fitting:
         return TimeFormat(fitting[0])
     if all(_STEP_TEXT.fullmatch(sample) for sample in samples):
-        return TimeFormat(STEP)
-    bad = next((s for s in samples if not _ISO_TEXT.fullmatch(s)), samples[0])
+        return _steps(samples, values, where)
+    fits_iso = _parse(values, ISO)[1]
+    bad = samples[int(np.argmin(fits_iso))]
     raise DataError(
         where,
         "no known time format reads all values",
@@ -82,6 +106,31 @@ def infer_format(samples: Sequence[str], *, where: str) -> TimeFormat:
         allowed="ISO 8601 (2024-01-31, 2024-01-31 09:30:00), integers, or a declared strptime format",
         do="Declare time_format.",
     )
+
+
+def _ambiguous(samples: Sequence[str], readings: Mapping[str, Int64], names: tuple[str, str], where: str) -> DataError:
+    first, second = (readings[name] for name in names)
+    place = int(np.argmax(first != second))
+    one, other = (str(np.datetime64(int(times[place]), "ns").astype("datetime64[D]")) for times in (first, second))
+    return DataError(
+        where,
+        "the time format is ambiguous",
+        found=f"{samples[place]!r}, which is {one} as {names[0]} and {other} as {names[1]}",
+        do=f"Declare one, for example time_format: '{names[1]}'.",
+    )
+
+
+def _steps(samples: Sequence[str], values: pa.Array, where: str) -> TimeFormat:
+    """Take integers as steps, unless most of them are compact dates and the rest would be mistakes."""
+    is_date = _parse(values, _COMPACT)[1]
+    if 2 * int(is_date.sum()) > len(samples):
+        raise DataError(
+            where,
+            f"{int(is_date.sum())} of {len(samples)} sampled values are dates written as {_COMPACT}, but not all",
+            found=repr(samples[int(np.argmin(is_date))]),
+            do=f"Mend the others, or declare time_format: '{_COMPACT}' or step.",
+        )
+    return TimeFormat(STEP)
 
 
 def parse_texts(values: pa.Array, time_format: TimeFormat) -> tuple[Int64, Bool]:
@@ -104,8 +153,9 @@ def _parse(values: pa.Array, name: str) -> tuple[Int64, Bool]:
         valid = pc.fill_null(pc.match_substring_regex(values, r"^-?\d{1,18}$"), False)
         return _filled(pc.if_else(valid, values, pa.scalar(None, pa.string())).cast(pa.int64()))
     parsed = pc.strptime(values, format=name, unit="s", error_is_null=True)
-    round_trip = pc.equal(pc.strftime(parsed, format=name), values)  # strptime accepts trailing text and odd widths
-    return _filled(pc.if_else(round_trip, parsed, pa.scalar(None, parsed.type)).cast(pa.timestamp("ns")))
+    fits = pc.equal(pc.strftime(parsed, format=name), values)  # strptime accepts trailing text and odd widths
+    in_range = pc.less(pc.abs(parsed.cast(pa.int64())), _NS_RANGE_SECONDS)
+    return _filled(pc.if_else(pc.and_(fits, in_range), parsed, pa.scalar(None, parsed.type)).cast(pa.timestamp("ns")))
 
 
 def _parse_iso(values: pa.Array) -> tuple[Int64, Bool]:
@@ -115,7 +165,9 @@ def _parse_iso(values: pa.Array) -> tuple[Int64, Bool]:
     plain = pc.if_else(pc.and_(looks, pc.invert(with_offset)), values, nothing)
     offset = pc.if_else(pc.and_(looks, with_offset), values, nothing)
     try:
-        times = pc.coalesce(plain.cast(pa.timestamp("ns")), offset.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns")))
+        times = pc.coalesce(
+            plain.cast(pa.timestamp("ns")), offset.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns"))
+        )
     except pa.ArrowInvalid:
         if len(values) == 1:
             return np.zeros(1, np.int64), np.zeros(1, bool)
@@ -141,7 +193,7 @@ def from_typed(values: pa.Array, *, where: str) -> tuple[Int64, Bool, str]:
         ``timestamp`` or ``step``.
     """
     kind = values.type
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(kind) and kind != pa.uint64():
         times, valid = _filled(values.cast(pa.int64()))
         return times, valid, "step"
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):

@@ -1,1 +1,1 @@
-""""""
+"""One model per fold: fitted on train rows, stopped by valid rows, predicting test rows."""

@@ -1,13 +1,13 @@
 """One batch of windows from the mapped store: a single fancy index on a strided view, then scaling in place."""
 
-import mmap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from seawall.arrays import AnyArray, Float32, Int64
+from seawall.arrays import Float32, Int64
 from seawall.errors import ConfigError
+from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 
 
@@ -54,7 +54,7 @@ class Gather:
             allowed = f"1 to {num_rows:,}, the rows of the panel"
             raise ConfigError("lookback_periods", "out of range", found=str(lookback_periods), allowed=allowed)
         if random_access:
-            _do_not_read_ahead(source)
+            advise_random(source)
         self.panel, self.lookback_periods, self.targets = panel, lookback_periods, targets
         self.num_features = num_features if features is None else len(features)
         whole = features is None or features == tuple(range(num_features))
@@ -91,11 +91,3 @@ def _scale(x: Float32, scaling: Scaling) -> None:
     x /= scaling.std
     np.clip(x, -scaling.clip, scaling.clip, out=x)
     np.copyto(x, 0.0, where=np.isnan(x))
-
-
-def _do_not_read_ahead(array: AnyArray) -> None:
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        base.madvise(mmap.MADV_RANDOM)

@@ -97,6 +97,18 @@ def select_samples(
     return _joined(kept, num_purged, num_missing)
 
 
+def date_major_blocks(
+    panel: Panel, samples: Samples, segment: tuple[int, int], block_rows: int = BLOCK_ROWS
+) -> Iterator[Int64]:
+    """Give the rows of all samples of a segment ordered by (time, entity), at most ``block_rows`` at a time."""
+    first, last = (int(place) for place in panel.time_offsets[[segment[0], segment[1]]])
+    for start in range(first, last, block_rows):
+        rows = np.asarray(panel.by_time[start : min(start + block_rows, last)])
+        inside = rows[samples.contains(rows)]
+        if len(inside):
+            yield inside
+
+
 def date_major_rows(panel: Panel, samples: Samples, segment: tuple[int, int]) -> Int64:
     """List the rows of all samples of a segment ordered by (time, entity).
 
@@ -105,12 +117,9 @@ def date_major_rows(panel: Panel, samples: Samples, segment: tuple[int, int]) ->
     int64 [num_samples]
         Memory is 8 bytes a sample of the segment, and one block.
     """
-    first, last = (int(place) for place in panel.time_offsets[[segment[0], segment[1]]])
     ordered = np.empty(samples.num_samples, np.int64)
     filled = 0
-    for start in range(first, last, BLOCK_ROWS):
-        rows = np.asarray(panel.by_time[start : min(start + BLOCK_ROWS, last)])
-        rows = rows[samples.contains(rows)]
+    for rows in date_major_blocks(panel, samples, segment):
         ordered[filled : filled + len(rows)] = rows
         filled += len(rows)
     return ordered

@@ -1,0 +1,79 @@
+"""Claims of evaluate: one row group of predictions, one date, and a row of numbers per date."""
+
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.evaluate.config import EvaluateConfig
+from seawall.stores.shape import PanelShape
+from seawall.units import KIB, MIB
+
+FLOOR_BYTES = 46 * MIB
+"""Fresh process with seawall, NumPy, Parquet and scipy.special imported (40 MiB measured; 4 more for the config)."""
+
+READER_BYTES = 8 * MIB
+"""Parquet reader and the columns of one row group of predictions (5-6 MiB measured)."""
+
+ROW_GROUP_ROWS = 65_536
+"""Rows of one row group of the prediction store (FORMAT.md section 3)."""
+
+FOOTER_CHUNK_BYTES = 4 * KIB
+"""What Parquet keeps in memory per column of each row group (3 KiB measured)."""
+
+PAGE_BYTES = 4 * KIB
+"""Smallest piece of a mapped file the kernel reads and keeps."""
+
+_NUM_PREDICTION_COLUMNS = 5
+_DATE_ROW_BYTES = 160
+"""Per name of a date: row, targets and predictions as float64, their ranks, order and groups."""
+
+
+def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan evaluate. It has no knobs: the claims are the same for any budget, and grow with dates and names of a date.
+
+    Parameters
+    ----------
+    shape
+        Sizes of the panel; every date of it may hold predictions.
+    budget_bytes
+        What the stage may use in all; changes nothing here.
+    """
+    num_row_groups = -(-shape.num_rows // ROW_GROUP_ROWS)
+    daily_bytes = 32 + 8 * config.num_quantiles
+    return StagePlan(
+        stage="evaluate",
+        private=(
+            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, scipy.special imported"),
+            Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
+            Claim(
+                "parquet footer",
+                num_row_groups * _NUM_PREDICTION_COLUMNS * FOOTER_CHUNK_BYTES,
+                f"{num_row_groups:,} row groups x {_NUM_PREDICTION_COLUMNS} columns x 4 KiB",
+            ),
+            Claim(
+                "one date",
+                shape.max_rows_per_date * _DATE_ROW_BYTES,
+                f"{shape.max_rows_per_date:,} names of the largest date x {_DATE_ROW_BYTES} B",
+            ),
+            Claim(
+                "daily table",
+                3 * shape.num_dates * daily_bytes,
+                f"{shape.num_dates:,} dates x {daily_bytes} B x 3 (kept, copied and encoded while written)",
+            ),
+        ),
+        cache=(
+            *container_claims(),
+            Claim(
+                "panel pages",
+                _panel_page_bytes(shape),
+                f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once",
+            ),
+        ),
+        disk=(
+            Claim("daily.parquet", shape.num_dates * daily_bytes, f"{shape.num_dates:,} dates x {daily_bytes} B"),
+            Claim("metrics.json", MIB, "some KiB per fold"),
+        ),
+    )
+
+
+def _panel_page_bytes(shape: PanelShape) -> int:
+    """Pages of time index and returns that successive dates share; no more than the files have."""
+    widths = (4, 8 * shape.num_targets)
+    return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)

@@ -1,0 +1,89 @@
+"""Claims of join: one row group of the backtest table, and what Parquet keeps of those already written."""
+
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.join.config import JoinConfig
+from seawall.stores.shape import PanelShape
+from seawall.units import KIB, MIB
+
+FLOOR_BYTES = 41 * MIB
+"""Fresh process with seawall, NumPy, Parquet and Arrow dataset imported (36 MiB measured; 4 more for the config)."""
+
+READER_BYTES = 6 * MIB
+"""Parquet reader and the columns of one row group of predictions (5 MiB measured)."""
+
+ROW_GROUP_ROWS = 65_536
+"""Rows of one row group of the table (FORMAT.md section 4)."""
+
+FOOTER_CHUNK_BYTES = 4 * KIB
+"""What Parquet keeps in memory per column of each row group written (3 KiB measured)."""
+
+ENTITY_BYTES = 256
+"""A name in Python, in Arrow, and in the writer's dictionary (240 B measured)."""
+
+DATE_BYTES = 48
+"""Calendar, two counters of the coverage and the sums added to them."""
+
+PAGE_BYTES = 4 * KIB
+"""Smallest piece of a mapped file the kernel reads and keeps."""
+
+_KEY_BYTES = 8 + 8 + 4 + 4 + 4
+_NUM_FIXED_COLUMNS = 7
+
+
+def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan join. It has no knobs: row groups are part of the file, so the claims are the same for any budget.
+
+    Parameters
+    ----------
+    shape
+        Sizes of the panel; every row of it may hold a prediction.
+    budget_bytes
+        What the stage may use in all; changes nothing here.
+    """
+    num_prices = len(config.prices) or shape.num_prices
+    # All price columns of a row are read together, also where only some are carried.
+    row_bytes = _KEY_BYTES + 8 * (2 + max(num_prices, shape.num_prices))
+    block_rows = min(ROW_GROUP_ROWS, shape.num_rows)
+    num_row_groups, num_columns = -(-shape.num_rows // ROW_GROUP_ROWS), _NUM_FIXED_COLUMNS + num_prices
+    return StagePlan(
+        stage="join",
+        private=(
+            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
+            Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
+            Claim(
+                "row group",
+                3 * block_rows * row_bytes,
+                f"{block_rows:,} rows x {row_bytes} B x 3 (gathered, as columns, encoded)",
+            ),
+            Claim(
+                "parquet footer",
+                num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
+                f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
+            ),
+            Claim(
+                "indexes",
+                shape.num_entities * ENTITY_BYTES + shape.num_dates * DATE_BYTES,
+                f"{ENTITY_BYTES} B an entity, {DATE_BYTES} B a date",
+            ),
+        ),
+        cache=(
+            *container_claims(),
+            Claim(
+                "panel pages",
+                _panel_page_bytes(shape),
+                f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once",
+            ),
+        ),
+        disk=(
+            Claim(
+                "table.parquet", shape.num_rows * row_bytes, f"{shape.num_rows:,} rows x {row_bytes} B, uncompressed"
+            ),
+            Claim("coverage.json", MIB, "some 100 B per fold and month"),
+        ),
+    )
+
+
+def _panel_page_bytes(shape: PanelShape) -> int:
+    """Pages of time index, returns, adjustment and prices that successive dates share; no more than the files have."""
+    widths = (4, 8 * shape.num_targets, 8, 8 * shape.num_prices)
+    return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)

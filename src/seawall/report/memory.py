@@ -1,0 +1,54 @@
+"""Claims of the report: libraries, chart classes, the chart library's text, and the series it draws."""
+
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.units import KIB, MIB
+
+LIBRARY_BYTES = 38 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow's Parquet, YAML and Plotly imported (34 MiB measured)."""
+
+CHART_CLASSES_BYTES = 14 * MIB
+"""Plotly loads a class for every kind of trace and setting when it is first used (11-12 MiB measured)."""
+
+CHART_LIBRARY_BYTES = 14 * MIB
+"""plotly.js as one text of two bytes a character, and its UTF-8 while it is read (10 MiB over the rest measured)."""
+
+PAGE_BYTES = 6 * MIB
+"""The page is held below 6 MB, of which plotly.js is 4.8; what is built beside it is held twice at most."""
+
+SERIES_BYTES_PER_DATE = 44
+"""Time, equity, two returns at 8 B each, and what computing one chart line needs (32 B measured)."""
+
+FOLD_BYTES = 64 * KIB
+"""Records, table rows and the training chart of one fold."""
+
+
+def plan(num_dates: int, num_folds: int, num_strategies: int, budget_bytes: int) -> StagePlan:
+    """Plan the report.
+
+    Parameters
+    ----------
+    num_dates
+        Dates of the panel, an upper bound of those that are tested and traded.
+    budget_bytes
+        What the stage may use in all. The report has no knob to turn: either the claims fit, or they do not.
+    """
+    series_bytes = SERIES_BYTES_PER_DATE * num_dates * (num_strategies + 1)
+    return StagePlan(
+        stage="report",
+        private=(
+            Claim("interpreter and libraries", LIBRARY_BYTES, "Python, NumPy, pyarrow, Plotly imported"),
+            Claim("chart classes", CHART_CLASSES_BYTES, "Plotly's classes of the traces that are drawn"),
+            Claim(
+                "chart library", CHART_LIBRARY_BYTES, "plotly.js, 4.8 million characters of 2 B, and a part as UTF-8"
+            ),
+            Claim("page", PAGE_BYTES, "figures and tables as text, or one batch of 8,192 memory samples before"),
+            Claim(
+                "series",
+                series_bytes,
+                f"{num_dates:,} dates x ({num_strategies} strategies + 1) x {SERIES_BYTES_PER_DATE} B",
+            ),
+            Claim("folds", FOLD_BYTES * num_folds, f"{num_folds:,} folds x 64 KiB of records and charts"),
+        ),
+        cache=container_claims(),
+        disk=(Claim("page", 2 * PAGE_BYTES, "the old page and the new one beside it"),),
+    )

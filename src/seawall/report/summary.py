@@ -1,0 +1,118 @@
+"""Four questions every reader has, answered in sentences computed from records."""
+
+from dataclasses import dataclass
+
+from seawall.report.facts import (
+    cost_drag,
+    exceeds_budget,
+    exceeds_projection,
+    is_distinguishable,
+    model_name,
+    peak_unit,
+    verdict,
+)
+from seawall.report.fields import Fields
+from seawall.report.records import PanelFacts, RunRecords, Strategy
+from seawall.report.words import decimal, percent, probability, size, times, when, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A question, its answer in one line, and the numbers behind it."""
+
+    question: str
+    answer: str
+    details: tuple[str, ...] = ()
+
+
+def findings(run: RunRecords) -> tuple[Finding, ...]:
+    """Answer: what was trained, does it predict, what would it have earned, did memory hold."""
+    return _trained(run), _predicts(run), _earned(run), _memory(run)
+
+
+def _trained(run: RunRecords) -> Finding:
+    question = "What was trained?"
+    if not run.folds and not run.trainings:
+        return Finding(question, "Nothing yet: the run has no folds and no trained models.")
+    num_trained, num_folds = len(run.trainings), len(run.folds)
+    folds = times(num_trained, "walk-forward fold")
+    if num_trained < num_folds:
+        folds = f"{num_trained:,} of {times(num_folds, 'walk-forward fold')} so far"
+    details = [_panel_sentence(run, run.panel)] if run.panel is not None else []
+    if target := run.metrics.text("target"):
+        horizon = run.metrics.count("horizon_periods")
+        details.append(f"It predicts {target}" + (f", {times(horizon, 'period')} ahead." if horizon else "."))
+    name = model_name(run)
+    return Finding(question, f"{name[:1].upper()}{name[1:]}, {folds}", tuple(details))
+
+
+def _panel_sentence(run: RunRecords, panel: PanelFacts) -> str:
+    first, last = run.ingest.text("first_time"), run.ingest.text("last_time")
+    span = f" from {when(first)} to {when(last)}" if first and last else ""
+    counts = f"{whole(panel.num_entities)} entities, {whole(panel.num_dates)} dates{span}, {whole(panel.num_rows)} rows"
+    return f"Panel {panel.name}: {counts}, {times(len(panel.features), 'feature')}."
+
+
+def _predicts(run: RunRecords) -> Finding:
+    question = "Does it predict?"
+    if run.overall is None:
+        return Finding(question, "Not evaluated yet.")
+    rank_ic, ic = run.overall.rank_ic, run.overall.ic
+    return Finding(question, _answer(rank_ic), (_ic_sentence("Rank IC", rank_ic), _ic_sentence("IC", ic)))
+
+
+def _answer(rank_ic: Fields) -> str:
+    distinguishable, mean = is_distinguishable(rank_ic), rank_ic.number("mean")
+    if distinguishable is None or mean is None:
+        return "Undefined: too few dates to test."
+    if not distinguishable:
+        return "Not proven: its Rank IC cannot be told from zero."
+    return "Yes, by Rank IC." if mean > 0 else "Wrongly: what it ranks high does worse."
+
+
+def _ic_sentence(name: str, ic: Fields) -> str:
+    p = probability(ic.number("p_hac"))
+    test = f"t_hac = {decimal(ic.number('t_hac'), 2)}, p {p if p.startswith('<') else f'= {p}'}"
+    dates = whole(ic.number("num_dates"))
+    return f"Mean {name} {decimal(ic.number('mean'))} over {dates} test dates: {test}, {verdict(ic)}."
+
+
+def _earned(run: RunRecords) -> Finding:
+    question = "What would it have earned?"
+    if not run.strategies:
+        return Finding(question, "No backtest yet.")
+    returns = [strategy.statistics.number("annual_return") for strategy in run.strategies]
+    defined = sorted(value for value in returns if value is not None)
+    if not defined:
+        answer = "Undefined: no strategy has a return."
+    else:
+        span = " to ".join(dict.fromkeys((percent(defined[0]), percent(defined[-1]))))
+        answer = f"{'A loss: ' if defined[-1] < 0 else ''}{span} a year after costs."
+    return Finding(question, answer, tuple(_strategy_sentence(strategy) for strategy in run.strategies))
+
+
+def _strategy_sentence(strategy: Strategy) -> str:
+    numbers = strategy.statistics
+    result = f"{percent(numbers.number('annual_return'))} a year, Sharpe {decimal(numbers.number('sharpe'), 2)}"
+    risk = f"worst drawdown {percent(numbers.number('max_drawdown'))}"
+    turnover = f"turnover {decimal(numbers.number('annual_turnover'), 1)} × equity a year"
+    return f"{strategy.name}: {result}, {risk}, {turnover}, costs {percent(cost_drag(strategy))} of equity a year."
+
+
+def _memory(run: RunRecords) -> Finding:
+    question = "Did memory hold?"
+    declared, peak = run.declared_bytes, peak_unit(run)
+    if declared is None or peak is None:
+        return Finding(question, "No unit has been measured yet.")
+    stayed = "Went over" if any(exceeds_budget(unit) for unit in run.units) else "Stayed inside"
+    projected = max((unit.projected_private_bytes or 0.0 for unit in run.units), default=0.0)
+    num_over = sum(exceeds_projection(unit) for unit in run.units)
+    held = (
+        f"{times(num_over, 'unit')} used more than projected" if num_over else "every unit stayed under its projection"
+    )
+    measured = f"highest measured {size(peak.measured_private_bytes)} in {peak.name}"
+    details = (
+        f"Declared {size(declared)}, highest projected {size(projected)}, {measured}.",
+        f"The waiting parent held {size(peak.parent_private_bytes)} beside it; {held}.",
+    )
+    return Finding(question, f"{stayed}: {size(peak.measured_total_bytes)} of {size(declared)}.", details)

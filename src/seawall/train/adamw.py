@@ -1,0 +1,60 @@
+"""AdamW in a page. Torch's own optimisers import its compiler when built: 70 MiB, seconds, in every fold."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(slots=True)
+class AdamWState:
+    """What the next step depends on besides weights and gradients."""
+
+    num_steps: int
+    means: list[Tensor]
+    squares: list[Tensor]
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), step for step as in torch.
+
+    Memory is two values a weight.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> None:
+        self.parameters = list(parameters)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.state = AdamWState(
+            0, [torch.zeros_like(p) for p in self.parameters], [torch.zeros_like(p) for p in self.parameters]
+        )
+
+    @torch.no_grad()
+    def step(self, *, largest_norm: float) -> None:
+        """Scale all gradients together to ``largest_norm`` where they exceed it, take one step, drop the gradients."""
+        nn.utils.clip_grad_norm_(self.parameters, largest_norm)
+        state = self.state
+        state.num_steps += 1
+        mean_bias = 1.0 - BETA_1**state.num_steps
+        square_bias = math.sqrt(1.0 - BETA_2**state.num_steps)
+        for parameter, mean, square in zip(self.parameters, state.means, state.squares, strict=True):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            parameter.mul_(1.0 - self.learning_rate * self.weight_decay)
+            mean.lerp_(gradient, 1.0 - BETA_1)
+            square.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
+            spread = square.sqrt().div_(square_bias).add_(EPSILON)
+            parameter.addcdiv_(mean, spread, value=-self.learning_rate / mean_bias)
+            parameter.grad = None
+
+    def restore(self, state: AdamWState) -> None:
+        """Continue from a saved state."""
+        self.state = AdamWState(
+            state.num_steps,
+            [saved.to(p.device, copy=True) for saved, p in zip(state.means, self.parameters, strict=True)],
+            [saved.to(p.device, copy=True) for saved, p in zip(state.squares, self.parameters, strict=True)],
+        )

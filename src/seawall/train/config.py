@@ -1,0 +1,115 @@
+"""What training may choose: the target, the folds, the model and how long it learns."""
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from seawall.losses.config import HuberConfig, LossConfig, MseConfig
+from seawall.models.config import LstmAttentionConfig, ModelConfig
+
+FOLDS_VERSION = 1
+"""Raised when folds.json changes for the same config and panel."""
+
+FIT_VERSION = 1
+"""Raised when the files of a model change for the same config, panel and fold."""
+
+PREDICT_VERSION = 1
+"""Raised when predictions change for the same model and panel."""
+
+_SPAN = re.compile(r"[1-9][0-9]*[YMWD]")
+
+
+def _checked_length(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if whole or (isinstance(value, str) and _SPAN.fullmatch(value)):
+        return value
+    raise ValueError("must be a positive number of dates, or a span such as 4Y, 6M, 13W or 90D")
+
+
+Length: TypeAlias = Annotated[int | str, BeforeValidator(_checked_length)]
+
+
+class FoldsConfig(BaseModel):
+    """How the calendar is cut. Lengths are all numbers of dates or all spans."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: Length = Field(description="length of train, in dates (750) or as a span (4Y, 6M, 13W, 90D)")
+    valid: Length = Field(description="length of valid, which decides when to stop")
+    test: Length = Field(description="length of test, which is predicted")
+    # None: test segments then cover time without holes and without overlap.
+    step: Length | None = Field(default=None, description="from one fold to the next; the length of test where missing")
+    # False: markets change, and each fold then costs the same; True where data are scarce.
+    expanding: bool = Field(default=False, description="train always starts at the first date")
+    # 0: the purge by the date a target ends is exact; an embargo is for features that leak slowly.
+    embargo_periods: int = Field(
+        default=0, ge=0, description="dates a target must be known before the next segment starts"
+    )
+    # False: a short last segment has fewer dates behind its statistics; say so to get it.
+    partial_last: bool = Field(default=False, description="keep a last test segment that the calendar cuts short")
+
+
+class TrainConfig(BaseModel):
+    """Training and prediction of all folds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    target: str = Field(min_length=1, description="target column that is predicted")
+    features: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="feature columns; all where missing"
+    )
+    # 20: a trading month.
+    lookback_periods: int = Field(default=20, ge=1, description="rows of an entity a sample sees")
+    folds: FoldsConfig
+    model: ModelConfig = Field(default=LstmAttentionConfig())
+    # Huber: daily returns have tails that squared error chases.
+    loss: LossConfig = Field(default=HuberConfig())
+    # 512: fastest on one core (105,000 samples/s at 20 x 12 and hidden 32); from 1024 on a step outgrows the cache.
+    batch_size: int = Field(default=512, ge=1, description="samples of a training step")
+    # 1024: large enough to be fast without gradients. Fixed, because it decides how predictions are rounded.
+    predict_batch_size: int = Field(default=1024, ge=1, description="samples of a step of validation and prediction")
+    # 20 epochs, patience 4: small signals are learnt within a few epochs; what follows is noise.
+    max_epochs: int = Field(default=20, ge=1, description="passes over the train samples at most")
+    patience: int = Field(default=4, ge=1, description="epochs without a better valid score before training stops")
+    # valid_loss: defined for every target; valid_ic is closer to what a ranking strategy earns, but noisier.
+    early_stopping: Literal["valid_loss", "valid_ic"] = Field(default="valid_loss", description="score that is watched")
+    # 1e-3: the usual step of Adam for recurrent nets of this size.
+    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW")
+    # 1e-4: keeps weights of useless features small.
+    weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW, decoupled")
+    # 1.0: never reached by a healthy step here, stops the rare exploding one.
+    gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of all gradients together")
+    # 5: keeps every plausible value, stops a bad tick from saturating the net.
+    feature_clip_sigmas: float = Field(default=5.0, gt=0, description="features are clipped at this many deviations")
+    # None: the loss is robust already and a real +60 % is a fact.
+    target_clip_sigmas: float | None = Field(
+        default=None, gt=0, description="scaled targets are clipped while learning"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, dropout and order")
+    # 1: small steps lose more to waking threads than they gain, and folds run beside each other on the other cores.
+    threads: int = Field(
+        default=1, ge=1, le=1024, description="torch threads; part of the result, not only of its speed"
+    )
+    # 300: at most five minutes of work are repeated after a kill; a checkpoint takes 25 ms.
+    checkpoint_seconds: float = Field(default=300.0, ge=0, description="time between checkpoints within an epoch")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
+
+    def semantic(self) -> dict[str, Any]:
+        """Give the choices that decide what a model is: all but how often it is saved."""
+        return self.model_dump(mode="json", exclude={"checkpoint_seconds"})
+
+
+__all__ = [
+    "FIT_VERSION",
+    "FOLDS_VERSION",
+    "PREDICT_VERSION",
+    "FoldsConfig",
+    "HuberConfig",
+    "Length",
+    "LossConfig",
+    "LstmAttentionConfig",
+    "ModelConfig",
+    "MseConfig",
+    "TrainConfig",
+]

@@ -1,0 +1,117 @@
+"""Train one fold: choose samples, fit the scaler, run the loop, write the model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seawall.budget.heartbeat import Beat
+from seawall.models.registry import build_model
+from seawall.stores.atomic import text_key
+from seawall.stores.panel import Panel
+from seawall.stores.scalers import Scaler, fit_columns
+from seawall.train.artefacts import write_model
+from seawall.train.checkpoint import load_checkpoint, save_checkpoint
+from seawall.train.config import FIT_VERSION, TrainConfig
+from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.inference import scaled_gather
+from seawall.train.loop import FitResult, Trainer
+from seawall.train.segments import refuse_empty, train_samples, valid_samples
+from seawall.train.validate import Validator
+from seawall.windows.api import columns_of
+from seawall.windows.folds import Fold
+from seawall.windows.samples import Samples, rows_in_segment
+from seawall.windows.stream import Windows
+
+
+def fit(
+    panel: Panel, fold: Fold, config: TrainConfig, output: Path, *, random_access: bool, beat: Beat
+) -> dict[str, Any]:
+    """Do the work of :func:`seawall.train.run.fit_fold` on an open panel."""
+    device = resolve_device(config.device)
+    output.mkdir(parents=True, exist_ok=True)
+    beat("choose samples")
+    train, valid = train_samples(panel, fold, config), valid_samples(panel, fold, config)
+    refuse_empty(fold, {"train": train, "valid": valid}, config)
+    beat("fit scaler")
+    scaler = fit_scaler(panel, fold, train, config)
+    # A second mapping: advice against reading ahead must not slow the passes in row order down.
+    source = Panel(panel.path) if random_access else panel
+    gather = scaled_gather(source, config.lookback_periods, scaler, config.target, random_access=random_access)
+    key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
+    with repeatable(device, threads=config.threads, seed=config.seed):
+        trainer = Trainer(
+            config,
+            build_model(config.model, gather.num_features, 1),
+            Windows(gather, train, batch_size=config.batch_size, seed=config.seed),
+            scaler,
+            Validator(gather, valid, fold.valid, scaler, config.loss, config.predict_batch_size, device),
+            device,
+            save=lambda checkpoint: save_checkpoint(path, key, checkpoint),
+            where=f"train fold {fold.index}",
+        )
+        if checkpoint := load_checkpoint(path, key):
+            trainer.restore(checkpoint)
+        result = trainer.fit(beat)
+    beat("write model")
+    counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
+    record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
+    write_model(output, result.weights, scaler, _history(result), record)
+    path.unlink(missing_ok=True)
+    return _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged}
+
+
+def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) -> Scaler:
+    """Fit the scaler of a fold: features on all rows of the train dates, the target on the train samples."""
+    columns = columns_of(panel, "features", config.features)
+    names = [panel.names("features")[column] for column in columns]
+    target = panel.column_index("targets", config.target)
+    return Scaler(
+        features=fit_columns(panel.features, rows_in_segment(panel, fold.train).blocks(), columns, names),
+        target=fit_columns(panel.targets, train.blocks(), (target,), [config.target])[0],
+        feature_clip_sigmas=config.feature_clip_sigmas,
+        target_clip_sigmas=config.target_clip_sigmas,
+    )
+
+
+def _fit_key(panel: Panel, fold: Fold, config: TrainConfig, device: torch.device) -> str:
+    """Key of all that decides the model to the last bit; a checkpoint of another key is not continued."""
+    segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0]])
+    choices = json.dumps(config.semantic(), sort_keys=True)
+    return text_key(str(FIT_VERSION), choices, panel.content_key, segments, device.type, str(torch.__version__))
+
+
+def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler, result: FitResult) -> dict[str, Any]:
+    return {
+        "fold": fold.index,
+        "model": config.model.model_dump(mode="json"),
+        "lookback_periods": config.lookback_periods,
+        "features": [column.name for column in scaler.features],
+        "target": config.target,
+        "num_parameters": sum(value.numel() for value in result.weights.values()),
+        "best_epoch": result.progress.best_epoch,
+        "num_empty_batches": result.progress.num_empty_batches,
+        "panel_key": panel.content_key,
+        "config": config.semantic(),
+        "torch": str(torch.__version__),
+    }
+
+
+def _history(result: FitResult) -> dict[str, Any]:
+    best_epoch = result.progress.best_epoch
+    epochs = [{**epoch, "best": epoch["epoch"] == best_epoch} for epoch in result.progress.history]
+    return {"epochs": epochs, "best_epoch": best_epoch, "stopped": result.stopped}
+
+
+def _summary(result: FitResult) -> dict[str, Any]:
+    best = result.progress.history[result.progress.best_epoch]
+    return {
+        "num_epochs": len(result.progress.history),
+        "best_epoch": result.progress.best_epoch,
+        "stopped": result.stopped,
+        "train_loss": best["train_loss"],
+        "valid_loss": best["valid_loss"],
+        "valid_ic": best["valid_ic"],
+        "num_empty_batches": result.progress.num_empty_batches,
+    }

@@ -1,0 +1,182 @@
+"""Claims of the folds, fit and predict stages: mostly the libraries, then the activations of one batch."""
+
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.stores.shape import PanelShape
+from seawall.train.config import TrainConfig
+from seawall.units import MIB, format_bytes
+
+FLOOR_BYTES = 33 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
+
+TORCH_FLOOR_BYTES = 160 * MIB
+"""The same with torch's CPU build and safetensors (157 MiB measured); torch.optim would add 70 MiB and is not used."""
+
+SCRATCH_BYTES = 6 * MIB
+"""Choosing samples and fitting scalers: blocks of 65,536 rows and four chunks of 1 MiB."""
+
+KERNEL_SCRATCH_BYTES = 4 * MIB
+"""Per torch thread, and for the thread that gathers ahead: packed weights, stacks, allocator slack."""
+
+ENTITY_BYTES = 40
+"""Offsets and the binary search for the first row of a segment."""
+
+ENTITY_NAME_BYTES = 240
+"""An entity's name as Python text and as Arrow dictionary."""
+
+DATE_BYTES = 24
+RUN_BYTES = 32
+"""First row and count of a run of samples, twice while runs are joined."""
+
+RUNS_PER_ENTITY = 16
+"""Breaks (suspensions, missing targets) an entity is expected to have in train and valid together."""
+
+WRITER_BYTES = 12 * MIB
+WRITER_ROW_BYTES = 360
+"""Parquet writer at rest, and per row of the row group being packed (35 MiB measured for 65,536 rows)."""
+
+ROW_GROUP_ROWS = 65_536
+
+
+def plan_folds(config: TrainConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan the folds stage. There is nothing to choose: memory is the libraries and the index of the panel."""
+    del config, budget_bytes
+    private = (
+        Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
+        Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows"),
+        *_index_claims(shape, shape.num_rows),
+    )
+    return StagePlan(stage="folds", private=private, cache=container_claims(dirty_bytes=MIB))
+
+
+def plan_fit(config: TrainConfig, shape: PanelShape, num_train_samples: int, budget_bytes: int) -> StagePlan:
+    """Plan training one fold.
+
+    The batch decides results, so it is not shrunk: where the plan does not fit, batch_size or hidden_size must be.
+    ``random_access`` is 1 where the features do not fit beside the rest of the budget, and read-ahead must be off.
+    """
+    num_features = _num_features(config, shape)
+    num_parameters = config.model.num_parameters(num_features, 1)
+    learning = _step_bytes(config, config.batch_size, num_features, training=True)
+    judging = _step_bytes(config, config.predict_batch_size, num_features, training=False)
+    private = (
+        Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
+        Claim(
+            "activations",
+            max(learning, judging),
+            f"{config.batch_size:,} samples x {config.lookback_periods} steps, forward and backward"
+            if learning >= judging
+            else f"{config.predict_batch_size:,} samples x {config.lookback_periods} steps of validation",
+        ),
+        _batches_claim(config, shape, max(config.batch_size, config.predict_batch_size)),
+        Claim(
+            "weights",
+            6 * 4 * num_parameters,
+            f"{num_parameters:,} weights x 4 B x 6 (weights, gradients, two moments, best, copy being saved)",
+        ),
+        Claim(
+            "kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread, one more gathers ahead"
+        ),
+        Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
+        *_index_claims(shape, num_train_samples),
+    )
+    model_bytes = 4 * num_parameters
+    disk = (
+        Claim("model", model_bytes + MIB, "weights, scaler, history"),
+        Claim(
+            "checkpoint",
+            2 * 5 * model_bytes + MIB,
+            "weights, two moments, best; the old one stays until the new is whole",
+        ),
+    )
+    return _with_access("train", private, disk, config, shape, budget_bytes)
+
+
+def plan_predict(config: TrainConfig, shape: PanelShape, num_test_samples: int, budget_bytes: int) -> StagePlan:
+    """Plan predicting one fold; ``random_access`` as in :func:`plan_fit`."""
+    num_features = _num_features(config, shape)
+    packed_rows = min(num_test_samples, ROW_GROUP_ROWS)
+    private = (
+        Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
+        Claim(
+            "activations",
+            _step_bytes(config, config.predict_batch_size, num_features, training=False),
+            f"{config.predict_batch_size:,} samples x {config.lookback_periods} steps, forward only",
+        ),
+        _batches_claim(config, shape, config.predict_batch_size),
+        Claim("weights", 2 * 4 * config.model.num_parameters(num_features, 1), "weights as read and as used"),
+        Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
+        Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
+        Claim(
+            "prediction file",
+            WRITER_BYTES + WRITER_ROW_BYTES * packed_rows,
+            f"writer + {packed_rows:,} rows of a row group x {WRITER_ROW_BYTES} B",
+        ),
+        Claim(
+            "names", shape.num_entities * ENTITY_NAME_BYTES, f"{shape.num_entities:,} entities x {ENTITY_NAME_BYTES} B"
+        ),
+        *_index_claims(shape, num_test_samples),
+    )
+    disk = (
+        Claim("slot file", 4096 + 5 * num_test_samples, f"{num_test_samples:,} rows x 4 B and a bit"),
+        Claim("predictions", 32 * num_test_samples, f"{num_test_samples:,} rows x 32 B before compression"),
+    )
+    return _with_access("predict", private, disk, config, shape, budget_bytes)
+
+
+def _with_access(
+    stage: str,
+    private: tuple[Claim, ...],
+    disk: tuple[Claim, ...],
+    config: TrainConfig,
+    shape: PanelShape,
+    budget_bytes: int,
+) -> StagePlan:
+    cache = container_claims(dirty_bytes=8 * MIB)
+    room_bytes = budget_bytes - sum(claim.bytes for claim in private + cache)
+    features_bytes = 4 * shape.num_rows * shape.num_features
+    return StagePlan(
+        stage=stage,
+        private=private,
+        cache=cache,
+        disk=disk,
+        neutral={"random_access": int(features_bytes > room_bytes)},
+        semantic={
+            "batch_size": config.batch_size,
+            "predict_batch_size": config.predict_batch_size,
+            "threads": config.threads,
+        },
+    )
+
+
+def _num_features(config: TrainConfig, shape: PanelShape) -> int:
+    return shape.num_features if config.features is None else len(config.features)
+
+
+def _step_bytes(config: TrainConfig, batch_size: int, num_features: int, *, training: bool) -> int:
+    return config.model.activation_bytes(batch_size, config.lookback_periods, num_features, training=training)
+
+
+def _kernel_bytes(config: TrainConfig) -> int:
+    return KERNEL_SCRATCH_BYTES * (config.threads + 1)
+
+
+def _batches_claim(config: TrainConfig, shape: PanelShape, batch_size: int) -> Claim:
+    """Count windows as read with all columns of the panel: chosen ones are copied out of them."""
+    batch_bytes = 4 * batch_size * config.lookback_periods * shape.num_features
+    return Claim(
+        "batches",
+        3 * batch_bytes,
+        f"3 x {batch_size:,} windows x {config.lookback_periods} x {shape.num_features} x 4 B (used, ahead, scaled)",
+    )
+
+
+def _index_claims(shape: PanelShape, num_samples: int) -> tuple[Claim, ...]:
+    num_runs = min(num_samples, RUNS_PER_ENTITY * shape.num_entities)
+    return (
+        Claim(
+            "panel index",
+            ENTITY_BYTES * shape.num_entities + DATE_BYTES * shape.num_dates,
+            f"{shape.num_entities:,} entities x {ENTITY_BYTES} B + {shape.num_dates:,} dates x {DATE_BYTES} B",
+        ),
+        Claim("samples", RUN_BYTES * num_runs, f"{num_runs:,} runs of consecutive rows x {RUN_BYTES} B"),
+    )

@@ -1,0 +1,112 @@
+"""The predict stage: one fold's test rows through the slot file into the prediction store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seawall.arrays import Int64
+from seawall.budget.heartbeat import Beat, silent
+from seawall.errors import ResumeError, StageError
+from seawall.stores.atomic import text_key
+from seawall.stores.panel import Panel
+from seawall.stores.predictions import write_fold
+from seawall.stores.slots import SlotFile
+from seawall.train.artefacts import FittedModel, read_model
+from seawall.train.config import PREDICT_VERSION, TrainConfig
+from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.folds_file import read_fold
+from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
+from seawall.train.segments import predicted_samples
+from seawall.windows.gather import Gather
+from seawall.windows.samples import date_major_rows
+
+
+def predict_fold(
+    panel: Path,
+    folds: Path,
+    fold: int,
+    config: TrainConfig,
+    model_folder: Path,
+    output: Path,
+    *,
+    random_access: bool = False,
+    beat: Beat = silent,
+) -> dict[str, Any]:
+    """Predict every sample of a fold's test segment, in the unit of the target.
+
+    Predictions go to ``output/fold_NN.slots`` batch by batch; run again after a kill, finished batches are not computed
+    a second time. Batches are fixed by the config, so resuming changes no bit. A prediction reads the lookback of its
+    row and nothing later. Memory is one batch and 8 bytes a row of the segment.
+
+    Returns
+    -------
+    dict
+        Rows predicted, how many of them in this run, and the key of the model.
+
+    Raises
+    ------
+    ResumeError
+        Where the model was trained with another target or lookback.
+    """
+    opened, chosen = Panel(panel), read_fold(folds, fold)
+    fitted = read_model(model_folder)
+    _check_same_choices(fitted, config, model_folder)
+    rows = date_major_rows(opened, predicted_samples(opened, chosen, config), chosen.test)
+    slots_path = output / f"fold_{fold:02d}.slots"
+    device = resolve_device(config.device)
+    key = text_key(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size))
+    with SlotFile(slots_path, num_slots=len(rows), num_outputs=1, key=key) as slots:
+        with repeatable(device, threads=config.threads, seed=config.seed):
+            gather = scaled_gather(
+                opened, config.lookback_periods, fitted.scaler, config.target, random_access=random_access
+            )
+            num_computed = _Work(fitted, gather, config.predict_batch_size, device).fill(slots, rows, beat)
+        beat("write predictions")
+        manifest = write_fold(
+            output / f"fold_{fold:02d}.parquet",
+            opened,
+            fold=fold,
+            rows=rows,
+            predictions=slots.values()[:, 0],
+            target=config.target,
+            model_key=fitted.key,
+        )
+    slots_path.unlink()
+    return {"num_rows": manifest["num_rows"], "num_computed": num_computed, "model_key": fitted.key}
+
+
+def _check_same_choices(fitted: FittedModel, config: TrainConfig, folder: Path) -> None:
+    for name, asked in (("target", config.target), ("lookback_periods", config.lookback_periods)):
+        trained = fitted.record.get(name)
+        if trained != asked:
+            what = f"the model was trained with another {name}"
+            raise ResumeError(str(folder), what, found=repr(trained), allowed=repr(asked), do="Train the fold again.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One model on its device, reading one panel."""
+
+    fitted: FittedModel
+    gather: Gather
+    batch_size: int
+    device: torch.device
+
+    def fill(self, slots: SlotFile, rows: Int64, beat: Beat) -> int:
+        """Compute the batches that are not complete yet; give how many rows that were."""
+        module = self.fitted.module.to(self.device)
+        num_computed = 0
+        for start in range(0, len(rows), self.batch_size):
+            places = np.arange(start, min(start + self.batch_size, len(rows)))
+            if not slots.written(places).all():
+                scaled = predict_scaled(module, self.gather, rows[places], self.device).cpu().numpy()
+                predicted = to_target_unit(scaled, self.fitted.scaler.target)
+                if not np.isfinite(predicted).all():
+                    raise StageError("predict", "a prediction is not finite", do="Train the fold again.")
+                slots.write(places, predicted)
+                num_computed += len(places)
+            beat("predict", int(places[-1]) + 1, len(rows))
+        return num_computed

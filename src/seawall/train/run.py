@@ -1,0 +1,103 @@
+"""The folds and fit stages: cut the calendar once, then train one model per fold, each in files of its own."""
+
+from pathlib import Path
+from typing import Any
+
+from seawall.budget.heartbeat import Beat, silent
+from seawall.stores.panel import Panel
+from seawall.train.config import FoldsConfig, TrainConfig
+from seawall.train.folds_file import fold_record, read_fold, write_folds
+from seawall.train.segments import predicted_samples, refuse_empty, train_samples, valid_samples
+from seawall.windows.folds import Rolling, make_folds
+
+
+def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: Beat = silent) -> dict[str, Any]:
+    """Cut the panel's calendar into folds, count the samples of each segment, and write folds.json.
+
+    Returns
+    -------
+    dict
+        Number of folds; over all of them, rows purged, rows without a target, and rows to predict.
+
+    Raises
+    ------
+    ConfigError
+        Where no fold fits into the calendar.
+    DataError
+        Where a segment has no sample.
+    """
+    opened = Panel(panel)
+    folds = make_folds(opened.calendar, opened.calendar_kind, _rolling(config.folds))
+    records: list[dict[str, Any]] = []
+    num_purged = num_missing = num_predicted = 0
+    for fold in folds:
+        beat("count samples", fold.index, len(folds))
+        samples = {
+            "train": train_samples(opened, fold, config),
+            "valid": valid_samples(opened, fold, config),
+            "test": predicted_samples(opened, fold, config),
+        }
+        refuse_empty(fold, samples, config)
+        records.append(fold_record(opened, fold, samples))
+        num_purged += sum(chosen.num_purged for chosen in samples.values())
+        num_missing += sum(chosen.num_missing for chosen in samples.values())
+        num_predicted += samples["test"].num_samples
+    write_folds(output, records)
+    return {
+        "num_folds": len(folds),
+        "num_purged": num_purged,
+        "num_missing": num_missing,
+        "num_predicted": num_predicted,
+    }
+
+
+def fit_fold(
+    panel: Path,
+    folds: Path,
+    fold: int,
+    config: TrainConfig,
+    output: Path,
+    *,
+    random_access: bool = False,
+    beat: Beat = silent,
+) -> dict[str, Any]:
+    """Train the model of one fold and write it to ``output``; a checkpoint left there is continued.
+
+    On a CPU the written model is the same, to the last bit, however often training was stopped and continued. Only
+    train rows decide scaling and weights, only valid rows decide when to stop; nothing later is read.
+
+    Parameters
+    ----------
+    output
+        ``models/fold_NN``; made if missing.
+    random_access
+        Whether the features do not fit in the memory at hand; changes speed, never results.
+
+    Returns
+    -------
+    dict
+        Epochs, the best one, its scores, and counts of samples.
+
+    Raises
+    ------
+    DataError
+        Where a segment has no sample, or a column no value in the train rows.
+    StageError
+        Where the loss stops being finite, naming epoch and step.
+    """
+    # Here and not on top: torch is 130 MiB that the folds stage does without.
+    from seawall.train.fit import fit
+
+    return fit(Panel(panel), read_fold(folds, fold), config, output, random_access=random_access, beat=beat)
+
+
+def _rolling(folds: FoldsConfig) -> Rolling:
+    return Rolling(
+        train=folds.train,
+        valid=folds.valid,
+        test=folds.test,
+        step=folds.step,
+        expanding=folds.expanding,
+        embargo_periods=folds.embargo_periods,
+        partial_last=folds.partial_last,
+    )

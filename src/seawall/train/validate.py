@@ -1,0 +1,91 @@
+"""How good a model is on the valid segment: exact masked loss over all samples, and the mean of the daily IC."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from seawall.arrays import Float32, Float64, Int32, Int64
+from seawall.budget.heartbeat import Beat
+from seawall.losses.config import HuberConfig, MseConfig
+from seawall.losses.pointwise import summed_loss
+from seawall.metrics import information_coefficient
+from seawall.stores.scalers import Scaler
+from seawall.train.inference import predict_scaled, to_scaled
+from seawall.windows.gather import Gather
+from seawall.windows.samples import Samples, date_major_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Result on one segment. ``ic`` is NaN where no date has two names with differing predictions and targets."""
+
+    loss: float
+    ic: float
+    num_targets: int
+    num_dates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """Everything a validation needs but the model.
+
+    Samples are visited in order of (time, entity), so a date is complete when the next one begins: memory is one batch
+    and the largest date.
+    """
+
+    gather: Gather
+    samples: Samples
+    segment: tuple[int, int]
+    scaler: Scaler
+    loss: MseConfig | HuberConfig
+    batch_size: int
+    device: torch.device
+
+    def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
+        """Validate a model on all samples."""
+        total, count, done = 0.0, 0, 0
+        daily = _DailyIC()
+        for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
+            predicted = predict_scaled(model, self.gather, rows, self.device)
+            targets = self.gather.target_values(rows)
+            scaled = torch.from_numpy(to_scaled(targets, self.scaler)).to(self.device)
+            summed = summed_loss(self.loss, predicted, scaled)
+            total += float(summed.total)
+            count += summed.count
+            daily.update(self.gather.panel.time_index[rows], predicted.cpu().numpy()[:, 0], targets[:, 0])
+            done += len(rows)
+            beat(substep, done, self.samples.num_samples)
+        mean, num_dates = daily.result()
+        return Validation(total / count if count else math.nan, mean, count, num_dates)
+
+
+@dataclass(slots=True)
+class _DailyIC:
+    """IC of each complete date as dates go by; holds one unfinished date."""
+
+    ics: list[float] = field(default_factory=list)
+    date: int = -1
+    predictions: list[Float32] = field(default_factory=list)
+    targets: list[Float32] = field(default_factory=list)
+
+    def update(self, dates: Int32 | Int64, predictions: Float32, targets: Float32) -> None:
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(dates)) + 1])
+        for start, stop in zip(starts, [*starts[1:], len(dates)], strict=True):
+            if int(dates[start]) != self.date:
+                self._close()
+                self.date = int(dates[start])
+            self.predictions.append(predictions[start:stop])
+            self.targets.append(targets[start:stop])
+
+    def result(self) -> tuple[float, int]:
+        self._close()
+        defined: Float64 = np.array([ic for ic in self.ics if not math.isnan(ic)])
+        return (math.fsum(defined) / len(defined) if len(defined) else math.nan), len(defined)
+
+    def _close(self) -> None:
+        if self.predictions:
+            self.ics.append(information_coefficient(np.concatenate(self.predictions), np.concatenate(self.targets)))
+        self.predictions, self.targets = [], []
