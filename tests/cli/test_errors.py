@@ -41,7 +41,7 @@ CASES = [
     ("missing entity", GOOD + ",2020-01-05,9.0\n", 4, "line 5: missing entity"),
     ("not a number", GOOD + "B,2020-01-05,abc\n", 4, "no number column"),
     ("all missing", "symbol,date,close,empty\nA,2020-01-01,1,\nA,2020-01-02,2,\n", 4, "every value is missing"),
-    ("too few cells", GOOD + "B,2020-01-05\n", 4, "line 5: 2 cells instead of 3"),
+    ("too few cells", GOOD + "B,2020-01-05\n", 4, "line 5: wrong number of cells, found '2 instead of 3"),
     ("ambiguous time", "symbol,date,close\nA,01/02/2020,1\nA,03/04/2020,2\n", 4, "the time format is ambiguous"),
 ]
 

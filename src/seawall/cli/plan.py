@@ -1,8 +1,6 @@
 """``seawall plan``: every stage's claims, before any work."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +13,7 @@ from seawall.budget.limits import Budget, find_budget
 from seawall.cli.display import print_json
 from seawall.cli.options import AsJson, ConfigFile, Memory
 from seawall.pipeline.config import load_config
-from seawall.pipeline.run import plan_without_folder
+from seawall.pipeline.run import Runner, Silent
 from seawall.pipeline.stages import PARENT_BYTES
 from seawall.units import format_bytes
 
@@ -27,8 +25,7 @@ def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> 
     """
     loaded = load_config(config)
     budget = find_budget(memory, config_value=loaded.memory.budget)
-    with tempfile.TemporaryDirectory(prefix="seawall-") as scratch:
-        plans = plan_without_folder(loaded, budget, Path(scratch))
+    plans = Runner(loaded, budget, Silent()).plan()
     if as_json:
         print_json(_record(plans, budget))
     else:
@@ -56,21 +53,18 @@ def _table(plans: Sequence[StagePlan], budget: Budget) -> Table:
     table = Table(
         title=f"plan for a budget of {format_bytes(budget.bytes)} ({escape(budget.rule)})", title_justify="left"
     )
-    for name in ("stage", "claim", "how"):
-        table.add_column(name, overflow="fold")
+    table.add_column("stage and its claims", overflow="fold")
     for name in ("private", "container", "disk"):
         table.add_column(name, justify="right", no_wrap=True)
     for plan in plans:
         table.add_row(
             f"[bold]{escape(plan.stage)}[/]",
-            "",
-            "",
             f"[bold]{format_bytes(plan.projected_private_bytes)}[/]",
             f"[bold]{format_bytes(plan.projected_cgroup_bytes + PARENT_BYTES)}[/]",
             format_bytes(plan.projected_disk_bytes),
         )
         for claim in plan.private:
             table.add_row(
-                "", escape(claim.purpose), f"[dim]{escape(claim.formula)}[/]", format_bytes(claim.bytes), "", ""
+                f"  {escape(claim.purpose)}: [dim]{escape(claim.formula)}[/]", format_bytes(claim.bytes), "", ""
             )
     return table

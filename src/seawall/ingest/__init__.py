@@ -1,1 +1,1 @@
-"""Outside tables in, panel store out: parse in small blocks, scatter to buckets of whole entities, sort each in memory."""
+"""Outside tables in, panel store out: parse in blocks, scatter to buckets of whole entities, sort each in memory."""

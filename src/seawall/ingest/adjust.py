@@ -37,8 +37,8 @@ def detect_breaks(bars: Bars, min_ratio: float) -> Float64:
     with np.errstate(invalid="ignore", divide="ignore"):
         up = bars.low > min_ratio * previous
         down = bars.high < previous / min_ratio
-        usable = (previous > 0) & (bars.open > 0) & (bars.low > 0)
         factor = bars.open / previous
+        usable = (previous > 0) & (bars.low > 0) & (factor > 0) & np.isfinite(factor)
     return np.where((up | down) & usable, factor, 1.0)
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.errors import ConfigError, DataError
 from seawall.ingest.adjust import Bars, cumulate, detect_breaks
+from seawall.ingest.causality import find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.scatter import record_dtype
@@ -71,7 +72,7 @@ class Builder:
         self._names, self._rank_of_code = names_by_rank, rank_of_code
         self._engine, self._declared = engine, declared
         self._columns = config.value_columns
-        self._checked_causality = False
+        self._longest_checked, self._checked_neighbours = 0, False
         self.quality = Quality(list(config.features))
 
     def build(self, path: Path) -> EntityBlock | None:
@@ -84,7 +85,9 @@ class Builder:
         features = sql[:, : len(self._config.features)]
         self.quality.see_features(features)
         self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
-        features = np.where(np.isinf(features), np.nan, features)
+        with np.errstate(over="ignore"):
+            stored = features.astype(np.float32)
+        stored[np.isinf(stored)] = np.nan
         universe = sql[:, -1] == 1.0 if self._config.universe else np.ones(len(rows.times), bool)
         self.quality.universe_rows += int(universe.sum())
         returns, ends = self._targets(rows, adjustment)
@@ -92,7 +95,7 @@ class Builder:
             names=rows.names,
             lengths=np.diff(rows.starts),
             times=rows.times,
-            features=features.astype(np.float32),
+            features=stored,
             returns=returns,
             target_end=ends,
             prices=rows.values[:, [self._columns.index(name) for name in self._config.prices]],
@@ -151,25 +154,37 @@ class Builder:
                 first=rows.first,
             )
             factors = detect_breaks(bars, rule.min_ratio)
-        for (entity, time), factor in self._declared.items():
-            if entity in rows.names:
-                number = rows.names.index(entity)
-                start, stop = rows.starts[number], rows.starts[number + 1]
-                row = start + np.searchsorted(rows.times[start:stop], time)
-                if row < stop:
-                    factors[row] = factor
-        self._list_breaks(rows, factors)
+        declared = self._declared_breaks(rows)
+        factors[list(declared)] = list(declared.values())
+        self._list_breaks(rows, factors, declared)
         return cumulate(factors, rows.starts)
 
-    def _list_breaks(self, rows: Rows, factors: Float64) -> None:
+    def _declared_breaks(self, rows: Rows) -> dict[int, float]:
+        """Find the row of each declared break: the first at or after its time, never an entity's first row.
+
+        Breaks that fall on one row, as in a suspension, multiply.
+        """
+        found: dict[int, float] = {}
+        for (entity, time), factor in self._declared.items():
+            if entity not in rows.names:
+                continue
+            number = rows.names.index(entity)
+            start, stop = rows.starts[number], rows.starts[number + 1]
+            row = int(start + np.searchsorted(rows.times[start:stop], time))
+            if start < row < stop:
+                found[row] = found.get(row, 1.0) * factor
+        return found
+
+    def _list_breaks(self, rows: Rows, factors: Float64, declared: Mapping[int, float]) -> None:
         rule, numbers = self._config.adjustment, rows.entity_number
         for row in np.flatnonzero(factors != 1.0):
             name, time = rows.names[numbers[row]], int(rows.times[row])
             entry = {"entity": name, "time": self.time_text(time), "factor": float(factors[row])}
-            entry["kind"] = "declared" if (name, time) in self._declared else "detected"
+            entry["kind"] = "declared" if row in declared else "detected"
             if rule.detect:
-                close = self._column(rows, rule.close)
-                entry |= {"before": float(close[row - 1]), "after": float(self._column(rows, rule.open)[row])}
+                prices = self._column(rows, rule.close)[row - 1], self._column(rows, rule.open)[row]
+                before, after = (float(price) if np.isfinite(price) else None for price in prices)
+                entry |= {"before": before, "after": after}
             self.quality.scale_breaks.append(entry)
 
     def _adjusted(self, rows: Rows, adjustment: Float64) -> dict[str, Float64]:
@@ -212,11 +227,12 @@ class Builder:
         if not expressions:
             return np.empty((len(rows.times), 0))
         table = self._table(rows, adjustment)
-        results = self._engine.evaluate(table, expressions, derived=self._config.derived, window=WINDOW, where=WHERE)
-        if not self._checked_causality:
-            self._check_causality(rows, table, expressions, results)
-            self._checked_causality = True
+        results = self._sql(table, expressions)
+        self._check_causality(rows, table, expressions, results)
         return results
+
+    def _sql(self, table: pa.Table, expressions: Mapping[str, str]) -> Float64:
+        return self._engine.evaluate(table, expressions, derived=self._config.derived, window=WINDOW, where=WHERE)
 
     def _table(self, rows: Rows, adjustment: Float64) -> pa.Table:
         n = len(rows.times)
@@ -235,20 +251,20 @@ class Builder:
         return pa.table(columns)
 
     def _check_causality(self, rows: Rows, table: pa.Table, expressions: Mapping[str, str], full: Float64) -> None:
-        """Evaluate again with the later two fifths of every entity removed: what remains must not move."""
-        lengths = np.diff(rows.starts)
-        place = np.arange(len(rows.times)) - np.repeat(rows.starts[:-1], lengths)
-        past = np.flatnonzero(place < np.repeat(np.maximum(1, lengths * 3 // 5), lengths))
-        shorter = table.take(pa.array(past)).set_column(0, "__id", pa.array(np.arange(len(past))))
-        again = self._engine.evaluate(shorter, expressions, derived=self._config.derived, window=WINDOW, where=WHERE)
-        moved = ~np.isclose(again, full[past], rtol=1e-9, atol=0.0, equal_nan=True)
-        for column, name in enumerate(expressions):
-            if moved[:, column].any():
-                row = int(past[np.flatnonzero(moved[:, column])[0]])
-                entity = rows.names[rows.entity_number[row]]
-                raise ConfigError(
-                    f"ingest.features: {'universe' if name == UNIVERSE else name}",
-                    "the expression looks ahead",
-                    found=f"its value for {entity!r} at {self.time_text(int(rows.times[row]))} changes when later rows are removed",
-                    do="Use LAG and frames that end at CURRENT ROW over the window entity.",
-                )
+        """Refuse expressions that look ahead; checked again only where a bucket can show more than those before it."""
+        longest = int(np.diff(rows.starts).max())
+        if longest < 2 * self._longest_checked and (self._checked_neighbours or len(rows.names) == 1):
+            return
+        self._longest_checked = max(longest, self._longest_checked)
+        self._checked_neighbours |= len(rows.names) > 1
+        moved = find_moved(table, rows.starts, full, lambda fewer: self._sql(fewer, expressions))
+        if moved is None:
+            return
+        name = list(expressions)[moved.column]
+        entity, time = rows.names[rows.entity_number[moved.row]], self.time_text(int(rows.times[moved.row]))
+        raise ConfigError(
+            f"ingest.features: {'universe' if name == UNIVERSE else name}",
+            moved.fault,
+            found=f"its value for {entity!r} at {time} changes when {moved.removed}",
+            do="Use LAG and frames that end at CURRENT ROW over the window entity.",
+        )

@@ -87,17 +87,19 @@ class IngestConfig(Strict):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "IngestConfig":
-        known = set(self.value_columns)
         for name, target in self.targets.items():
             if target.forward_return.column not in self.prices:
                 raise ValueError(
                     f"targets.{name}: column {target.forward_return.column!r} is not one of prices {list(self.prices)}"
                 )
-        clash = (known | set(self.derived)) & {*RESERVED, *(f"adj_{p}" for p in self.prices)} or known & set(
-            self.derived
-        )
-        if clash:
-            raise ValueError(f"the column name {sorted(clash)[0]!r} is used by seawall itself; rename it in the source")
+        if self.entity == self.time or self.entity in self.value_columns:
+            raise ValueError(f"the entity column {self.entity!r} cannot be the time or a number as well")
+        taken = {name.casefold(): name for name in (*RESERVED, *(f"adj_{price}" for price in self.prices), self.time)}
+        for name in (*self.value_columns, *self.derived):
+            if name.casefold() in taken:
+                other = taken[name.casefold()]
+                raise ValueError(f"SQL cannot tell {name!r} from {other!r}, which is used already; rename one of them")
+            taken[name.casefold()] = name
         return self
 
     @property

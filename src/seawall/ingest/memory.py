@@ -17,7 +17,7 @@ SQL_FLOOR_BYTES = 24 * MIB
 """DuckDB's working memory for a bucket's windows beside the rows themselves (15-20 MiB measured)."""
 
 BUCKET_BYTES = 8 * MIB
-"""Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the number of files."""
+"""Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
 
 BUCKET_BYTES_MIN = 1 * MIB
 SCATTER_BYTES = 128 * KIB

@@ -10,8 +10,8 @@ from seawall.tables.sample import TableSample, take_sample
 def probe(config: IngestConfig) -> PanelShape:
     """Estimate the sizes of the panel and check that its columns exist.
 
-    Rows come from file metadata or bytes per sampled row; entities are those of the sample, doubled where the sample does
-    not see all; the longest entity is taken as one row for every estimated date.
+    Rows come from file metadata or bytes per sampled row; entities are those of the sample, doubled where the sample
+    does not see all; the longest entity is taken as one row for every estimated date.
 
     Raises
     ------

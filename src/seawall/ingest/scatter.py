@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Int64
 from seawall.errors import DataError
-from seawall.tables.read import BadRow, RawBlock
+from seawall.ingest.rules import RowRules
+from seawall.tables.read import BAD_TEXT_LENGTH, BadRow, RawBlock
 from seawall.tables.times import TimeFormat, from_typed, parse_texts
 
-DropRules = Callable[[RawBlock, Int64], dict[str, Bool]]
-"""Evaluate the row rules of a block: name to rows that fall under it."""
+NUM_BAD_LISTED = 10
+"""Bad rows listed with file and line; all are counted."""
 
 
 def record_dtype(num_values: int) -> np.dtype:
@@ -35,6 +36,7 @@ class Tally:
     dropped_rows: Counter[str] = field(default_factory=Counter)
     calendar: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     rows_per_code: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    first_bad: list[BadRow] = field(default_factory=list)
 
     def copy(self) -> "Tally":
         """Copy deeply enough to roll back to."""
@@ -45,6 +47,7 @@ class Tally:
             Counter(self.dropped_rows),
             self.calendar.copy(),
             self.rows_per_code.copy(),
+            list(self.first_bad),
         )
 
 
@@ -72,7 +75,6 @@ class Scatter:
         self.codes: dict[str, int] = {}
         self.tally = Tally()
         self.calendar_kind = ""
-        self.first_bad: list[BadRow] = []
         self._splits = list(splits)
         self._dtype = record_dtype(num_values)
         self._max_bad_rows = max_bad_rows
@@ -80,7 +82,7 @@ class Scatter:
         self._files: list[IO[bytes]] = [path.open("wb") for path in self.paths]
         self._new_times: list[Int64] = []
 
-    def add(self, block: RawBlock, time_format: TimeFormat | None, where: str, rules: DropRules) -> None:
+    def add(self, block: RawBlock, time_format: TimeFormat | None, where: str, rules: RowRules) -> None:
         """Scatter one block; rows with a missing key or an unreadable time are bad rows."""
         self.tally.rows_read += len(block.line)
         codes, has_entity = self._entity_codes(block.entity)
@@ -88,7 +90,7 @@ class Scatter:
         self._note_bad(~has_entity, "missing entity", block, where)
         self._note_bad(has_entity & ~has_time, "time is missing or does not fit the format", block, where)
         keep = has_entity & has_time
-        for rule, hit in rules(block, times).items():
+        for rule, hit in rules.hits(block, times, self.calendar_kind).items():
             self.tally.dropped_rows[rule] += int((hit & keep).sum())
             keep &= ~hit
         rows = np.empty(int(keep.sum()), self._dtype)
@@ -97,30 +99,29 @@ class Scatter:
         rows["values"] = block.values[keep]
         self._append(rows)
 
-    def note_bad_rows(self, bad: Sequence[BadRow], where: str) -> None:
+    def note_bad_rows(self, bad: Sequence[BadRow]) -> None:
         """Count rows the reader could not convert, and stop where there are more than allowed."""
         for row in bad:
-            self.tally.bad_rows[row.reason.split(" cells")[0] if "cells" in row.reason else row.reason] += 1
+            self.tally.bad_rows[row.reason] += 1
         self.tally.rows_read += len(bad)
-        self.first_bad = (self.first_bad + list(bad))[:10]
-        self._check_bad(where)
+        self._list_bad(bad)
 
     def _note_bad(self, rows: Bool, reason: str, block: RawBlock, where: str) -> None:
         places = np.flatnonzero(rows)
         if not len(places):
             return
         self.tally.bad_rows[reason] += len(places)
-        room = max(0, 10 - len(self.first_bad))
         texts = block.time if reason.startswith("time") else block.entity
-        self.first_bad += [BadRow(where, int(block.line[p]), reason, str(texts[int(p)])[:80]) for p in places[:room]]
-        self._check_bad(where)
+        shown = places[:NUM_BAD_LISTED].tolist()
+        self._list_bad([BadRow(where, int(block.line[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in shown])
 
-    def _check_bad(self, where: str) -> None:
-        count = self.tally.bad_rows.total()
-        if count > self._max_bad_rows:
-            first = self.first_bad[0]
+    def _list_bad(self, bad: Sequence[BadRow]) -> None:
+        first_bad = self.tally.first_bad
+        first_bad += bad[: NUM_BAD_LISTED - len(first_bad)]
+        if self.tally.bad_rows.total() > self._max_bad_rows:
+            first = first_bad[0]
             raise DataError(
-                f"{where}, line {first.line}",
+                f"{first.file}, line {first.line}",
                 first.reason,
                 found=repr(first.text),
                 allowed=f"{self._max_bad_rows} bad rows",
@@ -132,7 +133,7 @@ class Scatter:
             column = column.cast(pa.string()).dictionary_encode()
         names = column.dictionary.cast(pa.string()).to_pylist()
         local = np.array([self._code(name) if name else -1 for name in names] or [-1], np.int64)
-        places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        places = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
         codes = np.where(places >= 0, local[places], -1)
         return codes, codes >= 0
 
@@ -145,7 +146,7 @@ class Scatter:
     def _times(self, column: pa.Array, time_format: TimeFormat | None, where: str) -> tuple[Int64, Bool]:
         if pa.types.is_dictionary(column.type) and time_format is not None:
             parsed, valid = parse_texts(column.dictionary.cast(pa.string()), time_format)
-            places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+            places = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
             parsed, valid = np.append(parsed, 0), np.append(valid, False)
             kind, times, fits = time_format.calendar_kind, parsed[places], valid[places]
         else:

@@ -10,8 +10,8 @@ def forward_return(
 ) -> tuple[Float64, Int64]:
     """Compute a forward return and the row at which it is known.
 
-    Rows are counted within the entity, so a suspension makes the target end late on the calendar; ``end`` says when, and the
-    folds purge by it.
+    Rows are counted within the entity, so a suspension makes the target end late on the calendar; ``end`` says when,
+    and the folds purge by it.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def forward_return(
     Returns
     -------
     returns : float64 [n]
-        ``adjusted[t + delay + horizon] / adjusted[t + delay] - 1``; NaN where either is missing.
+        ``adjusted[t + delay + horizon] / adjusted[t + delay] - 1``; NaN where either is missing or zero.
     end : int64 [n]
         Row of the last price used; -1 where it does not exist.
     """
@@ -32,8 +32,10 @@ def forward_return(
     entity_end = np.repeat(starts[1:], np.diff(starts))
     end = row + delay_periods + horizon_periods
     exists = end < entity_end
-    prices = np.where(adjusted > 0, adjusted, np.nan)
+    prices = np.where((adjusted > 0) & np.isfinite(adjusted), adjusted, np.nan)
     buy = prices[np.minimum(row + delay_periods, n - 1)]
     sell = prices[np.minimum(end, n - 1)]
-    returns = np.where(exists, sell / buy - 1.0, np.nan)
-    return returns, np.where(exists, end, -1)
+    with np.errstate(over="ignore"):
+        returns = sell / buy - 1.0
+    is_return = exists & (np.abs(returns) < np.finfo(np.float32).max)  # beyond it the training cast would be infinite
+    return np.where(is_return, returns, np.nan), np.where(exists, end, -1)

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget, find_budget
-from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, load_config, parse_config
+from seawall.pipeline.look import look
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Listener, Order, Runner, Silent
-from seawall.pipeline.supervise import Job, run_job
 
 if TYPE_CHECKING:
     from seawall.stores.panel import Panel
@@ -169,22 +167,5 @@ def _features(
 
 
 def _number_columns(section: dict[str, Any], budget: Budget, scratch: Path) -> list[str]:
-    request = {
-        "stage": "columns",
-        "fold": None,
-        "run": str(scratch),
-        "config": {"output": str(scratch), "ingest": section},
-        "budget_bytes": budget.bytes,
-    }
-    plan = StagePlan(stage="columns", private=())
-    job = Job(
-        name="columns",
-        request=request,
-        plan=plan,
-        declared_bytes=budget.bytes,
-        parent_bytes=0,
-        command="seawall ingest",
-    )
-    with Timeline(scratch / ".columns.csv") as timeline:
-        result = run_job(job, scratch, timeline, lambda heartbeat, high: None)
-    return list(result["summary"]["columns"])
+    config = {"output": str(scratch), "ingest": section}
+    return list(look("columns", config, scratch, budget.bytes, "seawall ingest")["columns"])

@@ -14,10 +14,13 @@ from types import FrameType, ModuleType
 
 from seawall.budget.fence import enter
 from seawall.budget.heartbeat import Heartbeat
-from seawall.errors import Interrupted, SeawallError, StageError
+from seawall.errors import ConfigError, Interrupted, SeawallError, StageError
 from seawall.stores.atomic import write_json
 
 PR_SET_PDEATHSIG = 1
+
+EXTRAS = {"torch": "train", "safetensors": "train", "plotly": "report"}
+"""Which extra of the package brings a library."""
 
 
 class _WithoutPandas(MetaPathFinder):
@@ -48,6 +51,10 @@ def main() -> int:
     except SeawallError as error:
         write_json(result_path, {"ok": False, "error": error.record()})
         return error.exit_code
+    except ModuleNotFoundError as error:
+        missing = _missing(error, request["unit"])
+        write_json(result_path, {"ok": False, "error": missing.record()})
+        return missing.exit_code
     except MemoryError as error:
         refused = StageError(
             request["unit"], "an allocation was refused by the memory fence", found=str(error) or "no size"
@@ -56,6 +63,13 @@ def main() -> int:
         return refused.exit_code
     write_json(result_path, {"ok": True, **result, "cpu_seconds": time.process_time() - started})
     return 0
+
+
+def _missing(error: ModuleNotFoundError, unit: str) -> SeawallError:
+    """Name the extra that brings a missing library."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    install = f"Install it: pip install 'seawall[{extra}]'." if extra else "Install seawall again: pip install seawall."
+    return ConfigError(unit, "a library this stage needs is not installed", found=f"no {error.name}", do=install)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from seawall import __version__
@@ -14,6 +15,7 @@ from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater, Timeline
 from seawall.errors import ConfigError, FormatError, SeawallError
 from seawall.pipeline.config import RunConfig, config_text
+from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder, run_lock
 from seawall.pipeline.stages import (
     PARENT_BYTES,
@@ -32,9 +34,6 @@ from seawall.pipeline.stages import (
 from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import PanelShape, read_shape
-
-PROBE_BYTES = 200 * 1024 * 1024
-"""Private memory of the child that looks at the sources before ingest: libraries and one parsed block."""
 
 
 class Listener(Protocol):
@@ -87,16 +86,15 @@ class Runner:
         Raises
         ------
         SeawallError
-            Of the first unit that failed; what was finished is kept.
+            BudgetError before anything is written; else of the first unit that failed, and what was finished is kept.
         """
-        folder = self.config.output
-        stages = self._chosen_stages()
+        folder, stages = self.config.output, self._chosen_stages()
+        plans = self.plan(stages)
+        check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=folder)
         open_folder(folder)
         check_temporary_folder(folder)
         with run_lock(folder):
             self.manifest = RunManifest(folder, self.config.name)
-            plans = self.plan(stages)
-            check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=folder)
             self._write_plan(plans)
             write_text(folder / "config.yaml", config_text(self.config))
             self.listener.planned(plans, self.budget)
@@ -113,29 +111,31 @@ class Runner:
         return [self.order.only] if self.order.only else stages
 
     def plan(self, stages: Sequence[str] | None = None) -> list[StagePlan]:
-        """Plan every unit of the stages before any work: from the panel's header, or from a sample of the sources."""
-        chosen = list(stages) if stages is not None else stages_of(self.config)
+        """Plan every unit of the stages before any work, writing nothing into the run folder.
+
+        Sizes come from the panel's header, or before ingest from a sample of the sources. Of the folds of a stage the
+        largest plan is given.
+        """
+        self.manifest = RunManifest(self.config.output, self.config.name)
         shape = self._shape()
         folds = self._folds(shape)
         plans = []
-        for stage in chosen:
-            units = [
-                plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units_of(stage, len(folds))
-            ]
-            plans.append(max(units, key=lambda plan: plan.projected_cgroup_bytes))
+        for stage in stages if stages is not None else stages_of(self.config):
+            units = units_of(stage, len(folds))
+            of_stage = [plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units]
+            plans.append(max(of_stage, key=lambda plan: plan.projected_cgroup_bytes))
         return plans
 
     def _shape(self) -> PanelShape:
-        panel = self.config.panel_path
         if self.config.ingest is None:
-            return read_shape(panel)
+            return read_shape(self.config.panel_path)
         try:
-            return read_shape(panel) if self._is_ingested() else self._probe()
+            return read_shape(self.config.panel_path) if self._is_ingested() else self._probe()
         except FormatError:
             return self._probe()
 
     def _is_ingested(self) -> bool:
-        record = RunManifest(self.config.output, self.config.name).units.get("ingest")
+        record = self.manifest.units.get("ingest")
         return record is not None and record["key"] == unit_key(Unit("ingest"), self.config, self.manifest)
 
     def _folds(self, shape: PanelShape) -> Folds:
@@ -148,36 +148,24 @@ class Runner:
 
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
-        plan = StagePlan(stage="probe", private=())
-        job = Job(
-            name="probe",
-            request=self._request(Unit("probe")),
-            plan=plan,
-            declared_bytes=max(self.budget.bytes, PROBE_BYTES),
-            parent_bytes=0,
-            command=self.order.command,
-        )
-        with Timeline(self.config.output / ".probe.csv") as timeline:
-            result = run_job(job, self.config.output, timeline, lambda heartbeat, high: None)
-        (self.config.output / ".probe.csv").unlink(missing_ok=True)
-        return PanelShape(**result["summary"])
+        config = json.loads(self.config.model_dump_json())
+        with TemporaryDirectory(prefix="seawall-") as scratch:
+            return PanelShape(**look("probe", config, Path(scratch), self.budget.bytes, self.order.command))
 
     def _run_stage(self, stage: str, timeline: Timeline) -> None:
-        shape = read_shape(self.config.panel_path) if stage != "ingest" else None
-        folds = Folds((0,), (0,))
-        if shape is not None:
-            self._require_inputs(stage)
-            folds = self._folds(shape)
+        self._require_inputs(stage)
+        shape = self._shape() if stage == "ingest" else read_shape(self.config.panel_path)
+        folds = self._folds(shape)
         units = units_of(stage, len(folds))
         for unit in units:
-            self._run_unit(unit, shape or self._shape(), folds, timeline)
+            self._run_unit(unit, shape, folds, timeline)
         for name in set(fold_units(self.manifest, stage)) - {unit.name for unit in units}:
             self._drop(name)
 
     def _require_inputs(self, stage: str) -> None:
         """Check that the stages a single stage builds on are finished."""
         needs = {"train": "folds", "predict": "train", "evaluate": "predict", "join": "predict", "backtest": "join"}
-        before = needs.get(stage)
+        before = needs.get(stage, "ingest" if self.config.ingest is not None and stage != "ingest" else None)
         if before and not any(name.split("/")[0] == before for name in self.manifest.units):
             raise ConfigError(
                 f"stage {stage}", f"needs the stage {before} first", do=f"Run {before}, or run without --only."
@@ -284,10 +272,3 @@ class Silent:
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
         """Hear that a unit was done before."""
-
-
-def plan_without_folder(config: RunConfig, budget: Budget, scratch: Path) -> list[StagePlan]:
-    """Plan a config without touching its run folder; the probe's small files go to ``scratch``."""
-    runner = Runner(config.model_copy(update={"output": scratch, "panel": config.panel_path}), budget, Silent())
-    runner.manifest = RunManifest(config.output, config.name)
-    return runner.plan()

@@ -1,6 +1,5 @@
 """Read a panel store: every header and length is checked against the manifest before a byte is mapped."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from seawall.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64
 from seawall.errors import ConfigError, FormatError, nearest
 from seawall.stores.atomic import block_checksums
 from seawall.stores.npy import map_array
-from seawall.stores.shape import PanelShape, read_shape
+from seawall.stores.shape import PanelShape, read_manifest, read_shape
 
 ARRAYS: dict[str, tuple[str, str]] = {
     "features": ("<f4", "features"),
@@ -59,18 +58,19 @@ class Panel:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.shape: PanelShape = read_shape(self.path)
-        self.manifest: dict[str, Any] = json.loads((self.path / "panel.json").read_text(encoding="utf-8"))
+        self.manifest: dict[str, Any] = read_manifest(self.path)
         segments = self.manifest["segments"]
         if len(segments) != 1:
             raise FormatError(str(self.path), "this version reads one segment", found=f"{len(segments)} segments")
         name = segments[0]["name"]
-        if "/" in name or name.startswith("."):
+        if Path(name).name != name or name.startswith("."):
             raise FormatError(str(self.path), "a segment name must be a plain folder name", found=repr(name))
         self._folder = self.path / name
 
     def __repr__(self) -> str:
         s = self.shape
-        return f"Panel({str(self.path)!r}, rows={s.num_rows:,}, entities={s.num_entities:,}, dates={s.num_dates:,}, features={s.num_features})"
+        counts = f"rows={s.num_rows:,}, entities={s.num_entities:,}, dates={s.num_dates:,}, features={s.num_features}"
+        return f"Panel({str(self.path)!r}, {counts})"
 
     @property
     def content_key(self) -> str:

@@ -1,8 +1,9 @@
-"""The prediction store: one Parquet file per fold, sorted by (time, entity), read back batch by batch in order of time."""
+"""The prediction store: one Parquet file per fold, sorted by (time, entity), read back in order of time."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,7 @@ class PredictionStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.manifests: list[dict[str, Any]] = []
-        for path in self.folder.glob("fold_*.json"):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if manifest.get("format") != PREDICTIONS_FORMAT:
-                raise FormatError(
-                    str(path), "unknown format", found=repr(manifest.get("format")), allowed=PREDICTIONS_FORMAT
-                )
-            self.manifests.append(manifest)
+        self.manifests = [_read_manifest(path) for path in self.folder.glob("fold_*.json")]
         self.manifests.sort(key=lambda manifest: int(manifest["fold"]))
         if not self.manifests:
             raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
@@ -165,7 +159,7 @@ class PredictionStore:
         for batch in self.batches():
             times = panel.time_index[batch.row]
             cuts = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
-            for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            for start, stop in pairwise(cuts):
                 if stop == start:
                     continue
                 part = PredictionBatch(batch.row[start:stop], batch.fold[start:stop], batch.prediction[start:stop])
@@ -176,6 +170,33 @@ class PredictionStore:
                 held.append(part)
         if held:
             yield held_time, _joined(held)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest of a fold, and check that its file holds as many rows."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(str(path), "cannot be read", found=str(error), do="Run the predict stage again.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != PREDICTIONS_FORMAT:
+        found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
+        raise FormatError(str(path), "unknown format", found=found, allowed=PREDICTIONS_FORMAT)
+    wrong = [key for key in ("fold", "num_rows") if not isinstance(manifest.get(key), int)]
+    wrong += [key for key in ("target", "panel_key") if not isinstance(manifest.get(key), str)]
+    if wrong:
+        raise FormatError(str(path), "damaged manifest", found=f"{wrong[0]} = {manifest.get(wrong[0])!r}")
+    table = path.with_suffix(".parquet")
+    try:
+        num_rows = pq.read_metadata(table).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise FormatError(str(table), "cannot be read as a prediction file", found=_first_line(error)) from error
+    if num_rows != manifest["num_rows"]:
+        raise FormatError(str(table), "wrong number of rows", found=str(num_rows), allowed=str(manifest["num_rows"]))
+    return manifest
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _joined(parts: list[PredictionBatch]) -> PredictionBatch:
@@ -193,7 +214,7 @@ def _read(path: Path, columns: list[str], rows_per_batch: int) -> Iterator[pa.Re
         with pq.ParquetFile(path, pre_buffer=False) as file:
             yield from file.iter_batches(batch_size=rows_per_batch, columns=columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise FormatError(str(path), "cannot be read as a prediction file", found=str(error).splitlines()[0]) from error
+        raise FormatError(str(path), "cannot be read as a prediction file", found=_first_line(error)) from error
 
 
 def open_predictions(panel: Path, folder: Path) -> tuple[Panel, PredictionStore]:

@@ -3,10 +3,20 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from seawall.errors import FormatError
 
 PANEL_FORMAT = "seawall-panel/1"
+
+_COUNTS = ("num_rows", "num_entities", "num_dates", "max_rows_per_entity", "max_rows_per_date")
+_LISTS: dict[str, dict[str, type]] = {
+    "segments": {"name": str},
+    "columns": {"name": str, "group": str},
+    "targets": {"name": str, "kind": str, "column": str, "horizon_periods": int, "delay_periods": int},
+    "sources": {"bytes": int},
+}
+"""Lists of records in the manifest, and the keys each record must have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +45,13 @@ class PanelShape:
         return asdict(self)
 
 
-def read_shape(panel: Path) -> PanelShape:
-    """Read the sizes of a panel store from its manifest alone.
+def read_manifest(panel: Path) -> dict[str, Any]:
+    """Read the manifest of a panel store and check that it has every key a reader needs.
 
     Raises
     ------
     FormatError
-        Where the manifest is missing, unreadable or of another format.
+        Where the manifest is missing, unreadable, of another format, or lacks something.
     """
     try:
         manifest = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
@@ -52,6 +62,35 @@ def read_shape(panel: Path) -> PanelShape:
     if not isinstance(manifest, dict) or manifest.get("format") != PANEL_FORMAT:
         found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
         raise FormatError(str(panel), "unknown format", found=found, allowed=PANEL_FORMAT)
+    wrong = [key for key in _COUNTS if not _is_count(manifest.get(key))]
+    wrong += [key for key, fields in _LISTS.items() if not _are_records(manifest.get(key), fields)]
+    wrong += [key for key in ("files", "calendar", "ingest") if not isinstance(manifest.get(key), dict)]
+    if wrong:
+        where, found = str(panel / "panel.json"), f"{wrong[0]} = {manifest.get(wrong[0])!r}"[:200]
+        raise FormatError(where, "damaged manifest", found=found, do="Run seawall ingest again.")
+    return manifest
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_records(value: object, fields: dict[str, type]) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in fields.items())
+        for record in value
+    )
+
+
+def read_shape(panel: Path) -> PanelShape:
+    """Read the sizes of a panel store from its manifest alone.
+
+    Raises
+    ------
+    FormatError
+        As :func:`read_manifest`.
+    """
+    manifest = read_manifest(panel)
     groups = [column["group"] for column in manifest["columns"]]
     return PanelShape(
         num_rows=manifest["num_rows"],

@@ -73,6 +73,22 @@ def column_names(path: Path) -> list[str]:
     return list(names)
 
 
+def number_columns(path: Path) -> list[str]:
+    """List the columns of a file that hold numbers; the types of a CSV are those of its first MiB.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be parsed.
+    """
+    try:
+        is_parquet = path.name.endswith(".parquet")
+        schema = pq.read_schema(path) if is_parquet else _csv_reader(path, None, _skip_row).schema
+        return [field.name for field in schema if any(is_kind(field.type) for is_kind in _NUMBER_KINDS)]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
 def require_columns(path: Path, wanted: Sequence[str]) -> None:
     """Check that a file has the wanted columns.
 

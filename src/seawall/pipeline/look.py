@@ -1,0 +1,59 @@
+"""A short look at the sources before anything is planned, in a child of its own: the parent imports no parser."""
+
+from pathlib import Path
+from typing import Any
+
+from seawall.budget.check import check_plans
+from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.budget.meter import Timeline
+from seawall.pipeline.stages import PARENT_BYTES
+from seawall.pipeline.supervise import Job, run_job
+from seawall.units import MIB
+
+LOOK_PLAN = StagePlan(
+    stage="look at the sources",
+    private=(
+        Claim("interpreter and libraries", 46 * MIB, "Python, NumPy, pyarrow imported"),
+        Claim("parser", 26 * MIB, "three pieces of 256 KiB, or the first MiB"),
+    ),
+    cache=container_claims(dirty_bytes=MIB),
+)
+
+
+def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
+    """Look at the sources of a config in a child.
+
+    Parameters
+    ----------
+    what
+        ``probe`` (estimated sizes) or ``columns`` (names of number columns).
+    scratch
+        Folder for the child's small files.
+
+    Returns
+    -------
+    dict
+        What was found.
+
+    Raises
+    ------
+    SeawallError
+        BudgetError where not even a look fits; ConfigError or DataError for bad sources.
+    """
+    check_plans([LOOK_PLAN], budget_bytes, parent_bytes=PARENT_BYTES)
+    request = {"stage": what, "fold": None, "run": str(scratch), "config": config, "budget_bytes": budget_bytes}
+    job = Job(
+        name=what,
+        request=request,
+        plan=LOOK_PLAN,
+        declared_bytes=budget_bytes,
+        parent_bytes=PARENT_BYTES,
+        command=command,
+    )
+    timeline_path = scratch / f".{what}.csv"
+    try:
+        with Timeline(timeline_path) as timeline:
+            found: dict[str, Any] = run_job(job, scratch, timeline, lambda heartbeat, high: None)["summary"]
+    finally:
+        timeline_path.unlink(missing_ok=True)
+    return found

@@ -1,0 +1,126 @@
+"""Claims hold in fresh processes: measured at most projected, projected at most 1.5 times measured and 32 MiB."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seawall.budget.claims import StagePlan
+from seawall.stores.shape import PanelShape, read_shape
+from seawall.train.config import TrainConfig
+from seawall.train.memory import plan_fit, plan_folds, plan_predict
+from seawall.units import GIB, MIB
+from tests.support import make_panel
+from tests.train.worlds import World
+
+CONFIG = TrainConfig.model_validate(
+    {
+        "target": "fwd",
+        "folds": {"train": 300, "valid": 60, "test": 100},
+        "model": {"hidden_size": 64},
+        "max_epochs": 1,
+        "device": "cpu",
+    }
+)
+SHAPE = PanelShape(
+    num_rows=540_000,
+    num_entities=257,
+    num_dates=2_700,
+    num_features=12,
+    num_targets=1,
+    num_prices=4,
+    max_rows_per_entity=2_700,
+    max_rows_per_date=257,
+)
+
+
+START = """
+import sys
+from pathlib import Path
+from seawall.train.config import TrainConfig
+config = TrainConfig.model_validate_json(sys.argv[1])
+panel, folds, model, predictions = map(Path, sys.argv[2:])
+"""
+FOLDS = """
+from seawall.train.run import make_folds_record
+make_folds_record(panel, config, folds)
+"""
+FIT = """
+from seawall.train.run import fit_fold
+fit_fold(panel, folds, 0, config, model)
+assert not {"torch._dynamo", "torch._inductor"} & set(sys.modules), "torch's compiler costs 70 MiB"
+"""
+PREDICT = """
+from seawall.train.predict import predict_fold
+predict_fold(panel, folds, 0, config, model, predictions)
+assert not {"torch._dynamo", "torch._inductor"} & set(sys.modules), "torch's compiler costs 70 MiB"
+"""
+
+
+def peak_bytes(script: str, arguments: list[str]) -> int:
+    """Run a script in a fresh interpreter; give the highest anonymous memory seen every 2 ms."""
+    command = [sys.executable, "-c", script, CONFIG.model_dump_json(), *arguments]
+    highest = 0
+    with subprocess.Popen(command) as child:
+        while child.poll() is None:
+            for line in Path(f"/proc/{child.pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon:"):
+                    highest = max(highest, int(line.split()[1]) * 1024)
+            time.sleep(0.002)
+        assert child.returncode == 0
+    return highest
+
+
+def assert_two_sided(plan: StagePlan, measured_bytes: int) -> None:
+    projected_bytes = plan.projected_private_bytes
+    print(f"{plan.stage}: projected {projected_bytes / MIB:.0f} MiB, measured {measured_bytes / MIB:.0f} MiB")
+    assert measured_bytes <= projected_bytes <= 1.5 * measured_bytes + 32 * MIB
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_folds_fit_and_predict_stay_under_their_claims_and_the_claims_are_not_fat(tmp_path: Path) -> None:
+    make_panel(tmp_path, num_entities=60, num_dates=470, num_features=12)
+    world, shape = World(tmp_path), read_shape(tmp_path / "world.panel")
+    paths = [str(path) for path in (world.panel, world.folds, world.model, world.predictions)]
+
+    folds, fit, predict = (peak_bytes(START + act, paths) for act in (FOLDS, FIT, PREDICT))
+
+    assert_two_sided(plan_folds(CONFIG, shape, GIB), folds)
+    assert_two_sided(plan_fit(CONFIG, shape, 60 * 300, GIB), fit)
+    assert_two_sided(plan_predict(CONFIG, shape, 60 * 100, GIB), predict)
+
+
+def test_a_plan_fits_the_demo_into_one_gibibyte() -> None:
+    fit = plan_fit(CONFIG, SHAPE, 200_000, GIB)
+    predict = plan_predict(CONFIG, SHAPE, 60_000, GIB)
+
+    assert max(fit.projected_cgroup_bytes, predict.projected_cgroup_bytes) < GIB // 2
+    assert plan_folds(CONFIG, SHAPE, GIB).projected_cgroup_bytes < 384 * MIB
+
+
+def test_claims_grow_with_the_batch_and_not_with_the_rows() -> None:
+    larger = CONFIG.model_copy(update={"batch_size": 4096})
+    rows = PanelShape(**{**SHAPE.record(), "num_rows": 100 * SHAPE.num_rows, "num_dates": 100 * SHAPE.num_dates})
+
+    base = plan_fit(CONFIG, SHAPE, 200_000, GIB).projected_private_bytes
+
+    assert plan_fit(larger, SHAPE, 200_000, GIB).projected_private_bytes > base + 100 * MIB
+    assert plan_fit(CONFIG, rows, 20_000_000, GIB).projected_private_bytes < base + 8 * MIB
+
+
+def test_read_ahead_is_left_on_only_where_the_features_fit_beside_everything_else() -> None:
+    plan = plan_fit(CONFIG, SHAPE, 200_000, GIB)
+    features_bytes = 4 * SHAPE.num_rows * SHAPE.num_features
+
+    just_enough = plan.projected_cgroup_bytes + features_bytes
+
+    assert plan_fit(CONFIG, SHAPE, 200_000, just_enough).neutral == {"random_access": 0}
+    assert plan_fit(CONFIG, SHAPE, 200_000, just_enough - 1).neutral == {"random_access": 1}
+    assert plan.semantic == {"batch_size": 512, "predict_batch_size": 1024, "threads": 1}
+
+
+def test_every_claim_says_how_it_was_computed() -> None:
+    for plan in (plan_folds(CONFIG, SHAPE, GIB), plan_fit(CONFIG, SHAPE, 1, GIB), plan_predict(CONFIG, SHAPE, 1, GIB)):
+        assert all(claim.bytes > 0 and claim.formula for claim in plan.private + plan.disk)

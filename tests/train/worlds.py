@@ -1,0 +1,104 @@
+"""Small worlds for training tests: a panel with a planted signal, a config that learns it in seconds, edited copies."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seawall.arrays import AnyArray
+from seawall.stores.npy import HEADER_BYTES
+from seawall.stores.panel import Panel
+from seawall.train.config import TrainConfig
+from seawall.train.run import fit_fold, make_folds_record
+from tests.support import make_panel
+
+
+@dataclass(frozen=True)
+class World:
+    """A panel on disk and what is made of it."""
+
+    folder: Path
+
+    @property
+    def panel(self) -> Path:
+        return self.folder / "world.panel"
+
+    @property
+    def folds(self) -> Path:
+        return self.folder / "folds.json"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "models" / "fold_00"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions"
+
+    def fit(self, config: TrainConfig) -> dict[str, object]:
+        make_folds_record(self.panel, config, self.folds)
+        return fit_fold(self.panel, self.folds, 0, config, self.model)
+
+    def copy(self, folder: Path) -> "World":
+        shutil.copytree(self.panel, folder / "world.panel")
+        return World(folder)
+
+
+def planted_world(folder: Path, *, num_entities: int = 12, num_dates: int = 120) -> World:
+    """Targets are a linear function of the features of the row and the row before, plus noise."""
+    panel = make_panel(folder, num_entities=num_entities, num_dates=num_dates)
+    rng = np.random.default_rng(1)
+    now = np.nan_to_num(panel.features)
+    before = np.roll(now, 1, axis=0)
+    signal = 0.02 * now[:, 0] - 0.015 * before[:, 1]
+    noisy = signal + rng.normal(0, 0.01, len(signal)) + 0.003
+
+    def plant(values: AnyArray) -> None:
+        values[:, 0] = np.where(np.isnan(values[:, 0]), np.nan, noisy)
+
+    edit(panel.path, "targets", "<f4", (-1, 1), plant)
+    edit(panel.path, "returns", "<f8", (-1, 1), plant)
+    return World(folder)
+
+
+def edit(panel: Path, array: str, dtype: str, shape: tuple[int, ...], change: Callable[[AnyArray], None]) -> None:
+    """Change an array of a store in place."""
+    path = next(panel.glob(f"seg-*/{array}.npy"))
+    mapped = np.memmap(path, dtype, "r+", HEADER_BYTES)
+    change(mapped.reshape(shape))
+    mapped.flush()
+
+
+def change_from(panel: Path, date: int, *, seed: int = 5) -> None:
+    """Replace every feature at or after a date, and every target that is known only at or after it."""
+    opened = Panel(panel)
+    rng = np.random.default_rng(seed)
+    later = np.flatnonzero(opened.time_index >= date)
+    unknown = np.flatnonzero((opened.target_end[:, 0] >= date) & ~np.isnan(opened.targets[:, 0]))
+
+    def features(values: AnyArray) -> None:
+        values[later] = rng.standard_normal((len(later), values.shape[1])) * 3
+
+    def targets(values: AnyArray) -> None:
+        values[unknown] = rng.standard_normal((len(unknown), values.shape[1]))
+
+    edit(panel, "features", "<f4", (-1, opened.shape.num_features), features)
+    edit(panel, "targets", "<f4", (-1, 1), targets)
+
+
+def small_config(**choices: object) -> TrainConfig:
+    """Three epochs of some seven steps."""
+    values: dict[str, object] = {
+        "target": "fwd",
+        "lookback_periods": 4,
+        "folds": {"train": 60, "valid": 20, "test": 20},
+        "model": {"hidden_size": 4, "dropout": 0.2},
+        "batch_size": 64,
+        "predict_batch_size": 32,
+        "max_epochs": 3,
+        "learning_rate": 0.01,
+        "device": "cpu",
+    }
+    return TrainConfig.model_validate(values | choices)
