@@ -59,3 +59,16 @@ def test_every_public_name_can_be_loaded() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'serach'"):
         sw.serach  # noqa: B018
+
+
+def test_functions_that_share_a_name_with_a_package_stay_functions_whatever_is_imported_first() -> None:
+    code = """
+import json, sys
+import seawall.windows.api, seawall.ingest.config, seawall.windows
+import seawall as sw
+from seawall import windows
+first = callable(sw.windows) and callable(sw.ingest) and windows is sw.windows
+import seawall.ingest.run
+print(json.dumps({"modules": [], "functions": float(first and callable(sw.ingest) and callable(sw.windows))}))
+"""
+    assert in_fresh_python(code)["functions"] == 1.0

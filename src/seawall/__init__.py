@@ -3,6 +3,8 @@
 Names are loaded when first used, so that ``import seawall`` costs next to nothing.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +49,21 @@ _PLACES = {
 }
 
 
+class _Package(ModuleType):
+    """The package, which keeps ``sw.ingest`` and ``sw.windows`` the functions they are promised to be.
+
+    Importing the package ``seawall.windows`` from anywhere would otherwise replace the function of that name.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and _PLACES.get(name, ("", ""))[1]:
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _PLACES:
@@ -56,7 +73,7 @@ def __getattr__(name: str) -> object:
     module, attribute = _PLACES[name]
     loaded = import_module(module)
     value = getattr(loaded, attribute) if attribute else loaded
-    globals()[name] = value  # the function sw.windows, not the package of that name, stays the attribute
+    globals()[name] = value
     return value
 
 

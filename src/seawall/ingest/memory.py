@@ -70,7 +70,7 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
     held_bytes = max(min(bucket_bytes, total_bytes), shape.max_rows_per_entity * sizes.record_bytes)
-    num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-total_bytes // bucket_bytes)))
+    num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     return StagePlan(
         stage="ingest",
         private=(

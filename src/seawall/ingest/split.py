@@ -43,7 +43,7 @@ def _split(path: Path, rank_of_code: Int64, bucket_bytes: int, dtype: np.dtype) 
     for records in _records(path, dtype, rows_per_read):
         per_rank += np.bincount(rank_of_code[records["code"]], minlength=len(per_rank))
     part_of_rank = _parts(per_rank, max(1, part_bytes // dtype.itemsize))
-    parts = [path.with_name(f"{path.name}.{number:03d}") for number in range(part_of_rank[-1] + 1)]
+    parts = [path.with_name(f"{path.name}.{number:03d}") for number in range(int(part_of_rank.max()) + 1)]
     files = [part.open("wb") for part in parts]
     try:
         for records in _records(path, dtype, rows_per_read):
@@ -58,14 +58,15 @@ def _split(path: Path, rank_of_code: Int64, bucket_bytes: int, dtype: np.dtype) 
 
 
 def _parts(per_rank: Int64, rows_per_part: int) -> Int64:
-    """Number the parts: as many entities in each as fit, one at least."""
-    ends = np.cumsum(per_rank)
-    part_of_rank = np.empty(len(per_rank), np.int64)
+    """Give each entity with rows its part: as many entities in each as fit, one at least."""
+    present = np.flatnonzero(per_rank)
+    ends = np.cumsum(per_rank[present])
+    part_of_rank = np.full(len(per_rank), -1, np.int64)
     first, number = 0, 0
-    while first < len(per_rank):
+    while first < len(present):
         room = (ends[first - 1] if first else 0) + rows_per_part
         stop = max(first + 1, int(np.searchsorted(ends, room, side="right")))
-        part_of_rank[first:stop] = number
+        part_of_rank[present[first:stop]] = number
         first, number = stop, number + 1
     return part_of_rank
 

@@ -109,6 +109,8 @@ class Panel:
     def _rows(self, array: str) -> AnyArray:
         dtype, group = ARRAYS[array]
         shape = (self.shape.num_rows, len(self.names(group))) if group else (self.shape.num_rows,)
+        if 0 in shape[1:]:
+            return np.empty(shape, dtype)  # a group without columns has no file
         return map_array(self._folder / f"{array}.npy", dtype, shape)
 
     @cached_property
