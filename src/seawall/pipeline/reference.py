@@ -6,13 +6,15 @@ from seawall.pipeline.config import RunConfig
 
 INTRODUCTION = """# Config reference
 
-A config is a YAML mapping; `examples/pse.yaml` is a whole one with comments. Unknown keys are refused with the nearest known one. Relative
-paths are taken from the current folder. This page is written from the models (`make docs` checks it).
+A config is a YAML mapping; `examples/pse.yaml` is a whole one with comments. Unknown keys are refused with the
+nearest known one. Relative paths are taken from the current folder. This page is written from the models
+(`make docs` checks it).
 
-**SQL expressions** (`ingest.derived`, `features`, `universe`) are DuckDB SQL over the rows of one entity in order of time. They may use the source's
-number columns, the time column, `adj_NAME` for each price (price / adjustment), `adjustment`, and `OVER entity` with frames that end at the current
-row: `avg(x) OVER (entity ROWS 19 PRECEDING)`. An expression whose value changes when later rows are removed is refused: it looks ahead.
-`drop_rows` rules see one row at a time.
+**SQL expressions** (`ingest.derived`, `features`, `universe`) are DuckDB SQL over the rows of one entity in order of
+time. They may use the source's number columns, the time column, `adj_NAME` for each price (price / adjustment),
+`adjustment`, and `OVER entity` with frames that end at the current row: `avg(x) OVER (entity ROWS 19 PRECEDING)`. An
+expression whose value changes when later rows are removed is refused: it looks ahead. `drop_rows` rules see one row
+at a time.
 """
 
 

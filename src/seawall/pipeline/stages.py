@@ -164,13 +164,13 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     sections: dict[str, Any] = {
         "ingest": config.ingest,
         "folds": config.train,
-        "train": config.train,
-        "predict": config.train,
         "evaluate": config.evaluate,
         "join": config.join,
         "backtest": config.backtest,
         "report": config.report,
     }
+    if config.train is not None and unit.stage in ("train", "predict"):
+        return config.train.semantic()
     section = sections[unit.stage]
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
     if unit.stage == "folds":

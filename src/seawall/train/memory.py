@@ -17,6 +17,9 @@ SCRATCH_BYTES = 6 * MIB
 KERNEL_SCRATCH_BYTES = 6 * MIB
 """Per torch thread, and for the thread that gathers ahead: packed weights, stacks, allocator slack."""
 
+KEPT_BYTES = 16 * MIB
+"""What a process that trains for minutes holds over the first steps' peak: up to 10 MiB more measured in the demo."""
+
 ENTITY_BYTES = 40
 """Offsets and the binary search for the first row of a segment."""
 
@@ -75,6 +78,11 @@ def plan_fit(config: TrainConfig, shape: PanelShape, num_train_samples: int, bud
         ),
         Claim(
             "kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread, one more gathers ahead"
+        ),
+        Claim(
+            "kept buffers",
+            KEPT_BYTES + max(learning, judging) // 4,
+            f"{format_bytes(KEPT_BYTES)} + a quarter of the activations, kept by the allocator for the next step",
         ),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
         *_index_claims(shape, num_train_samples),
