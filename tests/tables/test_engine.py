@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from seawall.units import MIB
 WINDOW = "WINDOW entity AS (PARTITION BY __entity ORDER BY __time)"
 
 
-def table(**columns: list[float | None]) -> pa.Table:
+def table(**columns: Sequence[float | None]) -> pa.Table:
     n = len(next(iter(columns.values())))
     keys = {"__id": np.arange(n), "__entity": np.zeros(n, np.int32), "__time": np.arange(n)}
     return pa.table({**keys, **{name: pa.array(values, pa.float64()) for name, values in columns.items()}})
@@ -56,7 +57,18 @@ def test_a_comment_at_the_end_of_an_expression_hurts_nobody(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ['qu"ote', "x); DROP TABLE rows; --", "line\nbreak", "\U0001f30a wave", "per cent %s {0}", "select", "a.b", "'", "\\", "n" * 10_000],
+    [
+        'qu"ote',
+        "x); DROP TABLE rows; --",
+        "line\nbreak",
+        "\U0001f30a wave",
+        "per cent %s {0}",
+        "select",
+        "a.b",
+        "'",
+        "\\",
+        "n" * 10_000,
+    ],
 )
 def test_a_hostile_column_name_is_only_a_name(tmp_path: Path, name: str) -> None:
     rows = table(**{name: [1.0, 2.0], "x": [10.0, 20.0]})
@@ -83,12 +95,17 @@ def test_an_expression_reaches_no_file_and_no_environment(tmp_path: Path, text: 
 
 def test_an_expression_cannot_loosen_the_settings(tmp_path: Path) -> None:
     with SqlEngine(64 * MIB, tmp_path) as engine:
-        for statement in ("SET enable_external_access = true", "SET memory_limit = '8GB'", "INSTALL httpfs", "LOAD httpfs"):
+        for statement in (
+            "SET enable_external_access = true",
+            "SET memory_limit = '8GB'",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+        ):
             with pytest.raises(ConfigError, match=r"x: thief"):
                 engine.evaluate(table(x=[1.0]), {"thief": f"1) AS DOUBLE); {statement}; --"}, where="x")
-            with pytest.raises(Exception, match=r"."):  # noqa: PT011 - any refusal of DuckDB will do
+            with pytest.raises(Exception, match=r"."):
                 engine._connection.execute(statement)
-        assert engine._connection.sql("SELECT current_setting('memory_limit')").fetchone() == ("64.0 MiB",)
+        assert engine._connection.execute("SELECT current_setting('memory_limit')").fetchall() == [("64.0 MiB",)]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +116,7 @@ def test_an_expression_cannot_loosen_the_settings(tmp_path: Path) -> None:
         ("avg(close)", "GROUP BY"),
         ("no_such_function(close)", "no_such_function"),
         ("CAST('x' AS DOUBLE)", "Could not convert"),
-        ("ln(close - 2)", "logarithm"),
+        ("error('ouch')", "ouch"),
         ("'a' || 'b'", "Could not convert"),
     ],
 )

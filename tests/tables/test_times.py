@@ -137,7 +137,9 @@ def test_a_declared_format_that_reads_back_what_it_writes_is_taken(name: str) ->
     assert declared_format(name, where="ingest.time_format") == TimeFormat(name)
 
 
-@pytest.mark.parametrize("name", ["", "ISO", "%", "%Q", "%d", "%H:%M", "%Y-%m-%d %Z", "%Y-%m-%dT%H:%M:%S%z", "yyyy-mm-dd"])
+@pytest.mark.parametrize(
+    "name", ["", "ISO", "%", "%Q", "%d", "%H:%M", "%Y-%m-%d %Z", "%Y-%m-%dT%H:%M:%S%z", "yyyy-mm-dd"]
+)
 def test_a_declared_format_that_cannot_be_held_to_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"ingest\.time_format: not a time format that can be held to") as error:
         declared_format(name, where="ingest.time_format")

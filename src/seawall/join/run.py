@@ -13,8 +13,7 @@ from seawall.join.config import JoinConfig
 from seawall.join.coverage import Coverage
 from seawall.join.gather import RowGather
 from seawall.join.table import TableBuilder
-from seawall.stores.atomic import flush, replacing, write_json
-from seawall.stores.npy import WRITE_WINDOW_BYTES
+from seawall.stores.atomic import DirtyWindow, replacing, write_json
 from seawall.stores.predictions import PredictionStore, open_predictions
 
 
@@ -60,7 +59,7 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
 
 
 def _write_table(path: Path, builder: TableBuilder, store: PredictionStore, coverage: Coverage, beat: Beat) -> None:
-    flushed_bytes, last = 0, (-1, -1)
+    window, last = DirtyWindow(path), (-1, -1)
     # Only entity names repeat enough for Parquet's dictionaries; for numbers they cost memory and are then given up.
     with pq.ParquetWriter(path, builder.schema, compression="zstd", use_dictionary=["entity"]) as writer:
         for batch in store.batches():
@@ -68,10 +67,7 @@ def _write_table(path: Path, builder: TableBuilder, store: PredictionStore, cove
             last = _check_order(block.dates, batch.row, last, store)
             coverage.add(block.dates, batch.fold, block.matched)
             writer.write_table(block.table)
-            written_bytes = path.stat().st_size
-            if written_bytes - flushed_bytes >= WRITE_WINDOW_BYTES:
-                flush(path)
-                flushed_bytes = written_bytes
+            window.note()
             beat("rows", coverage.num_rows, store.num_rows)
     if coverage.num_rows != store.num_rows:
         found, allowed = f"{coverage.num_rows:,}", f"{store.num_rows:,}"

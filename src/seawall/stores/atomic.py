@@ -13,6 +13,9 @@ BLOCK_BYTES = 64 * 1024 * 1024
 
 READ_BYTES = 1024 * 1024
 
+WINDOW_BYTES = 16 * 1024 * 1024
+"""Written bytes are forced to disk and dropped from the cache at this step: dirty pages get containers killed."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -39,6 +42,20 @@ def flush(path: Path) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
+
+
+class DirtyWindow:
+    """Keep the unwritten pages of a growing file below ``WINDOW_BYTES``: call :meth:`note` after each write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._flushed_bytes = path, 0
+
+    def note(self) -> None:
+        """Flush where enough has been written since the last time."""
+        written_bytes = self._path.stat().st_size
+        if written_bytes - self._flushed_bytes >= WINDOW_BYTES:
+            flush(self._path)
+            self._flushed_bytes = written_bytes
 
 
 def write_text(path: Path, text: str) -> None:

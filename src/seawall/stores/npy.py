@@ -12,10 +12,9 @@ import numpy as np
 
 from seawall.arrays import AnyArray
 from seawall.errors import FormatError
+from seawall.stores.atomic import WINDOW_BYTES
 
 HEADER_BYTES = 4096
-WRITE_WINDOW_BYTES = 16 * 1024 * 1024
-"""Written bytes are forced to disk and dropped from the cache at this step: dirty pages get containers killed."""
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 
@@ -30,7 +29,7 @@ def header(dtype: np.dtype, shape: Sequence[int]) -> bytes:
 class ArrayWriter:
     """Append rows to a .npy file; the number of rows is fixed when it is closed.
 
-    Memory does not grow with what is written: at most ``WRITE_WINDOW_BYTES`` are dirty in the page cache.
+    Memory does not grow with what is written: at most ``WINDOW_BYTES`` are dirty in the page cache.
     """
 
     def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...] = ()) -> None:
@@ -49,7 +48,7 @@ class ArrayWriter:
         self._file.write(block.data if block.size else b"")
         self._num_rows += len(block)
         self._unflushed_bytes += block.nbytes
-        if self._unflushed_bytes >= WRITE_WINDOW_BYTES:
+        if self._unflushed_bytes >= WINDOW_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -80,7 +79,7 @@ class ArrayWriter:
 def write_array(path: Path, array: AnyArray) -> None:
     """Write one array that is already in memory."""
     with ArrayWriter(path, array.dtype.str, array.shape[1:]) as writer:
-        rows_per_step = max(1, WRITE_WINDOW_BYTES // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
+        rows_per_step = max(1, WINDOW_BYTES // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
         for start in range(0, len(array), rows_per_step):
             writer.append(array[start : start + rows_per_step])
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Float32, Int64
 from seawall.errors import FormatError, ResumeError
-from seawall.stores.atomic import file_checksum, replacing, write_json
+from seawall.stores.atomic import DirtyWindow, file_checksum, replacing, write_json
 from seawall.stores.panel import Panel
 
 PREDICTIONS_FORMAT = "seawall-predictions/1"
@@ -76,6 +76,7 @@ def write_fold(
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=["entity"]) as writer,
     ):
+        window = DirtyWindow(temporary)
         for start in range(0, len(rows), ROW_GROUP_ROWS):
             part = np.asarray(rows[start : start + ROW_GROUP_ROWS])
             times, entities = key_columns(panel, part, dictionary)
@@ -87,6 +88,7 @@ def write_fold(
                 pa.array(np.array(predictions[start : start + ROW_GROUP_ROWS], np.float32)),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            window.note()
     times_of_ends = [int(panel.calendar[panel.time_index[rows[i]]]) for i in (0, -1)] if len(rows) else [None, None]
     manifest = {
         "format": PREDICTIONS_FORMAT,

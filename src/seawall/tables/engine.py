@@ -120,7 +120,7 @@ class SqlEngine:
         for name, text in expressions.items():
             for place in ("rows", source):
                 try:
-                    self._connection.sql(f"SELECT {_as_double(name, text)} FROM {place} {window}").fetchall()
+                    self._connection.sql(f"SELECT __id, {_as_double(name, text)} FROM {place} {window}").fetchall()
                     break
                 except duckdb.Error as alone:
                     failure = ConfigError(

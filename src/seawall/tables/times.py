@@ -58,7 +58,8 @@ def declared_format(name: str, *, where: str) -> TimeFormat:
         return TimeFormat(name)
     probe = pa.array([_PROBE_SECONDS], pa.timestamp("s"))
     try:
-        read = pc.strptime(pc.strftime(probe, format=name), format=name, unit="s", error_is_null=True)
+        written = pc.strftime(probe, format=name or "none")  # Arrow crashes on an empty format
+        read = pc.strptime(written, format=name or "none", unit="s", error_is_null=True)
     except pa.ArrowInvalid:
         read = pa.nulls(1)
     if not read.equals(probe):
