@@ -61,13 +61,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         sw.serach  # noqa: B018
 
 
-def test_functions_that_share_a_name_with_a_package_stay_functions_whatever_is_imported_first() -> None:
+def test_packages_that_share_a_name_with_a_function_can_be_called_and_imported_from() -> None:
     code = """
 import json, sys
-import seawall.windows.api, seawall.ingest.config, seawall.windows
+import seawall.windows.api as api, seawall.ingest.config as config, seawall.windows
 import seawall as sw
+import inspect
 from seawall import windows
-first = callable(sw.windows) and callable(sw.ingest) and windows is sw.windows
+first = callable(sw.windows) and callable(sw.ingest) and windows is sw.windows and config.IngestConfig and api.windows
+first = bool(first) and "lookback" in inspect.signature(sw.windows).parameters
 import seawall.ingest.run
 print(json.dumps({"modules": [], "functions": float(first and callable(sw.ingest) and callable(sw.windows))}))
 """

@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seawall import datasets, metrics
     from seawall.errors import SeawallError
     from seawall.pipeline.api import ingest, run
@@ -41,23 +43,43 @@ _PLACES = {
     "SeawallError": ("seawall.errors", "SeawallError"),
     "datasets": ("seawall.datasets", ""),
     "folds": ("seawall.windows.folds", "make_folds"),
-    "ingest": ("seawall.pipeline.api", "ingest"),
+    "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),
     "open": ("seawall.stores.panel", "Panel"),
     "run": ("seawall.pipeline.api", "run"),
-    "windows": ("seawall.windows.api", "windows"),
+    "windows": ("seawall.windows", ""),
 }
+
+_CALLS = {"ingest": ("seawall.pipeline.api", "ingest"), "windows": ("seawall.windows.api", "windows")}
+"""Packages whose name is also a public function: ``sw.windows(...)``, and ``import seawall.windows.folds``."""
+
+
+class _CallablePackage(ModuleType):
+    """A package that can be called; its signature is that of the function it stands for."""
+
+    @property
+    def __signature__(self) -> object:
+        from inspect import signature
+
+        return signature(self._function())
+
+    def _function(self) -> "Callable[..., object]":
+        from importlib import import_module
+
+        module, attribute = _CALLS[self.__name__.rpartition(".")[2]]
+        function: Callable[..., object] = getattr(import_module(module), attribute)
+        return function
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        return self._function()(*arguments, **options)
 
 
 class _Package(ModuleType):
-    """The package, which keeps ``sw.ingest`` and ``sw.windows`` the functions they are promised to be.
-
-    Importing the package ``seawall.windows`` from anywhere would otherwise replace the function of that name.
-    """
+    """The package itself; it makes those packages callable when they are imported, by whomever."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and _PLACES.get(name, ("", ""))[1]:
-            return
+        if name in _CALLS and isinstance(value, ModuleType):
+            value.__class__ = _CallablePackage
         super().__setattr__(name, value)
 
 

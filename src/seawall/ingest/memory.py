@@ -7,14 +7,17 @@ from seawall.ingest.config import IngestConfig
 from seawall.stores.shape import PanelShape
 from seawall.units import KIB, MIB, format_bytes
 
-FLOOR_BYTES = 58 * MIB
-"""Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (50-55 MiB measured)."""
+FLOOR_BYTES = 50 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (46 MiB measured)."""
 
-PARSER_BYTES = 26 * MIB
-"""pyarrow's CSV reader with 1 MiB blocks, single-threaded, gzip or not (20-24 MiB measured)."""
+PARSER_BYTES = 32 * MIB
+"""pyarrow's CSV reader with 1 MiB blocks, single-threaded, and the block it gave (27-30 MiB measured, gzip or not)."""
 
-SQL_FLOOR_BYTES = 24 * MIB
-"""DuckDB's working memory for a bucket's windows beside the rows themselves (15-20 MiB measured)."""
+SQL_FLOOR_BYTES = 18 * MIB
+"""DuckDB beside the rows of a bucket, and what the parser's heap keeps (15 MiB measured over 1-8 MiB of bucket)."""
+
+INDEX_BYTES = 6 * MIB
+"""Blocks of 131,072 rows while the by-time order is built."""
 
 BUCKET_BYTES = 8 * MIB
 """Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
@@ -63,26 +66,21 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
         What the stage may use in all.
     """
     sizes = bucket_sizes(config)
-    indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + SLAB_BYTES
-    fixed_bytes = FLOOR_BYTES + PARSER_BYTES + SQL_FLOOR_BYTES + indexes_bytes
+    slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
+    indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
     cache = container_claims()
-    room_bytes = budget_bytes - fixed_bytes - sum(claim.bytes for claim in cache)
+    fixed_bytes = FLOOR_BYTES + SQL_FLOOR_BYTES + indexes_bytes + sum(claim.bytes for claim in cache)
+    room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
-    held_bytes = max(min(bucket_bytes, total_bytes), shape.max_rows_per_entity * sizes.record_bytes)
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
+    held_bytes = max(min(bucket_bytes, total_bytes), shape.max_rows_per_entity * sizes.record_bytes)
     return StagePlan(
         stage="ingest",
         private=(
             Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
-            Claim("parser", PARSER_BYTES, "CSV blocks of 1 MiB in one thread"),
-            Claim("sql", SQL_FLOOR_BYTES, "DuckDB's sort and window state for one bucket"),
-            Claim(
-                "bucket",
-                max(int(held_bytes * sizes.factor), num_buckets * SCATTER_BYTES),
-                f"{format_bytes(held_bytes)} of rows x {sizes.factor:.1f} (sorted copy, SQL table, results, arrays)",
-            ),
-            Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab"),
+            *_larger_pass(sizes, held_bytes, min(total_bytes, MIB), num_buckets),
+            Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
         ),
         cache=cache,
         disk=(
@@ -90,4 +88,21 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
             Claim("store", shape.store_bytes, "all arrays of the panel"),
         ),
         neutral={"bucket_bytes": bucket_bytes, "num_buckets": num_buckets, "slab_bytes": SLAB_BYTES},
+    )
+
+
+def _larger_pass(sizes: BucketSizes, held_bytes: int, block_bytes: int, num_buckets: int) -> tuple[Claim, ...]:
+    """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
+    parser_bytes = PARSER_BYTES * block_bytes // MIB
+    scatter_bytes = num_buckets * SCATTER_BYTES
+    working_bytes = int(held_bytes * sizes.factor)
+    if parser_bytes + scatter_bytes > SQL_FLOOR_BYTES + working_bytes:
+        return (
+            Claim("parser", parser_bytes, "CSV blocks of 1 MiB in one thread"),
+            Claim("bucket files", scatter_bytes, f"{num_buckets} open files x {format_bytes(SCATTER_BYTES)}"),
+        )
+    how = f"{format_bytes(held_bytes)} of rows x {sizes.factor:.1f} (sorted copy, SQL table, results, arrays)"
+    return (
+        Claim("sql", SQL_FLOOR_BYTES, "DuckDB's sort and window state for one bucket"),
+        Claim("bucket", working_bytes, how),
     )

@@ -1,6 +1,7 @@
 """Plain .npy files with a 4096-byte header: written without leaving dirty pages, checked before a byte is mapped."""
 
 import ast
+import math
 import mmap
 import os
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ class ArrayWriter:
 def write_array(path: Path, array: AnyArray) -> None:
     """Write one array that is already in memory."""
     with ArrayWriter(path, array.dtype.str, array.shape[1:]) as writer:
-        rows_per_step = max(1, WINDOW_BYTES // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
+        rows_per_step = max(1, WINDOW_BYTES // max(1, array.itemsize * math.prod(array.shape[1:])))
         for start in range(0, len(array), rows_per_step):
             writer.append(array[start : start + rows_per_step])
 
@@ -99,7 +100,7 @@ def check_array(path: Path, dtype: str, shape: tuple[int, ...]) -> None:
             head = file.read(HEADER_BYTES)
     except OSError as error:
         raise FormatError(where, "cannot be read", found=error.strerror or str(error)) from error
-    expected_bytes = HEADER_BYTES + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    expected_bytes = HEADER_BYTES + math.prod(shape) * np.dtype(dtype).itemsize
     if head[:8] != _MAGIC or len(head) != HEADER_BYTES or int.from_bytes(head[8:10], "little") != HEADER_BYTES - 10:
         raise FormatError(
             where, "not a .npy file with a 4096-byte header", found=repr(head[:10]), do="Run seawall ingest again."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64
@@ -63,7 +64,7 @@ class Panel:
         if len(segments) != 1:
             raise FormatError(str(self.path), "this version reads one segment", found=f"{len(segments)} segments")
         name = segments[0]["name"]
-        if Path(name).name != name or name.startswith("."):
+        if not name or Path(name).name != name or name.startswith("."):
             raise FormatError(str(self.path), "a segment name must be a plain folder name", found=repr(name))
         self._folder = self.path / name
 
@@ -176,11 +177,14 @@ class Panel:
     @cached_property
     def entities(self) -> list[str]:
         """Entity names in the order of ``offsets``."""
-        names: list[str] = pq.ParquetFile(self._folder / "entities.parquet").read(["entity"])["entity"].to_pylist()
+        path = self._folder / "entities.parquet"
+        try:
+            names: list[str] = pq.ParquetFile(path).read(["entity"])["entity"].to_pylist()
+        except (OSError, KeyError, pa.ArrowException) as error:
+            found = str(error).splitlines()[0]
+            raise FormatError(str(path), "cannot be read", found=found, do="Run seawall ingest again.") from error
         if len(names) != self.shape.num_entities:
-            raise FormatError(
-                str(self.path), "entities.parquet does not match the manifest", found=f"{len(names)} names"
-            )
+            raise FormatError(str(path), "does not match the manifest", found=f"{len(names)} names")
         return names
 
     def entity_of(self, rows: Int64) -> Int64:

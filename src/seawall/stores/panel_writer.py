@@ -20,7 +20,7 @@ from seawall.stores.npy import ArrayWriter, map_array, write_array
 from seawall.stores.panel import ARRAYS, TargetSpec
 from seawall.stores.shape import PANEL_FORMAT
 
-INDEX_ROWS = 1_048_576
+INDEX_ROWS = 131_072
 """Rows of the time index read at once while the by-time order is built."""
 
 

@@ -178,7 +178,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     """Read the manifest of a fold, and check that its file holds as many rows."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(str(path), "cannot be read", found=str(error), do="Run the predict stage again.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != PREDICTIONS_FORMAT:
         found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__

@@ -55,7 +55,7 @@ def read_manifest(panel: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(
             str(panel), "not a panel store", found=str(error), do="Run seawall ingest to make one."
         ) from error

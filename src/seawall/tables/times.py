@@ -56,13 +56,7 @@ def declared_format(name: str, *, where: str) -> TimeFormat:
     """
     if name in (ISO, STEP):
         return TimeFormat(name)
-    probe = pa.array([_PROBE_SECONDS], pa.timestamp("s"))
-    try:
-        written = pc.strftime(probe, format=name or "none")  # Arrow crashes on an empty format
-        read = pc.strptime(written, format=name or "none", unit="s", error_is_null=True)
-    except pa.ArrowInvalid:
-        read = pa.nulls(1)
-    if not read.equals(probe):
+    if "%" not in name or not _reads_back(name):
         raise ConfigError(
             where,
             "not a time format that can be held to",
@@ -70,6 +64,14 @@ def declared_format(name: str, *, where: str) -> TimeFormat:
             allowed="iso (offsets included), step (integers), or a strptime format of a whole date such as '%d/%m/%Y'",
         )
     return TimeFormat(name)
+
+
+def _reads_back(name: str) -> bool:
+    probe = pa.array([_PROBE_SECONDS], pa.timestamp("s"))
+    try:
+        return bool(pc.strptime(pc.strftime(probe, format=name), format=name, unit="s").equals(probe))
+    except pa.ArrowInvalid:
+        return False
 
 
 def infer_format(samples: Sequence[str], *, where: str) -> TimeFormat:
