@@ -110,6 +110,8 @@ def nearest(name: str, candidates: Iterable[str], *, count: int = 3) -> str:
         ``"did you mean 'close'?"`` with up to ``count`` names, or the list of known names when none is near.
     """
     known = list(candidates)
+    if not known:
+        return "there are no names to choose from"
     close = difflib.get_close_matches(name, known, n=count, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"

@@ -106,3 +106,25 @@ def test_the_shipped_configs_are_valid_and_alike() -> None:
 
     assert load_config(demo).ingest == load_config(example).ingest
     assert loaded[0] | {"output": ""} == loaded[1] | {"output": ""}
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "expected"),
+    [
+        ("train", {"target": "fdw"}, "train.target: 'fdw' is not made by ingest; did you mean 'fwd'"),
+        (
+            "train",
+            {"features": ["ret_1", "ret_55"]},
+            "train.features: 'ret_55' is not made by ingest; did you mean 'ret_5'",
+        ),
+        ("backtest", {"trade_price": "clsoe"}, "'clsoe' is not made by ingest; did you mean 'close'"),
+        ("join", {"prices": ["open"]}, "join.prices: 'open' is not made by ingest"),
+    ],
+)
+def test_a_name_no_stage_makes_is_refused_before_the_first_stage(
+    settings: dict[str, Any], section: str, change: dict[str, Any], expected: str
+) -> None:
+    changed = {**settings, section: {**settings.get(section, {}), **change}}
+
+    with pytest.raises(ConfigError, match=expected):
+        parse_config(changed, "config.yaml")

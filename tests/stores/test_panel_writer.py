@@ -165,10 +165,7 @@ def test_an_exception_anywhere_leaves_the_old_store_and_no_litter(
     def write() -> None:
         with PanelWriter(path, SPEC, TINY_CALENDAR) as writer:
             writer.append(block(["Z"], [1], np.array([10])))
-            if "." in where:
-                monkeypatch.setattr(panel_writer.pq, where.removeprefix("pq."), fail)
-            else:
-                monkeypatch.setattr(panel_writer, where, fail)
+            monkeypatch.setattr(f"seawall.stores.panel_writer.{where}", fail)
             writer.finish(sources=[], ingest={}, slab_bytes=64)
 
     with pytest.raises(OSError, match="No space left"):

@@ -94,7 +94,7 @@ def test_dates_are_never_split_and_equal_a_pandas_groupby(
     write_folds(panel, tmp_path / "predictions", 10, 35, 36, 70)
     store = PredictionStore(tmp_path / "predictions")
     frame = pd.concat([pd.read_parquet(path) for path in store.paths])
-    expected = {time.value: group for time, group in frame.groupby("time")}
+    expected = {pd.Timestamp(str(time)).value: group for time, group in frame.groupby("time")}
     found = list(store.dates(panel))
     assert [panel.calendar[date] for date, _ in found] == list(expected), "each date once, in order"
     for date, batch in found:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from seawall.backtest.config import BacktestConfig
 from seawall.errors import ConfigError, nearest
@@ -37,6 +37,25 @@ class RunConfig(Strict):
     join: JoinConfig = JoinConfig()
     backtest: BacktestConfig | None = None
     report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "RunConfig":
+        """Find a name that no column has before the first stage runs, not after the last fold is trained."""
+        if self.ingest is None:
+            return self
+        asked = []
+        if self.train is not None:
+            asked.append(("train.target", [self.train.target], list(self.ingest.targets)))
+            asked.append(("train.features", list(self.train.features or ()), list(self.ingest.features)))
+        if self.backtest is not None:
+            prices = [self.backtest.trade_price, self.backtest.mark_price]
+            asked.append(("backtest.trade_price or mark_price", prices, list(self.ingest.prices)))
+        asked.append(("join.prices", list(self.join.prices), list(self.ingest.prices)))
+        for place, names, known in asked:
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{place}: {name!r} is not made by ingest; {nearest(name, known)}")
+        return self
 
     @property
     def panel_path(self) -> Path:
@@ -116,7 +135,7 @@ def parse_config(values: dict[str, Any], where: str) -> RunConfig:
 def _first_mistake(error: ValidationError, where: str) -> ConfigError:
     mistakes = error.errors(include_url=False)
     first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    place = ".".join(str(part) for part in first["loc"]) or "config"
+    place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _known_keys(RunConfig, first["loc"][:-1])
         hint = nearest(str(first["loc"][-1]), known).capitalize()
@@ -125,7 +144,9 @@ def _first_mistake(error: ValidationError, where: str) -> ConfigError:
         return ConfigError(f"{where}: {place}", "this key is required", do="Add it.")
     text = first["msg"].removeprefix("Value error, ")
     more = f"{len(mistakes) - 1} more mistakes after this one." if len(mistakes) > 1 else ""
-    return ConfigError(f"{where}: {place}", text, found=_shown(first.get("input")), do=more)
+    found = first.get("input")
+    shown = "" if isinstance(found, dict | list) else _shown(found)
+    return ConfigError(f"{where}: {place}" if place else where, text, found=shown, do=more)
 
 
 def _shown(value: object) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -89,6 +90,7 @@ class Runner:
             BudgetError before anything is written; else of the first unit that failed, and what was finished is kept.
         """
         folder, stages = self.config.output, self._chosen_stages()
+        _require_libraries(stages)
         plans = self.plan(stages)
         check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=folder)
         open_folder(folder)
@@ -253,6 +255,22 @@ class Runner:
         entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, **more}
         with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _require_libraries(stages: Sequence[str]) -> None:
+    """Find a missing extra before the first stage, not hours later; nothing is imported."""
+    for stage, library, extra in (
+        ("train", "torch", "train"),
+        ("train", "safetensors", "train"),
+        ("report", "plotly", "report"),
+    ):
+        if stage in stages and find_spec(library) is None:
+            raise ConfigError(
+                stage,
+                "a library this stage needs is not installed",
+                found=f"no {library}",
+                do=f"pip install 'seawall[{extra}]'.",
+            )
 
 
 class Silent:
