@@ -33,7 +33,7 @@ class SeawallError(Exception):
         if self.allowed:
             facts.append(f"allowed: {self.allowed}")
         text = f"{self.where}: {', '.join(facts)}."
-        return f"{text} {self.do}" if self.do else text
+        return f"{text} {self.do[0].upper()}{self.do[1:]}" if self.do else text
 
     def record(self) -> dict[str, str]:
         """Give the error as plain strings, to cross a process boundary."""

@@ -29,7 +29,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def small(folder: Path, *rows: str, **changes: Any) -> tuple[Panel, dict[str, Any]]:
+def small(folder: Path, *rows: str, **changes: object) -> tuple[Panel, dict[str, Any]]:
     """Ingest a small CSV of symbol, date, close."""
     source = write(folder / "m.csv", "symbol,date,close\n" + "".join(f"{row}\n" for row in rows))
     return ingested(folder / "m.panel", source, **{**SIMPLE, **changes})
@@ -108,10 +108,8 @@ def test_bad_rows_of_the_careful_reading_are_not_counted_twice(tmp_path: Path) -
     filler = [f"C,{day:%Y-%m-%d},{number}" for number, day in enumerate(pd.date_range("1800-01-01", periods=80_000))]
     _, report = small(tmp_path, ",2020-01-02,1", *filler, "A,2020-01-03,x", max_bad_rows=5)
     assert report["bad_rows"] == {"close is not a number": 1, "missing entity": 1}
-    assert [text.split(": ")[0][-7:].strip(", ") for text in report["first_bad_rows"]] == [
-        "line 2",
-        "80003"[-5:],
-    ] or len(report["first_bad_rows"]) == 2
+    source = tmp_path / "m.csv"
+    assert [text.split(": ")[0] for text in report["first_bad_rows"]] == [f"{source}, line 2", f"{source}, line 80003"]
     assert report["rows_kept"] == 80_000
 
 

@@ -19,7 +19,7 @@ def write(path: Path, frame: pd.DataFrame) -> Path:
 
 
 def table(panel: Panel, until: str) -> dict[tuple[str, np.datetime64], list[float]]:
-    """Everything known of each row at or before a date: features, adjustment, universe, and targets that ended by then."""
+    """What is known at a date of the rows until then: features, adjustment, universe, targets that ended by then."""
     times = panel.times_as_datetime()[panel.time_index]
     last = int(np.searchsorted(panel.times_as_datetime(), np.datetime64(until), side="right")) - 1
     known = (panel.target_end >= 0) & (panel.target_end <= last)
@@ -45,8 +45,8 @@ def changed(frame: pd.DataFrame, until: str, how: str) -> pd.DataFrame:
     if how == "missing":
         other.loc[later, NUMBERS] = np.nan
     if how == "newcomers":
-        new = frame[later].assign(symbol="0-NEW")
-        other = pd.concat([other, new, frame[later].assign(date="2031-01-01").drop_duplicates("symbol")])
+        new = frame[later & (frame["symbol"] == "JUMP")].assign(symbol="0-NEW")
+        other = pd.concat([other, new, frame[later].drop_duplicates("symbol").assign(date="2031-01-01")])
     return other
 
 
@@ -70,7 +70,6 @@ LOOKING_AHEAD = {
     "no order": "avg(close) OVER (PARTITION BY __entity)",
     "the order turned round": "sum(close) OVER (PARTITION BY __entity ORDER BY __time DESC)",
     "the last value": "last_value(close) OVER (PARTITION BY __entity)",
-    "a subquery": "close / (SELECT max(close) FROM rows)",
     "the number of rows": "count(*) OVER (PARTITION BY __entity)",
     "far ahead": "lead(close, 30) OVER entity",
 }
@@ -89,8 +88,8 @@ def test_a_universe_or_helper_that_looks_ahead_is_refused(tmp_path: Path) -> Non
     source = write(tmp_path / "m.csv", market())
     with pytest.raises(ConfigError, match="universe: the expression looks ahead"):
         ingested(tmp_path / "m.panel", source, universe="lead(volume) OVER entity > 1000")
+    derived = {"helper": "lead(close) OVER entity"}
     with pytest.raises(ConfigError, match=r"ingest\.features: innocent: the expression looks ahead"):
-        derived = {"helper": "lead(close) OVER entity"}
         ingested(tmp_path / "m.panel", source, features={"innocent": "helper"}, derived=derived)
 
 
@@ -98,6 +97,7 @@ ACROSS_ENTITIES = {
     "a rank across the date": "rank() OVER (PARTITION BY __time ORDER BY close)",
     "a mean across the date": "close / avg(close) OVER (PARTITION BY __time)",
     "the entity before": "lag(close) OVER (PARTITION BY __time ORDER BY __entity)",
+    "a subquery": "close / (SELECT max(close) FROM rows)",
     "a window without partition": "lag(close) OVER (ORDER BY __entity, __time)",
 }
 

@@ -1,4 +1,8 @@
 import gzip
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -85,7 +89,7 @@ def expected_key() -> str:
         return panel.content_key
 
 
-def as_parquet(path: Path, frame: pd.DataFrame, **changes: Any) -> Path:
+def as_parquet(path: Path, frame: pd.DataFrame, **changes: "pd.Series[Any]") -> Path:
     frame.assign(**changes).to_parquet(path, index=False, row_group_size=97)
     return path
 
@@ -236,8 +240,7 @@ def test_the_report_counts_what_a_careful_reader_would_ask_for(tmp_path: Path) -
     frame = pd.DataFrame(
         {
             "symbol": ["A"] * 6 + ["B"] * 3,
-            "date": ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07", "2020-01-08"]
-            + ["2020-01-01", "2020-01-06", "2020-01-08"],
+            "date": [f"2020-01-{day:02d}" for day in (1, 2, 3, 6, 7, 8, 1, 6, 8)],
             "close": [1.0, 2.0, 0.0, 1.0, 1.1, 1e39, 5.0, 5.0, 5.0],
         }
     )
@@ -298,3 +301,91 @@ def test_the_manifest_keeps_expressions_and_sources(tmp_path: Path) -> None:
     assert record["path"] == str(source)
     assert record["bytes"] == source.stat().st_size
     assert Panel(tmp_path / "m.panel").shape.source_bytes == source.stat().st_size
+
+
+DECLARED: list[dict[str, Any]] = [
+    {"entity": "A", "time": "2020-01-01", "factor": 7.0},  # its first row: nothing before it to compare with
+    {"entity": "A", "time": "2020-01-03", "factor": 2.0},  # two in one suspension
+    {"entity": "A", "time": "2020-01-04", "factor": 3.0},
+    {"entity": "B", "time": "2020-01-02", "factor": 1.0},  # a real move that the rule would take for a break
+    {"entity": "B", "time": "2020-01-09", "factor": 5.0},  # after its last row
+]
+
+
+def test_declared_breaks_fall_on_the_next_row_multiply_and_overrule_the_rule(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "symbol": list("AAAABBB"),
+            "date": [f"2020-01-{day:02d}" for day in (1, 2, 6, 7, 1, 2, 3)],
+            "close": [10.0, np.nan, 12.0, 13.0, 10.0, 40.0, 40.0],
+        }
+    )
+    columns = dict.fromkeys(("open", "high", "low", "close"), "close")
+    panel, report = ingested(
+        tmp_path / "m.panel",
+        write(tmp_path / "m.csv", frame),
+        prices=("close",),
+        values=(),
+        derived={},
+        features={"close": "close"},
+        targets={"next": {"forward_return": {"column": "close", "horizon_periods": 1, "delay_periods": 0}}},
+        universe=None,
+        adjustment={"detect": True, **columns, "declared": DECLARED},
+    )
+    assert panel.adjustment.tolist() == [1, 1, 6, 6, 1, 1, 1]
+    np.testing.assert_allclose(panel.returns[:, 0], [np.nan, np.nan, 13 / 12 - 1, np.nan, 3, 0, np.nan])
+    assert report["scale_breaks"] == [
+        {"entity": "A", "time": "2020-01-06", "factor": 6.0, "kind": "declared", "before": None, "after": 12.0}
+    ]
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from seawall.ingest.config import IngestConfig
+from seawall.ingest.run import ingest
+def beat(substep, done=0, total=0, **numbers):
+    if substep == sys.argv[3]:
+        os.kill(os.getpid(), signal.SIGKILL)
+ingest(IngestConfig(**json.loads(sys.argv[1])), Path(sys.argv[2]), budget_bytes=400 << 20, beat=beat)
+"""
+
+
+@pytest.mark.parametrize("substep", ["read and scatter", "sort and compute", "index and checksum"])
+def test_a_kill_at_any_step_loses_nothing_and_the_next_ingest_clears_up(tmp_path: Path, substep: str) -> None:
+    source = write(tmp_path / "m.csv", market())
+    old, _ = ingested(tmp_path / "m.panel", source)
+    (tmp_path / "m.csv").write_text(source.read_text().replace("JUMP", "LEAP"))
+    config = world.settings(source).model_dump_json()
+    environment = {**os.environ, "PYTHONPATH": "src"}
+    command = [sys.executable, "-c", KILLED, config, str(tmp_path / "m.panel"), substep]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    survivor = Panel(tmp_path / "m.panel")
+    survivor.verify()
+    assert survivor.content_key == old.content_key
+    again, _ = ingested(tmp_path / "m.panel", source)
+    assert "LEAP" in again.entities
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.panel"]
+    assert len(list((tmp_path / "m.panel").iterdir())) == 2, "the manifest and one segment"
+
+
+def test_the_largest_jumps_are_listed_whatever_the_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+    wild = [
+        pd.DataFrame({"symbol": f"E{number:02d}", "date": days, "close": np.exp(rng.normal(0, 0.5, 60))})
+        for number in range(20)
+    ]
+    source = write(tmp_path / "m.csv", pd.concat(wild))
+    changes: dict[str, Any] = {"prices": ("close",), "values": (), "derived": {}, "adjustment": {}, "universe": None}
+    changes |= {"features": {"close": "close"}, "targets": {}}
+    _, whole = ingested(tmp_path / "a.panel", source, **changes)
+    monkeypatch.setattr(memory, "BUCKET_BYTES", 2000)
+    monkeypatch.setattr(memory, "BUCKET_BYTES_MIN", 2000)
+    _, pieces = ingested(tmp_path / "b.panel", source, **changes)
+    assert whole == pieces
+    ratio = pd.concat([frame["close"] / frame["close"].shift() for frame in wild])
+    jumps = ratio[(ratio > 1.5) | (ratio < 1 / 1.5)]
+    assert whole["num_suspicious_jumps"] == len(jumps) > 200
+    largest = np.sort(np.abs(np.log(jumps)))[::-1][:50]
+    np.testing.assert_allclose([abs(np.log(jump["ratio"])) for jump in whole["suspicious_jumps"]], largest)

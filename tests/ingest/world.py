@@ -38,19 +38,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def settings(*sources: Path, **changes: Any) -> IngestConfig:
+def settings(*sources: Path, **changes: object) -> IngestConfig:
     """The usual ingest of the market, with changes."""
-    return IngestConfig(**{**SETTINGS, "sources": tuple(map(str, sources)), **changes})
+    return IngestConfig.model_validate({**SETTINGS, "sources": tuple(map(str, sources)), **changes})
 
 
-def ingested(output: Path, *sources: Path, **changes: Any) -> tuple[Panel, dict[str, Any]]:
+def ingested(output: Path, *sources: Path, **changes: object) -> tuple[Panel, dict[str, Any]]:
     """Ingest the market; give the opened panel and the ingest report."""
     summary = ingest(settings(*sources, **changes), output, budget_bytes=BUDGET_BYTES)
     return Panel(output), summary["ingest"]
 
 
 def market(*, num_entities: int = 8, num_dates: int = 90, seed: int = 0) -> pd.DataFrame:
-    """Rows in order of (date, symbol): late listings, suspensions, missing prices, a x10 break, a split, a real +60 %."""
+    """Rows by (date, symbol): late listings, suspensions, missing prices, a x10 break, a split, a real +60 %."""
     rng = np.random.default_rng(seed)
     days = pd.bdate_range("2020-01-01", periods=num_dates).strftime("%Y-%m-%d")
     names = ["SPLIT", "SCALE", "JUMP", *(f"{i:03d}" for i in range(num_entities - 3))]
@@ -103,7 +103,8 @@ def second_opinion(frame: pd.DataFrame) -> pd.DataFrame:
     rows["std_10"] = by["ret_1"].transform(lambda ret: ret.rolling(10, min_periods=2).std())
     rows["range"] = np.log(rows["high"] / rows["low"])
     days = pd.to_datetime(rows["date"])
-    rows["days"] = days.groupby(rows["symbol"]).diff().dt.days
+    day_number = pd.Series(days.to_numpy().astype("datetime64[D]").astype(float))
+    rows["days"] = day_number.groupby(rows["symbol"]).diff()
     median = by["volume"].transform(lambda volume: volume.rolling(5, min_periods=1).median())
     rows["universe"] = (by.cumcount() >= 9) & (median >= 500)
     calendar = np.unique(days)

@@ -112,7 +112,7 @@ def test_a_run_killed_at_any_moment_continues_to_identical_files(
 ) -> None:
     folder, settings = finished
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**settings, "output": str(tmp_path / "out")}))
+    path.write_text(yaml.safe_dump({**settings, "output": str(tmp_path / "out")}, sort_keys=False))
     command = [sys.executable, "-m", "seawall", "run", str(path), "--memory", BUDGET]
 
     killed = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -127,7 +127,7 @@ def test_a_run_killed_at_any_moment_continues_to_identical_files(
 def test_ctrl_c_ends_with_130_and_says_how_to_continue(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     _, settings = finished
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**settings, "output": str(tmp_path / "out")}))
+    path.write_text(yaml.safe_dump({**settings, "output": str(tmp_path / "out")}, sort_keys=False))
     command = [sys.executable, "-m", "seawall", "run", str(path), "--memory", BUDGET]
 
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -162,7 +162,10 @@ def test_later_prices_move_no_earlier_feature_model_prediction_or_position(
     assert np.array_equal(old.features[past], new.features[past], equal_nan=True)
     assert np.array_equal(old.returns[known], new.returns[known], equal_nan=True)
     assert np.array_equal(old.adjustment[past], new.adjustment[past])
-    for fold in (0, 1):
+    assert np.array_equal(old.universe[past], new.universe[past])
+    again = json.loads((tmp_path / "out" / "folds.json").read_text())["folds"]
+    for fold in (0, 1):  # their train and valid samples end before the change
+        assert (folds[fold]["train"], folds[fold]["valid"]) == (again[fold]["train"], again[fold]["valid"])
         for name in ("model.safetensors", "scaler.json"):
             place = f"models/fold_{fold:02d}/{name}"
             assert (folder / place).read_bytes() == (tmp_path / "out" / place).read_bytes(), place

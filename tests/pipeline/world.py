@@ -52,6 +52,7 @@ def config(source: Path, output: Path, **train: Any) -> dict[str, Any]:  # noqa:
                 "volatility": "stddev_samp(ret) OVER (entity ROWS 9 PRECEDING)",
                 "log_value": "ln(value)",
             },
+            "universe": "avg(value) OVER (entity ROWS 4 PRECEDING) > 150000",
             "targets": {"fwd": {"forward_return": {"column": "close", "horizon_periods": 2}}},
         },
         "train": {

@@ -54,7 +54,8 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
         """Say which budget holds."""

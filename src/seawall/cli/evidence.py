@@ -1,6 +1,5 @@
 """``seawall inspect`` and ``seawall verify``: what a panel store holds, and whether it still is what was written."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from seawall.cli.display import print_json
 from seawall.cli.options import AsJson
 from seawall.errors import FormatError
 from seawall.stores.atomic import block_checksums
-from seawall.stores.shape import read_shape
+from seawall.stores.shape import read_manifest, read_shape
 from seawall.units import format_bytes
 
 PanelFolder = Annotated[Path, typer.Argument(help="Panel store.", metavar="X.panel")]
@@ -24,8 +23,7 @@ def inspect(panel: PanelFolder, as_json: AsJson = False) -> None:
 
     Example: seawall inspect market.panel
     """
-    shape = read_shape(panel)
-    manifest: dict[str, Any] = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
+    shape, manifest = read_shape(panel), _read_manifest(panel)
     if as_json:
         print_json(manifest)
         return
@@ -48,8 +46,7 @@ def verify(panel: PanelFolder, as_json: AsJson = False) -> None:
 
     Example: seawall verify market.panel
     """
-    read_shape(panel)
-    manifest: dict[str, Any] = json.loads((panel / "panel.json").read_text(encoding="utf-8"))
+    manifest = _read_manifest(panel)
     num_blocks = 0
     for name, record in sorted(manifest["files"].items()):
         num_blocks += _verify_file(panel / name, record["blocks"])
@@ -59,6 +56,21 @@ def verify(panel: PanelFolder, as_json: AsJson = False) -> None:
     Console(highlight=False).print(
         f"{escape(str(panel))}: {len(manifest['files'])} files, {num_blocks} blocks, all as written"
     )
+
+
+def _read_manifest(panel: Path) -> dict[str, Any]:
+    """Read the manifest and check what is shown here beside what every reader needs."""
+    manifest = read_manifest(panel)
+    columns = all({"dtype", "expression"} <= column.keys() for column in manifest["columns"])
+    files = all(_is_file_record(record) for record in manifest["files"].values())
+    if not columns or not files:
+        found = "files without checksums" if columns else "columns without dtype or expression"
+        raise FormatError(str(panel / "panel.json"), "damaged manifest", found=found, do="Run seawall ingest again.")
+    return manifest
+
+
+def _is_file_record(record: object) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("bytes"), int) and isinstance(record.get("blocks"), list)
 
 
 def _verify_file(path: Path, expected: list[str]) -> int:

@@ -10,7 +10,9 @@ from rich.markup import escape
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
 from seawall.cli.options import AsJson, Memory
+from seawall.cli.run import own_command
 from seawall.pipeline.api import run_ingest
+from seawall.pipeline.run import Order
 
 
 def ingest(  # noqa: PLR0913 - one option each
@@ -47,8 +49,11 @@ def ingest(  # noqa: PLR0913 - one option each
         "duplicates": duplicates,
         "max_bad_rows": max_bad_rows,
     }
+    order = Order(only="ingest", command=own_command())
     with Display(quiet=as_json) as display:
-        record = run_ingest(section, output, _listed(features) if features else None, find_budget(memory), display)
+        record = run_ingest(
+            section, output, _listed(features) if features else None, find_budget(memory), display, order
+        )
     if as_json:
         print_json(record)
         return

@@ -1,6 +1,9 @@
 """Entry point: commands, exit codes, and errors without tracebacks."""
 
+import signal
 import sys
+from io import TextIOWrapper
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -8,7 +11,7 @@ from rich.markup import escape
 
 from seawall import __version__
 from seawall.cli import demo, doctor, evidence, ingest, plan, run, stages, status
-from seawall.errors import SeawallError
+from seawall.errors import SeawallError, StageError
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong usage or config, 3 budget refused, 4 bad data, 5 stage killed or failed,"
@@ -56,11 +59,24 @@ def options(
 
 def main() -> None:
     """Run the command line; a SeawallError becomes its text on standard error and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name the terminal cannot show is no reason to fail
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)  # a stop by a scheduler is a Ctrl-C, in order
     try:
         app()
     except SeawallError as error:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[bold red]{type(error).__name__}[/] {escape(str(error))}")
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        what, found = "a file cannot be read or written", error.strerror or str(error)
+        _fail(StageError(str(error.filename or "seawall"), what, found=found, do="Run the same command again."))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(error: SeawallError) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[bold red]{type(error).__name__}[/] {escape(str(error))}")
+    sys.exit(error.exit_code)

@@ -7,13 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seawall.budget.check import check_plans, smallest_budget_bytes
+from seawall.budget.check import smallest_budget_bytes
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget, find_budget
 from seawall.cli.display import print_json
 from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.cli.run import own_command
 from seawall.pipeline.config import load_config
-from seawall.pipeline.run import Runner, Silent
+from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import PARENT_BYTES
 from seawall.units import format_bytes
 
@@ -25,7 +26,8 @@ def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> 
     """
     loaded = load_config(config)
     budget = find_budget(memory, config_value=loaded.memory.budget)
-    plans = Runner(loaded, budget, Silent()).plan()
+    runner = Runner(loaded, budget, Silent(), Order(command=own_command()))
+    plans = runner.plan()
     if as_json:
         print_json(_record(plans, budget))
     else:
@@ -34,7 +36,7 @@ def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> 
         console.print(
             f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}"
         )
-    check_plans(plans, budget.bytes, parent_bytes=PARENT_BYTES, folder=loaded.output)
+    runner.check(plans)
 
 
 def _record(plans: Sequence[StagePlan], budget: Budget) -> dict[str, Any]:

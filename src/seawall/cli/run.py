@@ -40,7 +40,7 @@ def run(
         seawall run examples/pse.yaml --memory 1GiB
     """
     loaded = load_config(config)
-    finished = run_config(loaded, memory, Order(first, only, own_command()), quiet=quiet or as_json)
+    finished = run_config(loaded, memory, Order(first, only, own_command(without="--from")), quiet=quiet or as_json)
     if as_json:
         print_json(finished.record)
 
@@ -57,6 +57,13 @@ def run_config(config: RunConfig, memory: str | None, order: Order, *, quiet: bo
     return finished
 
 
-def own_command() -> str:
-    """Write this command line the way the user would type it again."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+def own_command(*, without: str = "") -> str:
+    """Write this command line the way the user would type it to continue, without an option that starts anew."""
+    arguments = iter(sys.argv[1:])
+    kept = []
+    for argument in arguments:
+        if without and argument == without:
+            next(arguments, None)
+        elif not without or not argument.startswith(f"{without}="):
+            kept.append(argument)
+    return shlex.join([Path(sys.argv[0]).name, *kept])

@@ -1,5 +1,6 @@
 """``seawall status``: what a run has finished, and what a kill left."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,20 +18,30 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
     Example: seawall status runs/pse
     """
     record = read_run_record(run)
-    owner = lock_owner(run)
-    now: dict[str, Any] = dict(read_heartbeat(run / ".heartbeat.json"))
+    owner, unfinished = lock_owner(run), _unfinished(run)
     if as_json:
-        print_json({**record, "running_pid": owner, "heartbeat": now})
+        print_json({**record, "running_pid": owner, "unfinished": unfinished})
         return
     console = Console(highlight=False)
     console.print(f"run {escape(record['name'])} in {escape(str(run))}", soft_wrap=True)
-    console.print(memory_table(record["units"]))
+    if record["units"]:
+        console.print(memory_table(record["units"]))
+    else:
+        console.print("no unit is finished")
+    place = f"{unfinished.get('unit')}, {unfinished.get('substep', 'before its first report')}"
     if owner is not None:
-        console.print(f"running now as process {owner}: {escape(str(now.get('substep', 'starting')))}")
-    elif now:
+        now = place if unfinished else "between two units"
+        console.print(f"running now as process {owner}: {escape(now)}", soft_wrap=True)
+    elif unfinished:
         console.print(
-            f"not running; the last stage ended in sub-step {escape(str(now.get('substep')))!r} without a result."
-            " The command that started the run continues it."
+            f"not running; stopped without a result in {escape(place)}. The command that started the run continues it.",
+            soft_wrap=True,
         )
     else:
         console.print("not running")
+
+
+def _unfinished(run: Path) -> dict[str, Any]:
+    """Read what unit has no result yet, and its last report; empty where there is none."""
+    unit = read_heartbeat(run / ".request.json").get("unit")
+    return {"unit": unit, **read_heartbeat(run / ".heartbeat.json")} if unit else {}

@@ -23,7 +23,7 @@ class Moved:
 
 
 def find_moved(table: pa.Table, starts: Int64, full: Float64, evaluate: Evaluate) -> Moved | None:
-    """Evaluate again without the later two fifths of every entity and without every other entity.
+    """Evaluate again with only the first part of some entities, then with a shorter part of the others.
 
     Parameters
     ----------
@@ -37,28 +37,36 @@ def find_moved(table: pa.Table, starts: Int64, full: Float64, evaluate: Evaluate
     Moved or None
         The first value of the remaining rows that differs by more than rounding.
     """
-    lengths = np.diff(starts)
-    place = np.arange(len(full)) - np.repeat(starts[:-1], lengths)
-    is_past = place < np.repeat(np.maximum(1, lengths * 3 // 5), lengths)
-    is_even = np.repeat(np.arange(len(lengths)) % 2 == 0, lengths)
-    if _first_moved(table, is_past & is_even, full, evaluate) is None:
-        return None
-    for kept, fault, removed in (
-        (is_past, "the expression looks ahead", "later rows are removed"),
-        (is_even, "the expression reads other entities", "other entities are removed"),
-        (is_past & is_even, "the expression looks ahead and at other entities", "both are removed"),
-    ):
-        moved = _first_moved(table, kept, full, evaluate)
-        if moved is not None:
-            return Moved(*moved, fault, removed)
+    is_even = np.repeat(np.arange(len(starts) - 1) % 2 == 0, np.diff(starts))
+    others = ~is_even if len(starts) > 2 else is_even
+    for entities, share in ((is_even, 0.6), (others, 0.25)):
+        is_past = _is_past(starts, share)
+        if _first_moved(table, entities & is_past, full, evaluate) is None:
+            continue
+        for kept, fault, removed in (
+            (entities, "the expression reads other entities", "other entities are removed"),
+            (is_past, "the expression looks ahead", "later rows are removed"),
+            (entities & is_past, "the expression looks ahead and at other entities", "both are removed"),
+        ):
+            moved = _first_moved(table, kept, full, evaluate)
+            if moved is not None:
+                return Moved(*moved, fault, removed)
     return None
+
+
+def _is_past(starts: Int64, share: float) -> Bool:
+    """Mark the first share of the rows of each entity, one row at least."""
+    lengths = np.diff(starts)
+    place = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+    return place < np.repeat(np.maximum(1, (share * lengths).astype(np.int64)), lengths)
 
 
 def _first_moved(table: pa.Table, kept: Bool, full: Float64, evaluate: Evaluate) -> tuple[int, int] | None:
     rows = np.flatnonzero(kept)
     fewer = table.take(pa.array(rows)).set_column(0, "__id", pa.array(np.arange(len(rows))))
-    moved = ~np.isclose(evaluate(fewer), full[rows], rtol=1e-9, atol=0.0, equal_nan=True)
-    if not moved.any():
-        return None
-    column = int(np.argmax(moved.any(axis=0)))
-    return column, int(rows[np.argmax(moved[:, column])])
+    again = evaluate(fewer)
+    for column in range(full.shape[1]):
+        moved = ~np.isclose(again[:, column], full[rows, column], rtol=1e-9, atol=0.0, equal_nan=True)
+        if moved.any():
+            return column, int(rows[np.argmax(moved)])
+    return None

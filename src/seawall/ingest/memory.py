@@ -16,6 +16,9 @@ PARSER_BYTES = 32 * MIB
 SQL_FLOOR_BYTES = 18 * MIB
 """DuckDB beside the rows of a bucket, and what the parser's heap keeps (15 MiB measured over 1-8 MiB of bucket)."""
 
+WINDOW_STATE_BYTES = 24
+"""DuckDB's state of one window expression, per row of the entity it works on (20 B measured over 100 frames)."""
+
 INDEX_BYTES = 6 * MIB
 """Blocks of 131,072 rows while the by-time order is built."""
 
@@ -23,7 +26,8 @@ BUCKET_BYTES = 8 * MIB
 """Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
 
 BUCKET_BYTES_MIN = 1 * MIB
-SCATTER_BYTES = 128 * KIB
+SCATTER_BYTES = 16 * KIB
+"""Write buffer of one open bucket file (8 KiB), with room."""
 NUM_BUCKETS_MAX = 512
 SLAB_BYTES = 8 * MIB
 
@@ -49,7 +53,7 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     record_bytes = 4 + 8 + 8 + 8 * num_values
     sorted_bytes = record_bytes + 3 * 8
     table_bytes = 8 * (3 + num_values + num_prices + 1)
-    sql_bytes = 8 * num_sql + 2 * table_bytes
+    sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
     output_bytes = 4 * len(config.features) + 24 * num_targets + 8 * num_prices + 8 + 1 + 8
     return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
 
@@ -69,7 +73,9 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
     indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
     cache = container_claims()
-    fixed_bytes = FLOOR_BYTES + SQL_FLOOR_BYTES + indexes_bytes + sum(claim.bytes for claim in cache)
+    num_sql = len(config.features) + (config.universe is not None)
+    engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * shape.max_rows_per_entity * num_sql
+    fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(claim.bytes for claim in cache)
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
@@ -79,7 +85,13 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
         stage="ingest",
         private=(
             Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
-            *_larger_pass(sizes, held_bytes, min(total_bytes, MIB), num_buckets),
+            *_larger_pass(
+                parser_bytes=PARSER_BYTES * min(total_bytes, MIB) // MIB,
+                num_buckets=num_buckets,
+                engine_bytes=engine_bytes,
+                held_bytes=held_bytes,
+                factor=sizes.factor,
+            ),
             Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
         ),
         cache=cache,
@@ -91,18 +103,19 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     )
 
 
-def _larger_pass(sizes: BucketSizes, held_bytes: int, block_bytes: int, num_buckets: int) -> tuple[Claim, ...]:
+def _larger_pass(
+    *, parser_bytes: int, num_buckets: int, engine_bytes: int, held_bytes: int, factor: float
+) -> tuple[Claim, ...]:
     """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
-    parser_bytes = PARSER_BYTES * block_bytes // MIB
     scatter_bytes = num_buckets * SCATTER_BYTES
-    working_bytes = int(held_bytes * sizes.factor)
-    if parser_bytes + scatter_bytes > SQL_FLOOR_BYTES + working_bytes:
+    working_bytes = int(held_bytes * factor)
+    if parser_bytes + scatter_bytes > engine_bytes + working_bytes:
         return (
             Claim("parser", parser_bytes, "CSV blocks of 1 MiB in one thread"),
             Claim("bucket files", scatter_bytes, f"{num_buckets} open files x {format_bytes(SCATTER_BYTES)}"),
         )
-    how = f"{format_bytes(held_bytes)} of rows x {sizes.factor:.1f} (sorted copy, SQL table, results, arrays)"
+    how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"
     return (
-        Claim("sql", SQL_FLOOR_BYTES, "DuckDB's sort and window state for one bucket"),
+        Claim("sql", engine_bytes, f"DuckDB, and {WINDOW_STATE_BYTES} B x rows of the longest entity x expressions"),
         Claim("bucket", working_bytes, how),
     )

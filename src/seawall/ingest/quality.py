@@ -40,15 +40,16 @@ class Quality:
 
     def see_features(self, features: Float64) -> None:
         """Count missing, infinite and lossy values of a block of features, before the float32 cast."""
-        infinite = np.isinf(features)
-        finite = np.where(infinite, np.nan, features)
-        self.infinite += infinite.sum(axis=0)
-        self.missing += np.isnan(finite).sum(axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            error = np.abs(finite.astype(np.float32).astype(np.float64) - finite)
-            self.lossy += (error > 1e-6 * np.abs(finite)).sum(axis=0)
-        self.lowest = np.fmin(self.lowest, np.fmin.reduce(finite, axis=0, initial=np.inf))
-        self.highest = np.fmax(self.highest, np.fmax.reduce(finite, axis=0, initial=-np.inf))
+        for place, values in enumerate(features.T):  # one column at a time: whole copies would double a bucket
+            infinite = np.isinf(values)
+            finite = values[~infinite & ~np.isnan(values)]
+            self.infinite[place] += infinite.sum()
+            self.missing[place] += len(values) - len(finite)
+            with np.errstate(over="ignore"):
+                error = np.abs(finite.astype(np.float32) - finite)
+            self.lossy[place] += (error > 1e-6 * np.abs(finite)).sum()
+            self.lowest[place] = finite.min(initial=self.lowest[place])
+            self.highest[place] = finite.max(initial=self.highest[place])
         self.rows += len(features)
 
     def see_gaps(self, time_index: Int64, first: AnyArray) -> None:

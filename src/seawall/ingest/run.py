@@ -233,9 +233,7 @@ def _declared(config: IngestConfig, time_format: TimeFormat, names: list[str]) -
     for declared in config.adjustment.declared:
         where = f"ingest.adjustment.declared: {declared.entity} {declared.time}"
         if declared.entity not in names:
-            raise ConfigError(
-                where, "unknown entity", found=repr(declared.entity), do=nearest(declared.entity, names).capitalize()
-            )
+            raise ConfigError(where, "unknown entity", found=repr(declared.entity), do=nearest(declared.entity, names))
         times, valid = parse_texts(pa.array([declared.time]), time_format)
         if not valid[0]:
             raise ConfigError(where, "the time does not fit the format of the source", found=repr(declared.time))

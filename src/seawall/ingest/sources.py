@@ -25,7 +25,7 @@ def source_files(sources: Sequence[str]) -> list[Path]:
             continue
         name = source.removeprefix(DATASET)
         if name not in datasets.__all__:
-            hint = nearest(name, datasets.__all__).capitalize()
+            hint = nearest(name, datasets.__all__)
             raise ConfigError(f"source {source}", "unknown dataset", found=repr(name), do=hint)
         files.append(getattr(datasets, name)())
     return files

@@ -21,6 +21,6 @@ def build_model(config: ModelConfig, num_features: int, num_outputs: int) -> nn.
     """
     if config.kind not in MODELS:
         raise ConfigError(
-            "model.kind", "unknown model", found=repr(config.kind), do=nearest(config.kind, MODELS).capitalize()
+            "model.kind", "unknown model", found=repr(config.kind), do=nearest(config.kind, MODELS)
         )
     return MODELS[config.kind](config, num_features, num_outputs)

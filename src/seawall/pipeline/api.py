@@ -2,14 +2,15 @@
 
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seawall.budget.limits import Budget, find_budget
 from seawall.errors import ConfigError
-from seawall.pipeline.config import RunConfig, load_config, parse_config
+from seawall.pipeline.config import RunConfig, load_config, parse_config, usable_path
 from seawall.pipeline.look import look
+from seawall.pipeline.manifest import open_folder, run_lock
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Listener, Order, Runner, Silent
 
@@ -102,7 +103,8 @@ def ingest(
         "time": time,
         "prices": list(prices),
     }
-    run_ingest(section | dict(settings or {}), Path(output), features, find_budget(memory), Silent())
+    order = Order(only="ingest", command="the same call")
+    run_ingest(section | dict(settings or {}), Path(output), features, find_budget(memory), Silent(), order)
     from seawall.stores.panel import Panel
 
     return Panel(output)
@@ -114,6 +116,7 @@ def run_ingest(
     features: Mapping[str, str] | Sequence[str] | None,
     budget: Budget,
     listener: Listener,
+    order: Order,
 ) -> dict[str, Any]:
     """Ingest outside a run folder, in a child with a plan, a meter and a fence of its own.
 
@@ -122,50 +125,48 @@ def run_ingest(
     dict
         The unit record.
     """
+    _check_output(output)
+    held = output.with_name(f".{output.name}.run")
+    scratch = held / "run"
+    open_folder(held)
+    with run_lock(held):
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)  # of an ingest that was killed
+            scratch.mkdir()
+
+            def number_columns() -> list[str]:
+                asked = {"output": str(scratch), "ingest": section}
+                return list(look("columns", asked, scratch, budget.bytes, order.command)["columns"])
+
+            whole = section | _features(section, features, number_columns)
+            config = parse_config({"output": str(scratch), "panel": str(output), "ingest": whole}, "ingest")
+            return Runner(config, budget, listener, order).run().units["ingest"]
+        finally:
+            shutil.rmtree(held, ignore_errors=True)
+
+
+def _check_output(output: Path) -> None:
     if not output.name.endswith(".panel"):
         raise ConfigError(
             "output", "a panel store is named NAME.panel", found=repr(output.name), do=f"Write {output.name}.panel."
         )
-    scratch = output.with_name(f".{output.name}.run")
     try:
-        _make_scratch(scratch)
-        named = _features(section, features, budget, scratch)
-        values = [
-            name for name in dict.fromkeys((*section.get("values", ()), *named[1])) if name not in section["prices"]
-        ]
-        section = section | {"features": named[0], "values": values}
-        config = parse_config({"output": str(scratch), "panel": str(output), "ingest": section}, "ingest")
-        runner = Runner(config, budget, listener, Order(only="ingest", command="seawall ingest"))
-        return runner.run().units["ingest"]
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _make_scratch(scratch: Path) -> None:
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(
-            f"output {scratch.parent}",
-            "the folder cannot be written",
-            found=error.strerror or str(error),
-            do="Choose another output.",
-        ) from error
+        usable_path(output)
+    except ValueError as error:
+        raise ConfigError("output", str(error), found=f"{str(output)[:80]!r}") from error
 
 
 def _features(
-    section: dict[str, Any], features: Mapping[str, str] | Sequence[str] | None, budget: Budget, scratch: Path
-) -> tuple[dict[str, str], list[str]]:
+    section: dict[str, Any],
+    features: Mapping[str, str] | Sequence[str] | None,
+    number_columns: Callable[[], list[str]],
+) -> dict[str, Any]:
     """Turn the ways to name features into expressions, and the source columns they need."""
     if isinstance(features, Mapping):
-        needed = section.get("values") or _number_columns(section, budget, scratch)
-        return dict(features), list(needed)
-    names = list(features) if features is not None else _number_columns(section, budget, scratch)
-    names = [name for name in names if name not in section["prices"]] if features is None else names
-    return {name: '"' + name.replace('"', '""') + '"' for name in names}, names
-
-
-def _number_columns(section: dict[str, Any], budget: Budget, scratch: Path) -> list[str]:
-    config = {"output": str(scratch), "ingest": section}
-    return list(look("columns", config, scratch, budget.bytes, "seawall ingest")["columns"])
+        named, needed = dict(features), list(section.get("values") or number_columns())
+    else:
+        found = features if features is not None else number_columns()
+        needed = [name for name in found if features is not None or name not in section["prices"]]
+        named = {name: '"' + name.replace('"', '""') + '"' for name in needed}
+    values = [name for name in dict.fromkeys((*section.get("values", ()), *needed)) if name not in section["prices"]]
+    return {"features": named, "values": values}

@@ -1,11 +1,13 @@
 """The whole configuration of a run, read from YAML, every mistake told with its place and the nearest known name."""
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticSerializationError
 
 from seawall.backtest.config import BacktestConfig
 from seawall.errors import ConfigError, nearest
@@ -17,6 +19,21 @@ from seawall.train.config import TrainConfig
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
+MAX_NAME_BYTES = 200
+"""Of a file's name: file systems take 255, and some are written under a longer name first."""
+
+
+def usable_path(path: Path) -> Path:
+    """Give the path back; ValueError where no file system takes it."""
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold a null character")
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
+        raise ValueError(f"a name in this path is longer than {MAX_NAME_BYTES} bytes")
+    return path
+
+
+UsablePath = Annotated[Path, AfterValidator(usable_path)]
+
 
 class MemoryConfig(Strict):
     """The budget of the run."""
@@ -27,9 +44,9 @@ class MemoryConfig(Strict):
 class RunConfig(Strict):
     """One run, from tables to report. Sections that are left out are stages that are not run."""
 
-    name: str = Field(default="run", min_length=1, max_length=200)
-    output: Path = Field(description="run folder")
-    panel: Path | None = Field(default=None, description="panel store; OUTPUT/NAME.panel where missing")
+    name: str = Field(default="run", min_length=1, max_length=200, description="shown in the report")
+    output: UsablePath = Field(description="run folder")
+    panel: UsablePath | None = Field(default=None, description="panel store; OUTPUT/NAME.panel where missing")
     memory: MemoryConfig = MemoryConfig()
     ingest: IngestConfig | None = None
     train: TrainConfig | None = None
@@ -37,6 +54,21 @@ class RunConfig(Strict):
     join: JoinConfig = JoinConfig()
     backtest: BacktestConfig | None = None
     report: ReportConfig = ReportConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_file_name(cls, value: str) -> str:
+        """Refuse what would put the panel store, which is named after the run, outside the run folder."""
+        if "/" in value or not value.isprintable():
+            raise ValueError("must be one line without /: the panel store is named after it")
+        usable_path(Path(f"{value}.panel"))
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_backtest_needs(self) -> "RunConfig":
+        if self.backtest is not None and self.train is None:
+            raise ValueError("backtest: needs a train section, whose predictions it trades")
+        return self
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "RunConfig":
@@ -127,9 +159,13 @@ def parse_config(values: dict[str, Any], where: str) -> RunConfig:
         For the first mistake, with its place as it is written in the file.
     """
     try:
-        return RunConfig.model_validate(values)
+        checked = RunConfig.model_validate(values)
+        checked.model_dump_json()
     except ValidationError as error:
         raise _first_mistake(error, where) from error
+    except PydanticSerializationError as error:  # a file name in another encoding, say
+        raise ConfigError(where, "a name or path is not valid Unicode", found=str(error).rpartition("UnicodeEncodeError: ")[2]) from error
+    return checked
 
 
 def _first_mistake(error: ValidationError, where: str) -> ConfigError:
@@ -138,7 +174,7 @@ def _first_mistake(error: ValidationError, where: str) -> ConfigError:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _known_keys(RunConfig, first["loc"][:-1])
-        hint = nearest(str(first["loc"][-1]), known).capitalize()
+        hint = nearest(str(first["loc"][-1]), known)
         return ConfigError(f"{where}: {place}", "unknown key", found=repr(str(first["loc"][-1])), do=hint)
     if first["type"] == "missing":
         return ConfigError(f"{where}: {place}", "this key is required", do="Add it.")

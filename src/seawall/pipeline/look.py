@@ -7,7 +7,7 @@ from seawall.budget.check import check_plans
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.budget.meter import Timeline
 from seawall.pipeline.stages import PARENT_BYTES
-from seawall.pipeline.supervise import Job, run_job
+from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.units import MIB
 
 LOOK_PLAN = StagePlan(
@@ -54,6 +54,8 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     try:
         with Timeline(timeline_path) as timeline:
             found: dict[str, Any] = run_job(job, scratch, timeline, lambda heartbeat, high: None)["summary"]
+    except KeyboardInterrupt:
+        raise interrupted(command) from None
     finally:
         timeline_path.unlink(missing_ok=True)
     return found

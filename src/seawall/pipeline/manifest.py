@@ -3,7 +3,8 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,23 @@ from seawall.errors import ConfigError, FormatError, ResumeError
 from seawall.stores.atomic import file_checksum, write_json
 
 RUN_FORMAT = "seawall-run/1"
+
+LOCK_SECONDS = 2.0
+"""How long a lock is asked for: ``status`` holds it for a moment, and a killed owner's stage may still be dying."""
+
+_UNIT_FIELDS: dict[str, type] = {
+    "stage": str,
+    "key": str,
+    "outputs": list,
+    "summary": dict,
+    "projected_private_bytes": int,
+    "measured_private_bytes": int,
+    "declared_bytes": int,
+    "wall_seconds": float,
+}
+"""What every reader of a unit record relies on."""
+
+_OUTPUT_FIELDS = {"path", "bytes", "xxh3_64"}
 
 
 class RunManifest:
@@ -31,6 +49,11 @@ class RunManifest:
         self._record: dict[str, Any] = {"format": RUN_FORMAT, "name": name, "units": {}}
         if self._path.exists():
             self._record = read_run_record(folder) | {"name": name}
+
+    def begin(self) -> None:
+        """Write the manifest before the first unit, so that a kill in it leaves a folder that is known as a run."""
+        if not self._path.exists():
+            write_json(self._path, self._record)
 
     @property
     def units(self) -> dict[str, dict[str, Any]]:
@@ -56,14 +79,17 @@ class RunManifest:
         self.units[unit] = record
         write_json(self._path, self._record)
 
-    def forget(self, unit: str) -> None:
-        """Drop the record of a unit that no longer belongs to the run."""
-        if self.units.pop(unit, None) is not None:
+    def forget(self, units: Collection[str]) -> None:
+        """Drop the records of units that no longer belong to the run, or are to be done anew."""
+        known = [unit for unit in units if unit in self.units]
+        for unit in known:
+            del self.units[unit]
+        if known:
             write_json(self._path, self._record)
 
     def checksums(self, unit: str, *, ending: str = "") -> list[str]:
-        """List the checksums of a finished unit's outputs whose path has the ending, in order of path."""
-        outputs = sorted(self.units[unit]["outputs"], key=lambda output: output["path"])
+        """List the checksums of a unit's outputs whose path has the ending, in order of path; none if not finished."""
+        outputs = sorted(self.units.get(unit, {}).get("outputs", ()), key=lambda output: str(output["path"]))
         return [output["xxh3_64"] for output in outputs if output["path"].endswith(ending)]
 
 
@@ -82,7 +108,17 @@ def read_run_record(folder: Path) -> dict[str, Any]:
         raise FormatError(str(path), "not the record of a run", found=str(error), do="Check the run folder.") from error
     if not isinstance(record, dict) or record.get("format") != RUN_FORMAT or not isinstance(record.get("units"), dict):
         raise FormatError(str(path), "unknown format", allowed=RUN_FORMAT)
+    damaged = [name for name, unit in record["units"].items() if not _is_unit(unit)]
+    if damaged or not isinstance(record.get("name"), str):
+        found = f"the record of {damaged[0]}" if damaged else "no name"
+        raise FormatError(str(path), "damaged", found=found, do="Delete it: every unit is then done again.")
     return record
+
+
+def _is_unit(unit: object) -> bool:
+    if not isinstance(unit, dict) or not all(isinstance(unit.get(name), kind) for name, kind in _UNIT_FIELDS.items()):
+        return False
+    return all(isinstance(output, dict) and output.keys() >= _OUTPUT_FIELDS for output in unit["outputs"])
 
 
 def open_folder(folder: Path) -> None:
@@ -97,7 +133,7 @@ def open_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run may have probed at the same moment
     except OSError as error:
         found = error.strerror or str(error)
         raise ConfigError(
@@ -116,9 +152,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / ".lock"
     with path.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not (_locked(file.fileno()) and _is_still(path, file.fileno())):
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise ResumeError(
@@ -126,22 +160,43 @@ def run_lock(folder: Path) -> Iterator[None]:
                 "another run is using it",
                 found=f"process {owner}",
                 do="Wait for it, or choose another output.",
-            ) from error
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
+def _locked(descriptor: int) -> bool:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Tell whether a file was not removed with its folder while its lock was waited for."""
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
 def lock_owner(folder: Path) -> int | None:
     """Give the process that holds the run folder now, or None."""
-    path = folder / ".lock"
-    if not path.exists():
+    try:
+        with (folder / ".lock").open("r", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else None
+    except OSError:  # never locked, or not ours to look at
         return None
-    with path.open("r", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            text = file.read().strip()
-            return int(text) if text.isdigit() else None
-        return None
+    return None

@@ -21,7 +21,7 @@ class Predictions:
     @property
     def paths(self) -> list[Path]:
         """Parquet files in order of time; any Parquet reader takes them."""
-        return sorted(self.folder.glob("fold_*.parquet"))
+        return sorted(self.folder.glob("fold_*.parquet"), key=lambda path: (len(path.name), path.name))
 
     def to_arrow(self) -> "pa.Table":
         """Load all predictions; memory grows with their number (about 32 bytes a row)."""

@@ -1,7 +1,8 @@
 """Run a config: plan everything, refuse what does not fit, then do every unit that is not done yet, in order."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -14,19 +15,20 @@ from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater, Timeline
-from seawall.errors import ConfigError, FormatError, SeawallError
+from seawall.errors import ConfigError, FormatError, SeawallError, StageError
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder, run_lock
 from seawall.pipeline.stages import (
+    FOLD_STAGES,
     PARENT_BYTES,
     STAGES,
     Folds,
     Unit,
     check_stage,
     fold_units,
-    output_files,
     plan_unit,
+    remove_other_folds,
     required_ingest,
     stages_of,
     unit_key,
@@ -61,7 +63,7 @@ class Order:
     """What to run: all stages, or some of them."""
 
     first: str | None = None
-    """Do this stage and the later ones anew."""
+    """Do this stage and the later ones anew: their records are dropped first, so after a kill a plain run continues."""
     only: str | None = None
     """Do this stage alone, from what is there."""
     command: str = "seawall run"
@@ -89,14 +91,30 @@ class Runner:
         SeawallError
             BudgetError before anything is written; else of the first unit that failed, and what was finished is kept.
         """
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            raise interrupted(self.order.command) from None
+        except OSError as error:
+            raise StageError(
+                f"run folder {self.config.output}",
+                "a file cannot be read or written",
+                found=f"{error.strerror or error}: {error.filename}" if error.filename else str(error),
+                do=f"What was finished is kept. Continue with: {self.order.command}",
+            ) from error
+
+    def _run(self) -> RunManifest:
         folder, stages = self.config.output, self._chosen_stages()
         _require_libraries(stages)
         plans = self.plan(stages)
-        check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=folder)
+        self.check(plans, stages)
         open_folder(folder)
-        check_temporary_folder(folder)
+        for place in {self._place(stage) for stage in stages}:
+            check_temporary_folder(place)
         with run_lock(folder):
             self.manifest = RunManifest(folder, self.config.name)
+            self.manifest.begin()
+            self.manifest.forget([name for name in self.manifest.units if self._is_forced(name.split("/")[0])])
             self._write_plan(plans)
             write_text(folder / "config.yaml", config_text(self.config))
             self.listener.planned(plans, self.budget)
@@ -119,34 +137,69 @@ class Runner:
         largest plan is given.
         """
         self.manifest = RunManifest(self.config.output, self.config.name)
-        shape = self._shape()
-        folds = self._folds(shape)
+        stages = stages if stages is not None else stages_of(self.config)
+        if self.order.only:
+            self._require_inputs(self.order.only)
+        shape = self._shape() if "ingest" in stages else read_shape(self.config.panel_path)
+        folds = self._folds_or_guess(shape)
         plans = []
-        for stage in stages if stages is not None else stages_of(self.config):
+        for stage in stages:
             units = units_of(stage, len(folds))
             of_stage = [plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units]
             plans.append(max(of_stage, key=lambda plan: plan.projected_cgroup_bytes))
         return plans
 
-    def _shape(self) -> PanelShape:
-        if self.config.ingest is None:
-            return read_shape(self.config.panel_path)
+    def check(self, plans: Sequence[StagePlan], stages: Sequence[str] | None = None) -> None:
+        """Raise unless all planned stages fit the memory, and the files of those still to be done fit their disks.
+
+        Raises
+        ------
+        BudgetError
+            Naming the worst claim and what to change.
+        """
+        stages = stages if stages is not None else stages_of(self.config)
+        check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES)
+        by_disk: dict[int, tuple[Path, list[StagePlan]]] = {}
+        for stage, plan in self._still_to_do(stages, plans):
+            place = self._place(stage)
+            by_disk.setdefault(_disk_of(place), (place, []))[1].append(plan)
+        for place, pending in by_disk.values():
+            check_plans(pending, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=place)
+
+    def _still_to_do(self, stages: Sequence[str], plans: Sequence[StagePlan]) -> Iterator[tuple[str, StagePlan]]:
+        """Give the stages from the first on that is not recorded with its present key."""
+        is_pending = False
+        for stage, plan in zip(stages, plans, strict=True):
+            is_pending = is_pending or self._is_forced(stage) or not self._is_current(stage)
+            if is_pending:
+                yield stage, plan
+
+    def _is_current(self, stage: str) -> bool:
+        """Tell whether every unit of a stage is recorded with the key it has now; reads no output."""
         try:
-            return read_shape(self.config.panel_path) if self._is_ingested() else self._probe()
+            if stage in FOLD_STAGES and not self._is_current("folds"):
+                return False
+            num_folds = len(Folds.read(self.config.output / "folds.json")) if stage in FOLD_STAGES else 1
+            units = [(self.manifest.units.get(unit.name), unit) for unit in units_of(stage, num_folds)]
+            return all(record and record["key"] == unit_key(unit, self.config, self.manifest) for record, unit in units)
         except FormatError:
-            return self._probe()
+            return False
 
-    def _is_ingested(self) -> bool:
-        record = self.manifest.units.get("ingest")
-        return record is not None and record["key"] == unit_key(Unit("ingest"), self.config, self.manifest)
+    def _place(self, stage: str) -> Path:
+        """Give the folder a stage works in: ingest sorts beside the store it writes."""
+        return self.config.panel_path.parent if stage == "ingest" else self.config.output
 
-    def _folds(self, shape: PanelShape) -> Folds:
-        path = self.config.output / "folds.json"
-        record = self.manifest.units.get("folds")
-        if self.config.train is None or record is None or not path.exists() or not self.config.panel_path.exists():
-            return Folds.guess(shape)
-        is_current = record["key"] == unit_key(Unit("folds"), self.config, self.manifest)
-        return Folds.read(path) if is_current else Folds.guess(shape)
+    def _shape(self) -> PanelShape:
+        with suppress(FormatError):
+            if self._is_current("ingest"):
+                return read_shape(self.config.panel_path)
+        return self._probe()
+
+    def _folds_or_guess(self, shape: PanelShape) -> Folds:
+        with suppress(FormatError):
+            if self.config.train is not None and self._is_current("folds"):
+                return Folds.read(self.config.output / "folds.json")
+        return Folds.guess(shape)
 
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
@@ -155,27 +208,35 @@ class Runner:
             return PanelShape(**look("probe", config, Path(scratch), self.budget.bytes, self.order.command))
 
     def _run_stage(self, stage: str, timeline: Timeline) -> None:
-        self._require_inputs(stage)
         shape = self._shape() if stage == "ingest" else read_shape(self.config.panel_path)
-        folds = self._folds(shape)
+        folds = Folds.read(self.config.output / "folds.json") if stage in FOLD_STAGES else self._folds_or_guess(shape)
         units = units_of(stage, len(folds))
+        if stage in FOLD_STAGES:
+            remove_other_folds(stage, len(folds), self.config.output)
+            self.manifest.forget(set(fold_units(self.manifest, stage)) - {unit.name for unit in units})
         for unit in units:
             self._run_unit(unit, shape, folds, timeline)
-        for name in set(fold_units(self.manifest, stage)) - {unit.name for unit in units}:
-            self._drop(name)
 
     def _require_inputs(self, stage: str) -> None:
-        """Check that the stages a single stage builds on are finished."""
+        """Check that what a single stage builds on is finished, every fold of it, for this config and panel."""
         needs = {"train": "folds", "predict": "train", "evaluate": "predict", "join": "predict", "backtest": "join"}
         before = needs.get(stage, "ingest" if self.config.ingest is not None and stage != "ingest" else None)
-        if before and not any(name.split("/")[0] == before for name in self.manifest.units):
-            raise ConfigError(
-                f"stage {stage}", f"needs the stage {before} first", do=f"Run {before}, or run without --only."
-            )
+        if before is None:
+            return
+        is_there = any(name.split("/")[0] == before for name in self.manifest.units)
+        if is_there and (before == "ingest" or self._is_current(before)):
+            return
+        found = "one of another config or panel, or not of every fold" if is_there else ""
+        raise ConfigError(
+            f"stage {stage}",
+            f"needs the stage {before} first",
+            found=found,
+            do=f"Run {before}, or run without --only.",
+        )
 
     def _run_unit(self, unit: Unit, shape: PanelShape, folds: Folds, timeline: Timeline) -> None:
         key = unit_key(unit, self.config, self.manifest)
-        if not self._is_forced(unit) and self.manifest.is_done(unit.name, key):
+        if self.manifest.is_done(unit.name, key):
             self.listener.skipped(unit, self.manifest.units[unit.name])
             return
         plan = plan_unit(unit, self.config, shape, folds, self.budget.bytes)
@@ -197,7 +258,7 @@ class Runner:
             )
         except KeyboardInterrupt:
             self._log("interrupted", unit.name)
-            raise interrupted(self.order.command) from None
+            raise
         except SeawallError as error:
             self._log("failed", unit.name, error=str(error))
             raise
@@ -206,9 +267,9 @@ class Runner:
         self._log("finished", unit.name)
         self.listener.finished(unit, record)
 
-    def _is_forced(self, unit: Unit) -> bool:
+    def _is_forced(self, stage: str) -> bool:
         first = self.order.first
-        return first is not None and STAGES.index(unit.stage) >= STAGES.index(first)
+        return first is not None and stage in STAGES[STAGES.index(first) :]
 
     def _request(self, unit: Unit) -> dict[str, Any]:
         return {
@@ -244,17 +305,14 @@ class Runner:
         }
         write_json(self.config.output / "plan.json", record)
 
-    def _drop(self, name: str) -> None:
-        """Remove what an earlier config left: a fold that no longer exists must not be read by later stages."""
-        stage, _, fold = name.partition("/fold_")
-        for path in output_files(Unit(stage, int(fold)), self.config.output, self.config.panel_path):
-            path.unlink(missing_ok=True)
-        self.manifest.forget(name)
-
     def _log(self, event: str, unit: str, **more: str) -> None:
         entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, **more}
         with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _disk_of(place: Path) -> int:
+    return next(path for path in (place.absolute(), *place.absolute().parents) if path.exists()).stat().st_dev
 
 
 def _require_libraries(stages: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """The units of a run in order: what each depends on, which part of the config it reads, what it claims and writes."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from seawall.backtest.config import STAGE_VERSION as BACKTEST_VERSION
 from seawall.backtest.memory import plan as plan_backtest
 from seawall.budget.claims import StagePlan
-from seawall.errors import ConfigError, nearest
+from seawall.errors import ConfigError, FormatError, nearest
 from seawall.evaluate.config import STAGE_VERSION as EVALUATE_VERSION
 from seawall.evaluate.memory import plan as plan_evaluate
 from seawall.ingest.config import STAGE_VERSION as INGEST_VERSION
@@ -23,13 +24,16 @@ from seawall.pipeline.manifest import RunManifest
 from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
 from seawall.stores.atomic import file_checksum, text_key
-from seawall.stores.shape import PanelShape
+from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
 from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
 from seawall.train.memory import plan_fit, plan_folds, plan_predict
 
 STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report")
 """Stages in order of the flow."""
+
+FOLD_STAGES = ("train", "predict")
+"""Stages with a unit for each fold."""
 
 VERSIONS = {
     "ingest": INGEST_VERSION,
@@ -68,12 +72,21 @@ class Folds:
 
     @classmethod
     def read(cls, path: Path) -> "Folds":
-        """Read the sample counts of each fold."""
-        folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
-        return cls(
-            tuple(int(fold["train"]["num_samples"]) for fold in folds),
-            tuple(int(fold["test"]["num_samples"]) for fold in folds),
-        )
+        """Read the sample counts of each fold.
+
+        Raises
+        ------
+        FormatError
+            Where the file is missing or damaged.
+        """
+        try:
+            folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
+            return cls(
+                tuple(int(fold["train"]["num_samples"]) for fold in folds),
+                tuple(int(fold["test"]["num_samples"]) for fold in folds),
+            )
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise FormatError(str(path), "cannot be read", found=str(error), do="Run the stage folds again.") from error
 
     @classmethod
     def guess(cls, shape: PanelShape) -> "Folds":
@@ -108,7 +121,7 @@ def check_stage(stage: str, config: RunConfig) -> None:
         Naming the stages there are.
     """
     if stage not in STAGES:
-        raise ConfigError("stage", "unknown stage", found=repr(stage), do=nearest(stage, STAGES).capitalize())
+        raise ConfigError("stage", "unknown stage", found=repr(stage), do=nearest(stage, STAGES))
     if stage not in stages_of(config):
         section = "train" if stage in ("folds", "train", "predict", "evaluate", "join") else stage
         raise ConfigError(
@@ -118,7 +131,7 @@ def check_stage(stage: str, config: RunConfig) -> None:
 
 def units_of(stage: str, num_folds: int) -> list[Unit]:
     """List the units of a stage."""
-    if stage in ("train", "predict"):
+    if stage in FOLD_STAGES:
         return [Unit(stage, fold) for fold in range(num_folds)]
     return [Unit(stage)]
 
@@ -169,19 +182,23 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         "backtest": config.backtest,
         "report": config.report,
     }
-    if config.train is not None and unit.stage in ("train", "predict"):
+    if config.train is not None and unit.stage in FOLD_STAGES:
         return config.train.semantic()
     section = sections[unit.stage]
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
+    if unit.stage == "ingest":
+        part["panel"] = shown_path(config.panel_path, config.output)  # a store of another name is another store
     if unit.stage == "folds":
         keep = ("folds", "lookback_periods", "target")
         part = {key: part[key] for key in keep}
+    if unit.stage == "report":
+        part["name"] = config.name
     return part
 
 
 def unit_key(unit: Unit, config: RunConfig, manifest: RunManifest) -> str:
     """Compute the content key of a unit: stage, version, its config, and the contents of what it reads."""
-    part = json.dumps(config_part(unit, config), sort_keys=True)
+    part = json.dumps(config_part(unit, config))  # the order of features is the order of columns
     return text_key(unit.name, str(VERSIONS[unit.stage]), part, *_inputs(unit, config, manifest))
 
 
@@ -214,18 +231,27 @@ def fold_units(manifest: RunManifest, stage: str) -> list[str]:
 
 
 def panel_key(panel: Path) -> str:
-    """Read the content key of a panel store from its manifest."""
-    return str(json.loads((panel / "panel.json").read_text(encoding="utf-8"))["content_key"])
+    """Read the content key of a panel store from its manifest.
+
+    Raises
+    ------
+    FormatError
+        Where the store is missing or damaged.
+    """
+    key = read_manifest(panel).get("content_key")
+    if not isinstance(key, str):
+        raise FormatError(str(panel / "panel.json"), "damaged manifest", found="no content_key", do="Ingest again.")
+    return key
 
 
 def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     """List the files a finished unit has written."""
     if unit.stage == "ingest":
-        return sorted(path for path in panel.rglob("*") if path.is_file())
+        return _files(panel.rglob("*"))
     if unit.stage == "folds":
         return [folder / "folds.json"]
     if unit.stage == "train":
-        return sorted(path for path in (folder / "models" / f"fold_{unit.fold:02d}").iterdir() if path.is_file())
+        return _files((folder / "models" / f"fold_{unit.fold:02d}").glob("*"))
     if unit.stage == "predict":
         return [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
     if unit.stage == "evaluate":
@@ -233,15 +259,39 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     if unit.stage == "join":
         return [folder / "backtest" / "coverage.json", folder / "backtest" / "table.parquet"]
     if unit.stage == "backtest":
-        return sorted(path for path in (folder / "backtest").glob("*/*") if path.is_file())
+        return _files((folder / "backtest").glob("*/*"))
     return [folder / "report.html"]
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    """Leave out hidden names: what a kill left of a file being written is nobody's output."""
+    return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
+
+
+def remove_other_folds(stage: str, num_folds: int, folder: Path) -> None:
+    """Remove files of folds that no longer exist, recorded or not: later stages read every fold they find."""
+    parent = {"train": "models", "predict": "predictions"}.get(stage)
+    if parent is None:
+        return
+    for path in (folder / parent).glob("fold_*"):
+        number = path.name.removeprefix("fold_").partition(".")[0]
+        if not number.isdigit() or int(number) < num_folds:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def shown_path(path: Path, folder: Path) -> str:
+    """Write a path as seen from the run folder where it lies in it, so that the folder may be moved."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
 
 
 def output_records(unit: Unit, folder: Path, panel: Path) -> list[dict[str, Any]]:
     """List the files of a finished unit with size and checksum, by path from the run folder where they lie in it."""
     records = []
     for path in output_files(unit, folder, panel):
-        inside = path.is_relative_to(folder)
-        shown = path.relative_to(folder) if inside else path.absolute()
-        records.append({"path": str(shown), "bytes": path.stat().st_size, "xxh3_64": file_checksum(path)})
+        size_bytes, checksum = path.stat().st_size, file_checksum(path)
+        records.append({"path": shown_path(path, folder), "bytes": size_bytes, "xxh3_64": checksum})
     return records

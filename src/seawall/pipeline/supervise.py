@@ -74,19 +74,21 @@ def _run_behind(fence: Fence, job: Job, folder: Path, timeline: Timeline, watch:
     paths = {name: folder / f".{name}.json" for name in ("request", "result", "heartbeat")}
     for path in paths.values():
         path.unlink(missing_ok=True)
-    request = {**job.request, "unit": job.name, "fence": fence.ticket()}
+    request = {**job.request, "unit": job.name, "fence": fence.ticket(), "parent": os.getpid()}
     request |= {name: str(path) for name, path in paths.items()}
     paths["request"].write_text(json.dumps(request), encoding="utf-8")
     started, kills_before = time.monotonic(), fence.oom_kills()
     log = folder / ".stderr.txt"
     with log.open("wb") as errors:
         child = _start(paths["request"], errors.fileno(), _environment(job))
-    meter = Meter(timeline, pid=child.pid, unit=job.name, heartbeat=paths["heartbeat"], charged=fence.charged)
     try:
-        too_much = _wait(child, meter, job, lambda high: watch(read_heartbeat(paths["heartbeat"]), high))
+        meter = Meter(timeline, pid=child.pid, unit=job.name, heartbeat=paths["heartbeat"], charged=fence.charged)
+        try:
+            too_much = _wait(child, meter, job, lambda high: watch(read_heartbeat(paths["heartbeat"]), high))
+        finally:
+            meter.close()
     finally:
         _end(child)
-        meter.close()
     result = _read(paths["result"])
     if not result.get("ok"):
         raise too_much or _failure(result, child, fence, job, meter.high, kills_before, paths["heartbeat"], log)
@@ -96,8 +98,11 @@ def _run_behind(fence: Fence, job: Job, folder: Path, timeline: Timeline, watch:
 
 
 def _start(request: Path, errors: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start the child in a session of its own: Ctrl-C reaches the parent, which then stops the child in order."""
-    argv = [sys.executable, "-m", "seawall.pipeline.child", str(request)]
+    """Start the child in a session of its own: Ctrl-C reaches the parent, which then stops the child in order.
+
+    -P: a file of the user's in the current folder, say ``queue.py``, must not be imported in place of a library.
+    """
+    argv = [sys.executable, "-P", "-m", "seawall.pipeline.child", str(request)]
     return subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment, start_new_session=True
     )
@@ -133,20 +138,42 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
+        pass
+    finally:  # a second Ctrl-C does not wait any longer, and leaves no process behind
         child.kill()
         child.wait()
 
 
 def _over(job: Job, high: HighWater, held_bytes: int) -> StageError:
-    worst = job.plan.worst
     return StageError(
         job.name,
         f"stopped at {STOP_SHARE:.0%} of the budget, before the kernel would",
         found=f"{format_bytes(held_bytes)} private, and {format_bytes(high.parent_private_bytes)} of the parent",
-        allowed=f"{format_bytes(job.plan.projected_private_bytes)} planned,"
-        f" {format_bytes(job.declared_bytes)} declared",
-        do=f"The largest claim is {worst.purpose} ({format_bytes(worst.bytes)}: {worst.formula}). "
-        f"What was finished is kept. Declare more and run again: {job.command}",
+        allowed=_allowed(job),
+        do=_declare_more(job),
+    )
+
+
+def _refused(job: Job, high: HighWater, request: str) -> StageError:
+    return StageError(
+        job.name,
+        f"an allocation was refused by the memory fence ({request})",
+        found=f"a high-water mark of {format_bytes(high.held_bytes)} of private memory",
+        allowed=_allowed(job),
+        do=_declare_more(job),
+    )
+
+
+def _allowed(job: Job) -> str:
+    planned, declared = format_bytes(job.plan.projected_private_bytes), format_bytes(job.declared_bytes)
+    return f"{planned} planned, {declared} declared"
+
+
+def _declare_more(job: Job) -> str:
+    worst = job.plan.worst
+    return (
+        f"The largest claim is {worst.purpose} ({format_bytes(worst.bytes)}: {worst.formula})."
+        f" What was finished is kept. Declare more and run again: {job.command}"
     )
 
 
@@ -160,6 +187,8 @@ def _failure(
     heartbeat: Path,
     log: Path,
 ) -> SeawallError:
+    if result.get("memory"):
+        return _refused(job, high, str(result["error"]["found"]))
     if "error" in result:
         return from_record(result["error"])
     end = ChildEnd(

@@ -102,9 +102,7 @@ class Panel:
         """
         names = self.names(group)
         if name not in names:
-            raise ConfigError(
-                f"{self.path}: {group}", "unknown column", found=repr(name), do=nearest(name, names).capitalize()
-            )
+            raise ConfigError(f"{self.path}: {group}", "unknown column", found=repr(name), do=nearest(name, names))
         return names.index(name)
 
     def _rows(self, array: str) -> AnyArray:

@@ -258,10 +258,14 @@ def check_output(path: Path) -> None:
     ConfigError
         Where the path is a file, or a folder that holds anything else.
     """
-    where, do = f"output {path}", "Name a folder that does not exist yet, for example market.panel."
-    if not path.name or (path.exists() and not path.is_dir()):
+    where, do = f"output {str(path)[:200]}", "Name a folder that does not exist yet, for example market.panel."
+    try:
+        is_folder, is_store, exists = path.is_dir(), (path / "panel.json").exists(), path.exists()
+    except OSError as error:
+        raise ConfigError(where, "not a place for a panel store", found=error.strerror or str(error), do=do) from error
+    if not path.name or (exists and not is_folder):
         raise ConfigError(where, "not a place for a panel store", found="a file" if path.name else "no name", do=do)
-    if not path.is_dir() or (path / "panel.json").exists():
+    if not is_folder or is_store:
         return
     foreign = sorted(p.name for p in path.iterdir() if not _SEGMENT.fullmatch(p.name) and p.name != ".panel.json.tmp")
     if foreign:

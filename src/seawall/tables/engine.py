@@ -15,7 +15,11 @@ from seawall.errors import BudgetError, ConfigError
 from seawall.units import MIB
 
 MINIMUM_LIMIT_BYTES = 48 * MIB
-RESULT_ROWS = 32_768
+RESULT_BYTES = 2 * MIB
+"""Results fetched at once, whatever the number of expressions."""
+
+VECTOR_ROWS = 2048
+"""Rows DuckDB hands on at once; fetching fewer saves nothing."""
 
 
 def limit_for_share(share_bytes: int) -> int:
@@ -90,9 +94,12 @@ class SqlEngine:
         source = _with_derived(derived or {}, window)
         columns = ", ".join(_as_double(name, text) for name, text in expressions.items())
         out: Float64 = np.full((table.num_rows, len(expressions)), np.nan)
+        rows_per_fetch = max(VECTOR_ROWS, RESULT_BYTES // (8 * (1 + len(expressions))))
         self._connection.register("rows", table)
         try:
-            reader = self._connection.sql(f"SELECT __id, {columns} FROM {source} {window}").to_arrow_reader(RESULT_ROWS)
+            reader = self._connection.sql(f"SELECT __id, {columns} FROM {source} {window}").to_arrow_reader(
+                rows_per_fetch
+            )
             for batch in reader:
                 ids: Int64 = batch.column(0).to_numpy()
                 for place in range(len(expressions)):

@@ -100,9 +100,7 @@ def require_columns(path: Path, wanted: Sequence[str]) -> None:
     names = column_names(path)
     for name in wanted:
         if name not in names:
-            raise ConfigError(
-                f"source {path}", "unknown column", found=repr(name), do=nearest(name, names).capitalize()
-            )
+            raise ConfigError(f"source {path}", "unknown column", found=repr(name), do=nearest(name, names))
 
 
 def read_blocks(path: Path, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:

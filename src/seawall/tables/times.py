@@ -174,8 +174,9 @@ def _parse_iso(values: pa.Array) -> tuple[Int64, Bool]:
     except pa.ArrowInvalid:
         if len(values) == 1:
             return np.zeros(1, np.int64), np.zeros(1, bool)
-        parts = [_parse_iso(values.slice(i, 1)) for i in range(len(values))]  # one impossible date: find it
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        half = len(values) // 2  # one impossible date fails them all: close in on it
+        first, second = _parse_iso(values.slice(0, half)), _parse_iso(values.slice(half))
+        return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
     return _filled(times)
 
 

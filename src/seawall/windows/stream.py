@@ -52,7 +52,7 @@ class Windows:
         if batch_size < 1:
             raise ConfigError("batch_size", "must be greater than zero", found=str(batch_size))
         if order not in ORDERS:
-            raise ConfigError("order", "unknown order", found=repr(order), do=nearest(order, ORDERS).capitalize())
+            raise ConfigError("order", "unknown order", found=repr(order), do=nearest(order, ORDERS))
         self.gather, self.samples, self.batch_size, self.order, self.seed = gather, samples, batch_size, order, seed
         self._epoch = self._step = 0
         self._block: tuple[tuple[int, int], Int64] = ((-1, -1), np.empty(0, np.int64))
