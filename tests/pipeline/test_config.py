@@ -128,3 +128,23 @@ def test_a_name_no_stage_makes_is_refused_before_the_first_stage(
 
     with pytest.raises(ConfigError, match=expected):
         parse_config(changed, "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"name": "../../evil"}, "name: must be one line without /"),
+        ({"name": "two\nlines"}, "name: must be one line without /"),
+        ({"name": "é" * 120}, "name: a name in this path is longer than 200 bytes"),
+        ({"output": "a\0b"}, "output: a path cannot hold a null character"),
+        ({"output": "x" * 300}, "output: a name in this path is longer than 200 bytes"),
+        ({"panel": "x" * 300}, "panel: a name in this path is longer than 200 bytes"),
+        ({"output": "caf\udce9"}, "a name or path is not valid Unicode, found .*surrogates not allowed"),
+        ({"train": None}, "backtest: needs a train section"),
+    ],
+)
+def test_names_that_cannot_be_files_and_sections_without_their_inputs_are_refused(
+    settings: dict[str, Any], change: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        parse_config({**settings, **change}, "config.yaml")

@@ -223,7 +223,9 @@ def test_a_stage_alone_needs_what_it_builds_on(finished: tuple[Path, dict[str, A
 def test_the_manifest_says_done_only_while_key_and_files_agree(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     manifest = RunManifest(tmp_path, "m")
-    manifest.finish("u", {"key": "k", "outputs": [{"path": "x", "bytes": 3, "xxh3_64": "78af5f94892f3950"}]})
+    record: dict[str, Any] = {"stage": "u", "key": "k", "summary": {}, "wall_seconds": 0.5}
+    record |= dict.fromkeys(("projected_private_bytes", "measured_private_bytes", "declared_bytes"), 1)
+    manifest.finish("u", record | {"outputs": [{"path": "x", "bytes": 3, "xxh3_64": "78af5f94892f3950"}]})
 
     assert RunManifest(tmp_path, "m").is_done("u", "k")
     assert not RunManifest(tmp_path, "m").is_done("u", "other")

@@ -20,7 +20,5 @@ def build_model(config: ModelConfig, num_features: int, num_outputs: int) -> nn.
         For a kind that is not registered, naming the nearest ones.
     """
     if config.kind not in MODELS:
-        raise ConfigError(
-            "model.kind", "unknown model", found=repr(config.kind), do=nearest(config.kind, MODELS)
-        )
+        raise ConfigError("model.kind", "unknown model", found=repr(config.kind), do=nearest(config.kind, MODELS))
     return MODELS[config.kind](config, num_features, num_outputs)

@@ -48,7 +48,9 @@ def run(
     """
     checked = load_config(Path(config)) if isinstance(config, str | Path) else parse_config(dict(config), "config")
     budget = find_budget(memory, config_value=checked.memory.budget)
-    command = f"seawall run {shlex.quote(str(config))}" if isinstance(config, str | Path) else "the same call"
+    command = "the same call"
+    if isinstance(config, str | Path):
+        command = shlex.join(["seawall", "run", str(config), *(("--memory", memory) if memory else ())])
     return start(checked, budget, Silent(), Order(first, only, command))
 
 

@@ -49,20 +49,28 @@ def main() -> int:
 
         result = do_unit(request, Heartbeat(Path(request["heartbeat"])))
     except SeawallError as error:
-        write_json(result_path, {"ok": False, "error": error.record()})
-        return error.exit_code
+        return _fail(result_path, error)
     except ModuleNotFoundError as error:
-        missing = _missing(error, request["unit"])
-        write_json(result_path, {"ok": False, "error": missing.record()})
-        return missing.exit_code
+        return _fail(result_path, _missing(error, request["unit"]))
+    except OSError as error:
+        return _fail(result_path, _unreadable(error, request["unit"]))
     except MemoryError as error:
-        refused = StageError(
-            request["unit"], "an allocation was refused by the memory fence", found=str(error) or "no size"
-        )
-        write_json(result_path, {"ok": False, "error": refused.record(), "memory": True})
-        return refused.exit_code
+        what = "an allocation was refused by the memory fence"
+        return _fail(result_path, StageError(request["unit"], what, found=str(error) or "no size"), memory=True)
     write_json(result_path, {"ok": True, **result, "cpu_seconds": time.process_time() - started})
     return 0
+
+
+def _fail(result_path: Path, error: SeawallError, *, memory: bool = False) -> int:
+    write_json(result_path, {"ok": False, "error": error.record(), "memory": memory})
+    return error.exit_code
+
+
+def _unreadable(error: OSError, unit: str) -> StageError:
+    """Name the file and the reason: a full disk, a permission."""
+    found = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    do = "What was finished is kept. Mend that and run the same command again."
+    return StageError(unit, "a file cannot be read or written", found=found, do=do)
 
 
 def _missing(error: ModuleNotFoundError, unit: str) -> SeawallError:

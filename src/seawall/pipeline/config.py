@@ -164,7 +164,8 @@ def parse_config(values: dict[str, Any], where: str) -> RunConfig:
     except ValidationError as error:
         raise _first_mistake(error, where) from error
     except PydanticSerializationError as error:  # a file name in another encoding, say
-        raise ConfigError(where, "a name or path is not valid Unicode", found=str(error).rpartition("UnicodeEncodeError: ")[2]) from error
+        reason = str(error).rpartition("UnicodeEncodeError: ")[2]
+        raise ConfigError(where, "a name or path is not valid Unicode", found=reason) from error
     return checked
 
 

@@ -1,0 +1,121 @@
+"""Commands around a run: what they say of a folder that a kill left, and how they end when they are stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seawall.cli.run import own_command
+from seawall.pipeline.manifest import RunManifest
+from tests.pipeline.world import config, market, write_market
+
+
+def seawall(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a fresh process."""
+    command = [sys.executable, "-m", "seawall", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment}
+    )
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A config file of a small run that has not started."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config(write_market(tmp_path / "market.csv", market()), tmp_path / "out")))
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_stopped_by_a_scheduler_or_a_closed_terminal_ends_in_order(
+    written: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "seawall", "run", str(written), "--memory", "900MiB"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out" / ".heartbeat.json").exists():
+        time.sleep(0.02)
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=60)
+
+    assert run.returncode == 130
+    assert "Continue with:" in errors
+    done = seawall("status", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["unfinished"]["unit"] is not None
+
+
+def test_status_tells_what_a_kill_left(tmp_path: Path) -> None:
+    RunManifest(tmp_path, "m").begin()
+    assert "no unit is finished\nnot running" in seawall("status", tmp_path).stdout
+
+    (tmp_path / ".request.json").write_text('{"unit": "train/fold_01"}')
+    assert "stopped without a result in train/fold_01, before its first report" in seawall("status", tmp_path).stdout
+
+    (tmp_path / ".heartbeat.json").write_text('{"substep": "epoch [3]"}')
+    assert "stopped without a result in train/fold_01, epoch [3]" in seawall("status", tmp_path).stdout
+
+
+def test_the_command_that_continues_does_not_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in (["--from", "train"], ["--from=train"]):
+        monkeypatch.setattr(sys, "argv", ["/bin/seawall", "run", "my config.yaml", *option, "--quiet"])
+
+        assert own_command(without="--from") == "seawall run 'my config.yaml' --quiet"
+    assert own_command() == "seawall run 'my config.yaml' --from=train --quiet"
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+@pytest.mark.parametrize(
+    "change",
+    [{"files": {"a": 1}}, {"files": {"a": {"bytes": 1}}}, {"columns": [{"name": "x", "group": "features"}]}],
+)
+def test_a_panel_manifest_that_lacks_what_is_shown_is_bad_data(
+    tmp_path: Path, command: str, change: dict[str, object]
+) -> None:
+    (tmp_path / "t.csv").write_text("symbol,date,close\nA,2020-01-01,1.0\nA,2020-01-02,2.0\n")
+    panel = tmp_path / "x.panel"
+    seawall("ingest", tmp_path / "t.csv", "--output", panel, "--entity", "symbol", "--time", "date")
+    manifest = json.loads((panel / "panel.json").read_text())
+    (panel / "panel.json").write_text(json.dumps(manifest | change))
+
+    done = seawall(command, panel)
+
+    assert done.returncode == 4
+    assert "damaged manifest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_the_terminal_cannot_show_is_written_with_escapes(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("symbol,date,größe\nA,2020-01-01,1.0\nA,2020-01-02,2.0\n", encoding="utf-8")
+    panel = tmp_path / "x.panel"
+    seawall("ingest", tmp_path / "t.csv", "--output", panel, "--entity", "symbol", "--time", "date")
+
+    done = seawall("inspect", panel, PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 0, done.stderr
+    assert "gr\\xf6\\xdfe" in done.stdout
+
+
+def test_an_output_whose_name_is_not_unicode_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("symbol,date,close\nA,2020-01-01,1.0\n")
+    output = tmp_path / os.fsdecode(b"caf\xe9.panel")
+
+    done = seawall("ingest", tmp_path / "t.csv", "--output", output, "--entity", "symbol", "--time", "date")
+
+    assert done.returncode == 2
+    assert "not valid Unicode" in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"t.csv"}
+
+
+def test_without_a_terminal_nothing_is_printed_but_lines(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("symbol,date,close\nA,2020-01-01,1.0\nA,2020-01-02,2.0\n")
+
+    done = seawall(
+        "ingest", tmp_path / "t.csv", "--output", tmp_path / "x.panel", "--entity", "symbol", "--time", "date"
+    )
+
+    assert all(line.strip() and "\x1b" not in line and len(line) <= 80 for line in done.stderr.splitlines())
