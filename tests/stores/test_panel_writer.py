@@ -17,6 +17,7 @@ from seawall.stores.npy import HEADER_BYTES
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import EntityBlock, PanelWriter, check_output
 from tests.stores.panels import SPEC, TINY_CALENDAR, block, tiny_block, write_tiny
+from tests.support import make_panel
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -260,3 +261,24 @@ def test_groups_without_columns_have_no_files(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "x.panel" / "seg-000000").iterdir()}
     assert not names & {"targets.npy", "target_end.npy", "returns.npy", "prices.npy"}
     assert {"adjustment.npy", "universe.npy"} <= names
+
+
+def test_writing_the_same_content_again_keeps_the_segment_and_every_byte(tmp_path: Path) -> None:
+    path = tmp_path / "world.panel"
+    make_panel(tmp_path)
+    before = {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    (path / "seg-000007").mkdir()  # what a kill between rename and swap leaves
+
+    make_panel(tmp_path)
+
+    assert {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    assert not (path / "seg-000007").exists()
+
+
+def test_other_content_gets_a_segment_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "world.panel"
+    make_panel(tmp_path, seed=0)
+
+    make_panel(tmp_path, seed=1).verify()
+
+    assert [p.name for p in path.iterdir() if p.is_dir()] == ["seg-000001"]

@@ -305,8 +305,8 @@ class Runner:
         }
         write_json(self.config.output / "plan.json", record)
 
-    def _log(self, event: str, unit: str, **more: str) -> None:
-        entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, **more}
+    def _log(self, event: str, unit: str, error: str = "") -> None:
+        entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, "error": error}
         with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Bool, Float32, Float64, Int64
 from seawall.errors import ConfigError, DataError
-from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
+from seawall.stores.atomic import block_checksums, file_checksum, flush, json_text, text_key, write_text
 from seawall.stores.npy import ArrayWriter, map_array, write_array
 from seawall.stores.panel import ARRAYS, TargetSpec
 from seawall.stores.shape import PANEL_FORMAT
@@ -94,6 +94,7 @@ class PanelWriter:
         self._path, self._spec, self._calendar = path, spec, calendar
         check_output(path)
         path.mkdir(parents=True, exist_ok=True)
+        _remove_segments(path, keep=_published_segment(path))  # what a kill before the swap has left
         self._segment = _next_segment(path)
         self._folder = path / f".{self._segment}.tmp"
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -186,6 +187,7 @@ class PanelWriter:
         for path in sorted(self._folder.iterdir()):
             whole, blocks = block_checksums(path)
             files[path.name] = {"bytes": path.stat().st_size, "xxh3_64": whole, "blocks": blocks}
+        self._segment = _same_segment(self._path, files) or self._segment
         sums = {name: record["xxh3_64"] for name, record in files.items()}
         sums["entities.parquet"] = text_key(*self._names)  # Parquet bytes change with the release that writes them
         columns = [asdict(column) for column in self._spec.columns]
@@ -216,7 +218,10 @@ class PanelWriter:
     def _publish(self, manifest: dict[str, Any]) -> None:
         final = self._path / self._segment
         text = json_text(manifest)  # before the rename: a value JSON cannot hold is found early
-        self._folder.rename(final)
+        if final.exists():  # the same content is published already: a kill came after the swap
+            shutil.rmtree(self._folder)
+        else:
+            self._folder.rename(final)
         flush(self._path)
         write_text(self._path / "panel.json", text)
         _remove_segments(self._path, keep=self._segment)
@@ -282,6 +287,18 @@ def _published_segment(path: Path) -> str:
         return str(json.loads((path / "panel.json").read_text(encoding="utf-8"))["segments"][0]["name"])
     except (OSError, ValueError, LookupError, TypeError):
         return ""
+
+
+def _same_segment(path: Path, files: dict[str, dict[str, Any]]) -> str:
+    """Give the published segment if it holds these very files, whole; a continued ingest then keeps its name."""
+    name = _published_segment(path)
+    if not _SEGMENT.fullmatch(name):
+        return ""
+    for file, record in files.items():
+        present = path / name / file
+        if not present.is_file() or file_checksum(present) != record["xxh3_64"]:
+            return ""
+    return name
 
 
 def _remove_segments(path: Path, *, keep: str) -> None:

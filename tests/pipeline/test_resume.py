@@ -1,0 +1,283 @@
+"""What a run does with what an earlier, killed or different run has left in its folder."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import seawall as sw
+from seawall.budget.fence import open_fence
+from seawall.budget.limits import find_budget
+from seawall.budget.processes import descendants
+from seawall.errors import BudgetError, ConfigError, FormatError, Interrupted, StageError
+from seawall.pipeline.config import parse_config
+from seawall.pipeline.manifest import RunManifest
+from seawall.pipeline.result import Predictions
+from seawall.pipeline.run import Order, Runner, Silent
+from seawall.pipeline.stages import Unit, output_files, remove_other_folds, unit_key
+from tests.pipeline.world import config, market, write_market
+
+BUDGET = "900MiB"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """One finished run that no test changes, with its config."""
+    folder = tmp_path_factory.mktemp("finished")
+    settings = config(write_market(folder / "market.csv", market()), folder / "out", max_epochs=1)
+    sw.run(settings, memory=BUDGET)
+    return folder / "out", settings
+
+
+@pytest.fixture
+def settings(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """The config of a copy of that run."""
+    shutil.copytree(finished[0], tmp_path / "out")
+    return {**finished[1], "output": str(tmp_path / "out")}
+
+
+def with_train(settings: dict[str, Any], **change: Any) -> dict[str, Any]:  # noqa: ANN401 - config values
+    return {**settings, "train": {**settings["train"], **change}}
+
+
+def runner(settings: dict[str, Any], order: Order | None = None) -> Runner:
+    return Runner(parse_config(settings, "config"), find_budget(BUDGET), Silent(), order or Order())
+
+
+def units(settings: dict[str, Any]) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((Path(settings["output"]) / "run.json").read_text())["units"]
+    return loaded
+
+
+def drop_records(settings: dict[str, Any], *names: str) -> None:
+    RunManifest(Path(settings["output"]), "small").forget(names)
+
+
+def test_a_copied_run_folder_is_still_finished(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+
+    sw.run(settings, memory=BUDGET)
+
+
+def not_called(*_: object) -> NoReturn:
+    pytest.fail("a unit was run")
+
+
+@pytest.mark.parametrize(("stage", "before"), [("train", "folds"), ("predict", "train")])
+def test_a_single_stage_is_refused_where_the_folds_have_changed(
+    settings: dict[str, Any], stage: str, before: str
+) -> None:
+    had = units(settings)
+    changed = with_train(settings, folds={"train": 100, "valid": 30, "test": 30})
+
+    with pytest.raises(ConfigError, match=f"stage {stage}: needs the stage {before} first, found one of another"):
+        sw.run(changed, memory=BUDGET, only=stage)
+
+    assert units(settings) == had
+    assert all((Path(settings["output"]) / "models" / f"fold_{fold:02d}").is_dir() for fold in range(3))
+
+
+def test_predicting_after_a_training_that_was_killed_says_which_stage_is_missing(settings: dict[str, Any]) -> None:
+    drop_records(settings, "train/fold_02")
+
+    with pytest.raises(ConfigError, match=r"stage predict: needs the stage train first, found .* not of every fold"):
+        sw.run(settings, memory=BUDGET, only="predict")
+
+
+def test_a_single_stage_does_not_need_the_source_tables_any_more(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    gone = {**settings, "ingest": {**settings["ingest"], "sources": ["/no/such/file.csv"]}}
+
+    sw.run(gone, memory=BUDGET, only="evaluate")
+
+
+def test_files_of_folds_that_no_longer_exist_go_whether_recorded_or_not(tmp_path: Path) -> None:
+    for fold in range(3):
+        (tmp_path / "models" / f"fold_{fold:02d}").mkdir(parents=True)
+        (tmp_path / "models" / f"fold_{fold:02d}" / "model.safetensors").touch()
+        (tmp_path / "predictions").mkdir(exist_ok=True)
+        for ending in ("json", "parquet", "slots"):
+            (tmp_path / "predictions" / f"fold_{fold:02d}.{ending}").touch()
+
+    for stage in ("train", "predict"):
+        remove_other_folds(stage, 2, tmp_path)
+
+    assert {p.name for p in (tmp_path / "models").iterdir()} == {"fold_00", "fold_01"}
+    assert {p.name.split(".")[0] for p in (tmp_path / "predictions").iterdir()} == {"fold_00", "fold_01"}
+
+
+def test_fewer_folds_work_where_the_models_were_deleted_by_hand(settings: dict[str, Any]) -> None:
+    shutil.rmtree(Path(settings["output"]) / "models")
+    fewer = with_train(settings, folds={"train": 100, "valid": 30, "test": 40, "step": 90})
+
+    sw.run(fewer, memory=BUDGET)
+
+    assert {name for name in units(settings) if "/" in name} == {"train/fold_00", "predict/fold_00"}
+    assert [p.name for p in (Path(settings["output"]) / "models").iterdir()] == ["fold_00"]
+
+
+@pytest.mark.parametrize("victim", ["folds.json", "small.panel/panel.json"])
+@pytest.mark.parametrize("damage", ["{", "{}", ""])
+def test_a_damaged_record_is_planned_around(settings: dict[str, Any], victim: str, damage: str) -> None:
+    (Path(settings["output"]) / victim).write_text(damage)
+
+    assert len(runner(settings).plan()) == 8
+
+
+def test_a_panel_without_a_content_key_is_planned_around(settings: dict[str, Any]) -> None:
+    path = Path(settings["output"]) / "small.panel" / "panel.json"
+    manifest = json.loads(path.read_text())
+    del manifest["content_key"]
+    path.write_text(json.dumps(manifest))
+
+    assert len(runner(settings).plan()) == 8
+
+
+def test_a_run_of_another_name_makes_its_own_panel(settings: dict[str, Any]) -> None:
+    ours, other = (parse_config({**settings, "name": name}, "config") for name in ("small", "other"))
+    manifest = RunManifest(ours.output, "small")
+
+    assert unit_key(Unit("ingest"), ours, manifest) == units(settings)["ingest"]["key"]
+    assert unit_key(Unit("ingest"), other, manifest) != units(settings)["ingest"]["key"]
+
+
+def test_checkpointing_more_often_trains_nothing_again(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+
+    sw.run(with_train(settings, checkpoint_seconds=1.0), memory=BUDGET)
+
+
+def test_disk_is_asked_for_only_what_is_still_to_be_done(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.budget.check.free_disk_bytes", lambda path: 0)
+    whole = runner(settings)
+    whole.check(whole.plan())
+
+    drop_records(settings, "predict/fold_01")
+    pending = runner(settings)
+    with pytest.raises(BudgetError, match=r"the run needs .* of disk"):
+        pending.check(pending.plan())
+
+
+def stopped(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_doing_stages_anew_survives_a_kill(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", stopped)
+
+    with pytest.raises(Interrupted, match=r"Continue with: seawall run c\.yaml"):
+        runner(settings, Order(first="backtest", command="seawall run c.yaml")).run()
+
+    assert not {"backtest", "report"} & set(units(settings))
+    assert {"join", "predict/fold_02"} <= set(units(settings))
+
+
+def test_a_run_stopped_in_its_first_unit_is_known_as_a_run(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", stopped)
+
+    with pytest.raises(Interrupted):
+        sw.run({**settings, "output": str(tmp_path / "new")}, memory=BUDGET)
+
+    assert sw.Run(tmp_path / "new").record["units"] == {}
+
+
+def test_a_stop_before_the_first_unit_says_how_to_continue(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.look.run_job", stopped)
+
+    with pytest.raises(Interrupted, match="Continue with: the same call"):
+        sw.run({**settings, "output": str(tmp_path / "new")}, memory=BUDGET)
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_told_as_such(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device", "run.json")
+
+    drop_records(settings, "report")
+    monkeypatch.setattr("seawall.pipeline.run.run_job", full)
+
+    with pytest.raises(StageError, match=r"found No space left on device: run\.json\. What was finished is kept"):
+        sw.run(settings, memory=BUDGET)
+
+
+@pytest.mark.parametrize("damaged", [1, {}, {"key": "x", "outputs": [3]}])
+def test_a_damaged_record_of_a_unit_is_a_format_error(settings: dict[str, Any], damaged: object) -> None:
+    path = Path(settings["output"]) / "run.json"
+    record = json.loads(path.read_text())
+    record["units"]["join"] = damaged
+    path.write_text(json.dumps(record))
+
+    with pytest.raises(FormatError, match="damaged, found the record of join"):
+        sw.Run(path.parent)
+
+
+def test_an_allocation_refused_in_a_stage_says_what_to_declare(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("hungry = [bytearray(10**8) for _ in range(9)]")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("seawall.pipeline.supervise.open_fence", partial(open_fence, strongest="data limit"))
+    drop_records(settings, "train/fold_00")
+
+    with pytest.raises(StageError, match=r"refused by the memory fence .* Declare more and run again"):
+        sw.run(settings, memory=BUDGET)
+
+
+def test_a_stage_killed_from_outside_is_explained_and_the_run_continues(
+    finished: tuple[Path, dict[str, Any]], settings: dict[str, Any]
+) -> None:
+    drop_records(settings, "train/fold_01", "predict/fold_01")
+    folder = Path(settings["output"])
+
+    def kill() -> None:
+        while not (folder / ".heartbeat.json").exists():
+            time.sleep(0.01)
+        os.kill(descendants(os.getpid())[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(StageError, match=r"killed by signal 9 .* The same command continues"):
+        sw.run(settings, memory=BUDGET)
+    killer.join()
+    sw.run(settings, memory=BUDGET)
+
+    for name in ("models/fold_01/model.safetensors", "predictions/fold_01.parquet", "backtest/table.parquet"):
+        assert (folder / name).read_bytes() == (finished[0] / name).read_bytes()
+    assert {p.name for p in folder.iterdir() if p.name.startswith(".")} == {".lock"}
+
+
+def test_what_a_kill_left_of_a_file_being_written_is_no_output(tmp_path: Path) -> None:
+    model = tmp_path / "models" / "fold_00"
+    model.mkdir(parents=True)
+    for name in ("model.safetensors", ".model.safetensors.tmp"):
+        (model / name).touch()
+
+    assert output_files(Unit("train", 0), tmp_path, tmp_path / "x.panel") == [model / "model.safetensors"]
+
+
+def test_more_than_a_hundred_folds_stay_in_order_of_time(tmp_path: Path) -> None:
+    for fold in (101, 0, 9, 100, 10, 99):
+        (tmp_path / f"fold_{fold:02d}.parquet").touch()
+
+    numbers = [int(path.stem.removeprefix("fold_")) for path in Predictions(tmp_path).paths]
+
+    assert numbers == [0, 9, 10, 99, 100, 101]
