@@ -221,7 +221,7 @@ def test_folders_that_are_not_ours_are_never_removed(tmp_path: Path) -> None:
         (path / name / "keep.txt").write_text("keep")
     write_tiny(path)
     assert sorted(p.name for p in path.iterdir()) == sorted(
-        ["notes", "panel.json", "seg-000001", "seg-0000000", "seg-mine"]
+        ["notes", "panel.json", "seg-000000", "seg-0000000", "seg-mine"]
     )
 
 
