@@ -72,7 +72,7 @@ def test_a_second_ingest_to_one_panel_is_refused_and_touches_nothing(
     (tmp_path / "t.csv").write_text("symbol,date,close\nA,2020-01-01,1.0\n")
     try:
         with pytest.raises(ResumeError, match=f"process {owner.pid}"):
-            ingest(tmp_path / "t.csv", tmp_path / "x.panel", entity="symbol", time="date", memory="900MiB")
+            ingest(tmp_path / "t.csv", tmp_path / "x.panel", entity="symbol", time="date", memory="2GiB")
         assert lock_owner(tmp_path / ".x.panel.run") == owner.pid
     finally:
         owner.kill()
@@ -97,5 +97,5 @@ def test_a_run_that_has_only_begun_is_known_and_kept(tmp_path: Path) -> None:
 def test_a_panel_path_no_file_system_takes_is_refused(tmp_path: Path) -> None:
     for name in ("a\0b.panel", "x" * 300 + ".panel"):
         with pytest.raises(ConfigError, match=r"^output: a (path cannot hold|name in this path is longer)"):
-            ingest("t.csv", tmp_path / name, entity="symbol", time="date", memory="900MiB")
+            ingest("t.csv", tmp_path / name, entity="symbol", time="date", memory="2GiB")
     assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import Unit, output_files, remove_other_folds, unit_key
 from tests.pipeline.world import config, market, write_market
 
-BUDGET = "900MiB"
+BUDGET = "2GiB"
 
 
 @pytest.fixture(scope="module")

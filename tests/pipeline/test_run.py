@@ -18,7 +18,7 @@ from seawall.errors import BudgetError, ConfigError, ResumeError
 from seawall.pipeline.manifest import RunManifest, run_lock
 from tests.pipeline.world import config, market, write_market
 
-BUDGET = "900MiB"
+BUDGET = "2GiB"  # pytest is the parent here, and all it holds counts
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +238,13 @@ def test_the_lock_is_free_again_after_its_owner(tmp_path: Path) -> None:
         pass
     with run_lock(tmp_path):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_what_a_notebook_kernel_holds_counts_against_the_budget(finished: tuple[Path, dict[str, Any]]) -> None:
+    _, settings = finished
+    frames = np.ones(2**26)  # 512 MiB, as a kernel might hold
+
+    with pytest.raises(BudgetError, match="for the waiting parent"):
+        sw.run({**settings, "name": "anew"}, memory="700MiB")
+
+    assert frames.nbytes == 2**29

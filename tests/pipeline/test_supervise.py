@@ -63,6 +63,6 @@ def test_a_file_of_the_user_does_not_stand_in_for_a_library(tmp_path: Path, monk
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not the library')")
     monkeypatch.chdir(tmp_path)
 
-    panel = ingest("t.csv", "x.panel", entity="symbol", time="date", memory="900MiB")
+    panel = ingest("t.csv", "x.panel", entity="symbol", time="date", memory="2GiB")
 
     assert panel.shape.num_rows == 2

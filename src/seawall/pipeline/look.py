@@ -6,7 +6,7 @@ from typing import Any
 from seawall.budget.check import check_plans
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.budget.meter import Timeline
-from seawall.pipeline.stages import PARENT_BYTES
+from seawall.pipeline.stages import parent_share_bytes
 from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.units import MIB
 
@@ -40,14 +40,15 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     SeawallError
         BudgetError where not even a look fits; ConfigError or DataError for bad sources.
     """
-    check_plans([LOOK_PLAN], budget_bytes, parent_bytes=PARENT_BYTES)
+    parent_bytes = parent_share_bytes()
+    check_plans([LOOK_PLAN], budget_bytes, parent_bytes=parent_bytes)
     request = {"stage": what, "fold": None, "run": str(scratch), "config": config, "budget_bytes": budget_bytes}
     job = Job(
         name=what,
         request=request,
         plan=LOOK_PLAN,
         declared_bytes=budget_bytes,
-        parent_bytes=PARENT_BYTES,
+        parent_bytes=parent_bytes,
         command=command,
     )
     timeline_path = scratch / f".{what}.csv"

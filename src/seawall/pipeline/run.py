@@ -21,12 +21,12 @@ from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder, run_lock
 from seawall.pipeline.stages import (
     FOLD_STAGES,
-    PARENT_BYTES,
     STAGES,
     Folds,
     Unit,
     check_stage,
     fold_units,
+    parent_share_bytes,
     plan_unit,
     remove_other_folds,
     required_ingest,
@@ -82,6 +82,8 @@ class Runner:
     listener: Listener
     order: Order = Order()
     manifest: RunManifest = field(init=False)
+    parent_bytes: int = field(default_factory=parent_share_bytes)
+    """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
 
     def run(self) -> RunManifest:
         """Do what is not done.
@@ -142,10 +144,10 @@ class Runner:
             self._require_inputs(self.order.only)
         shape = self._shape() if "ingest" in stages else read_shape(self.config.panel_path)
         folds = self._folds_or_guess(shape)
-        plans = []
+        share_bytes, plans = self.budget.bytes - self.parent_bytes, []
         for stage in stages:
             units = units_of(stage, len(folds))
-            of_stage = [plan_unit(unit, self.config, shape, folds, self.budget.bytes) for unit in units]
+            of_stage = [plan_unit(unit, self.config, shape, folds, share_bytes) for unit in units]
             plans.append(max(of_stage, key=lambda plan: plan.projected_cgroup_bytes))
         return plans
 
@@ -158,13 +160,13 @@ class Runner:
             Naming the worst claim and what to change.
         """
         stages = stages if stages is not None else stages_of(self.config)
-        check_plans(plans, self.budget.bytes, parent_bytes=PARENT_BYTES)
+        check_plans(plans, self.budget.bytes, parent_bytes=self.parent_bytes)
         by_disk: dict[int, tuple[Path, list[StagePlan]]] = {}
         for stage, plan in self._still_to_do(stages, plans):
             place = self._place(stage)
             by_disk.setdefault(_disk_of(place), (place, []))[1].append(plan)
         for place, pending in by_disk.values():
-            check_plans(pending, self.budget.bytes, parent_bytes=PARENT_BYTES, folder=place)
+            check_plans(pending, self.budget.bytes, parent_bytes=self.parent_bytes, folder=place)
 
     def _still_to_do(self, stages: Sequence[str], plans: Sequence[StagePlan]) -> Iterator[tuple[str, StagePlan]]:
         """Give the stages from the first on that is not recorded with its present key."""
@@ -239,8 +241,8 @@ class Runner:
         if self.manifest.is_done(unit.name, key):
             self.listener.skipped(unit, self.manifest.units[unit.name])
             return
-        plan = plan_unit(unit, self.config, shape, folds, self.budget.bytes)
-        check_plans([plan], self.budget.bytes, parent_bytes=PARENT_BYTES)
+        plan = plan_unit(unit, self.config, shape, folds, self.budget.bytes - self.parent_bytes)
+        check_plans([plan], self.budget.bytes, parent_bytes=self.parent_bytes)
         self.listener.started(unit, plan)
         self._log("started", unit.name)
         job = Job(
@@ -248,7 +250,7 @@ class Runner:
             request=self._request(unit) | {"knobs": plan.neutral},
             plan=plan,
             declared_bytes=self.budget.bytes,
-            parent_bytes=PARENT_BYTES,
+            parent_bytes=self.parent_bytes,
             command=self.order.command,
             reuses_buffers=unit.stage in ("train", "predict"),
         )
@@ -277,7 +279,7 @@ class Runner:
             "fold": unit.fold,
             "run": str(self.config.output),
             "config": json.loads(self.config.model_dump_json()),
-            "budget_bytes": self.budget.bytes - PARENT_BYTES,
+            "budget_bytes": self.budget.bytes - self.parent_bytes,
         }
 
     def _record(self, unit: Unit, key: str, plan: StagePlan, result: dict[str, Any]) -> dict[str, Any]:
@@ -300,7 +302,7 @@ class Runner:
         record = {
             "declared_bytes": self.budget.bytes,
             "rule": self.budget.rule,
-            "parent_bytes": PARENT_BYTES,
+            "parent_bytes": self.parent_bytes,
             "stages": {plan.stage: plan.record() for plan in plans},
         }
         write_json(self.config.output / "plan.json", record)

@@ -10,6 +10,7 @@ from typing import Any
 from seawall.backtest.config import STAGE_VERSION as BACKTEST_VERSION
 from seawall.backtest.memory import plan as plan_backtest
 from seawall.budget.claims import StagePlan
+from seawall.budget.processes import own_private_bytes
 from seawall.errors import ConfigError, FormatError, nearest
 from seawall.evaluate.config import STAGE_VERSION as EVALUATE_VERSION
 from seawall.evaluate.memory import plan as plan_evaluate
@@ -48,6 +49,11 @@ VERSIONS = {
 
 PARENT_BYTES = 32 * 1024 * 1024
 """What the waiting parent may hold; 20-25 MiB measured with the progress display on."""
+
+
+def parent_share_bytes() -> int:
+    """Give what this process holds beside its stages: the small parent's share, or all of a notebook kernel's own."""
+    return max(PARENT_BYTES, own_private_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,8 @@ def required_train(config: RunConfig) -> TrainConfig:
     return config.train
 
 
-def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, budget_bytes: int) -> StagePlan:
+def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, share_bytes: int) -> StagePlan:
     """Plan one unit: pure, from the config, the sizes and what is left of the budget beside the parent."""
-    share_bytes = budget_bytes - PARENT_BYTES
     fold = unit.fold or 0
     if unit.stage == "ingest":
         return plan_ingest(required_ingest(config), shape, share_bytes)
