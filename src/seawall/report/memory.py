@@ -3,8 +3,9 @@
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.units import KIB, MIB
 
-LIBRARY_BYTES = 38 * MIB
-"""Fresh interpreter with seawall, NumPy, pyarrow's Parquet, YAML and Plotly imported (34 MiB measured)."""
+LIBRARY_BYTES = 48 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow's Parquet, YAML and Plotly imported (34 MiB measured), and what its
+heap keeps between charts: the demo's peak was seen 14 MiB apart from run to run."""
 
 CHART_CLASSES_BYTES = 14 * MIB
 """Plotly loads a class for every kind of trace and setting when it is first used (11-12 MiB measured)."""
