@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from seawall.errors import ConfigError, FormatError
-from seawall.stores import panel as panel_module
-from seawall.stores.panel import ARRAYS, Panel, TargetSpec
+from seawall.stores import segments as segments_module
+from seawall.stores.panel import Panel, TargetSpec
 from seawall.stores.shape import read_shape
 from tests.stores.panels import write_tiny
 from tests.support import make_panel
@@ -58,7 +58,7 @@ def test_arrays_are_mapped_only_when_asked_for(tiny: Path) -> None:
 
 FILES = sorted(
     [
-        *(f"{name}.npy" for name in ARRAYS),
+        *(f"{name}.npy" for name in segments_module.ARRAYS if name != "values"),
         "calendar.npy",
         "offsets.npy",
         "by_time.npy",
@@ -128,7 +128,7 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
     "a target without a horizon": (lambda m: m["targets"][0].pop("horizon_periods"), "damaged manifest, found targets"),
     "sources as numbers": (lambda m: m.update(sources=[1]), "damaged manifest, found sources = [1]"),
     "no files": (lambda m: m.pop("files"), "damaged manifest, found files = None"),
-    "no segments": (lambda m: m.update(segments=[]), "this version reads one segment, found 0 segments"),
+    "no segments": (lambda m: m.update(segments=[]), "one segment or more, each once, found 0 segments"),
     "two segments": (lambda m: m.update(segments=m["segments"] * 2), "found 2 segments"),
     "a segment upstairs": (lambda m: m["segments"][0].update(name=".."), "plain folder name, found '..'"),
     "a segment elsewhere": (lambda m: m["segments"][0].update(name="/etc"), "plain folder name, found '/etc'"),
@@ -188,7 +188,7 @@ def test_a_list_of_entities_without_names_is_refused(tiny: Path) -> None:
 
 
 def test_the_arrays_of_a_segment_are_those_of_the_format() -> None:
-    assert set(panel_module.ARRAYS) == {
+    assert set(segments_module.ARRAYS) == {
         "features",
         "targets",
         "target_end",
@@ -197,4 +197,5 @@ def test_the_arrays_of_a_segment_are_those_of_the_format() -> None:
         "adjustment",
         "universe",
         "time_index",
+        "values",
     }

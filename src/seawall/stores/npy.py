@@ -131,6 +131,8 @@ def advise_random(array: AnyArray) -> None:
     The default mapping reads 128 KiB and more around every place, and under a tight limit throws it away before it is
     used: 150 GB were read so for 0.3 GB of windows. Arrays in memory are left alone.
     """
+    for part in getattr(array, "parts", ()):  # one array a segment
+        advise_random(part)
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base

@@ -3,29 +3,23 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64
 from seawall.errors import ConfigError, FormatError, nearest
-from seawall.stores.atomic import block_checksums
-from seawall.stores.npy import map_array
-from seawall.stores.shape import PanelShape, read_manifest, read_shape
-
-ARRAYS: dict[str, tuple[str, str]] = {
-    "features": ("<f4", "features"),
-    "targets": ("<f4", "targets"),
-    "target_end": ("<i4", "targets"),
-    "returns": ("<f8", "targets"),
-    "prices": ("<f8", "prices"),
-    "adjustment": ("<f8", ""),
-    "universe": ("|u1", ""),
-    "time_index": ("<i4", ""),
-}
-"""Row arrays of a segment: dtype, and the column group that gives their width (none: one value a row)."""
+from seawall.stores.atomic import block_checksums, text_key
+from seawall.stores.npy import advise_random
+from seawall.stores.segments import (
+    DateOrder,
+    Layout,
+    Segment,
+    SegmentedRows,
+    lay_out,
+    merged_time_offsets,
+)
+from seawall.stores.shape import PanelShape, read_manifest, read_shape, segment_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +39,10 @@ class Panel:
     Opening reads the manifest and checks headers and lengths; arrays are mapped when first used. Private memory is
     the index arrays asked for; mapped pages belong to the kernel.
 
+    Rows are counted entity after entity, each entity's in order of time, whatever segments hold them. With one segment
+    every row array is a plain mapped array. With several it reads the same way (``[rows]``, ``[i:j]``,
+    ``[rows, column]``), and a range of rows inside one segment is still a view.
+
     Parameters
     ----------
     path
@@ -60,13 +58,11 @@ class Panel:
         self.path = Path(path)
         self.shape: PanelShape = read_shape(self.path)
         self.manifest: dict[str, Any] = read_manifest(self.path)
-        segments = self.manifest["segments"]
-        if len(segments) != 1:
-            raise FormatError(str(self.path), "this version reads one segment", found=f"{len(segments)} segments")
-        name = segments[0]["name"]
-        if not name or Path(name).name != name or name.startswith("."):
-            raise FormatError(str(self.path), "a segment name must be a plain folder name", found=repr(name))
-        self._folder = self.path / name
+        widths = {group: len(self.names(group)) for group in ("features", "targets", "prices", "values")}
+        self.segments: tuple[Segment, ...] = tuple(
+            Segment(folder=self.path / name, num_rows=rows, num_entities=entities, num_dates=dates, widths=widths)
+            for name, rows, entities, dates in segment_counts(self.path, self.manifest)
+        )
 
     def __repr__(self) -> str:
         s = self.shape
@@ -89,7 +85,7 @@ class Panel:
         return tuple(TargetSpec(**target) for target in self.manifest["targets"])
 
     def names(self, group: str) -> list[str]:
-        """List the column names of a group (``features``, ``targets``, ``prices``) in file order."""
+        """List the column names of a group (``features``, ``targets``, ``prices``, ``values``) in file order."""
         return [column["name"] for column in self.manifest["columns"] if column["group"] == group]
 
     def column_index(self, group: str, name: str) -> int:
@@ -105,12 +101,73 @@ class Panel:
             raise ConfigError(f"{self.path}: {group}", "unknown column", found=repr(name), do=nearest(name, names))
         return names.index(name)
 
-    def _rows(self, array: str) -> AnyArray:
-        dtype, group = ARRAYS[array]
-        shape = (self.shape.num_rows, len(self.names(group))) if group else (self.shape.num_rows,)
-        if 0 in shape[1:]:
-            return np.empty(shape, dtype)  # a group without columns has no file
-        return map_array(self._folder / f"{array}.npy", dtype, shape)
+    @cached_property
+    def layout(self) -> Layout | None:
+        """How the rows of several segments follow one another; None where there is one segment."""
+        if len(self.segments) == 1:
+            return None
+        layout = lay_out(self.segments, str(self.path))
+        if int(layout.offsets[-1]) != self.shape.num_rows or len(layout.names) != self.shape.num_entities:
+            found = f"{int(layout.offsets[-1]):,} rows of {len(layout.names):,} entities"
+            raise FormatError(str(self.path), "the segments do not match the manifest", found=found)
+        return layout
+
+    @cached_property
+    def _places(self) -> list[Int32 | None]:
+        """Calendar index of each date of each segment; None where it is the same number."""
+        found: list[Int32 | None] = []
+        for segment in self.segments:
+            places = np.searchsorted(self.calendar, segment.calendar).astype(np.int32)
+            found.append(None if np.array_equal(places, np.arange(len(places))) else places)
+        return found
+
+    def _rows(self, array: str, view: str = "") -> AnyArray:
+        parts = [segment.rows(array) for segment in self.segments]
+        if view:
+            parts = [part.view(view) for part in parts]
+        if self.layout is None:
+            return parts[0]
+        places = self._places if array in ("time_index", "target_end") else None
+        # It answers every read that the stages make of an array; a type of its own would double each signature.
+        return cast("AnyArray", SegmentedRows(self.layout, parts, places))
+
+    def rows(self, array: str, start: int, stop: int) -> AnyArray:
+        """Give rows ``start`` .. ``stop`` - 1 of a row array: a view where one segment holds them, else a copy."""
+        found: AnyArray = getattr(self, array)[start:stop]
+        return found
+
+    def entity(self, name: str) -> slice:
+        """Find the rows of an entity.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown name, naming the nearest known ones.
+        """
+        names = self.entities
+        if name not in names:
+            raise ConfigError(f"{self.path}", "unknown entity", found=repr(name), do=nearest(name, names))
+        number = names.index(name)
+        return slice(int(self.offsets[number]), int(self.offsets[number + 1]))
+
+    def advise_random(self, *arrays: str) -> None:
+        """Say that row arrays are read in scattered places, see :func:`seawall.stores.npy.advise_random`."""
+        for array in arrays:
+            advise_random(getattr(self, array))
+
+    def content_key_before(self, date: int) -> str:
+        """Give the key of all that was known before a calendar index: what came later does not change it.
+
+        Rows are known at their time, targets at their end. An append whose first change lies at or after the date
+        leaves this key as it was, so what was computed from earlier dates alone stays valid.
+        """
+        end = int(self.calendar[date]) if date < len(self.calendar) else None
+        keys = [
+            str(entry["key"])
+            for entry in self.manifest.get("history", [])
+            if entry["first_changed"] is None or end is None or int(entry["first_changed"]) < end
+        ]
+        return text_key(*(keys or [self.content_key]))
 
     @cached_property
     def features(self) -> Float32:
@@ -145,7 +202,7 @@ class Panel:
     @cached_property
     def universe(self) -> Bool:
         """Bool [N], mapped; True where the row may be trained on, predicted and traded."""
-        return self._rows("universe").view(np.bool_)
+        return self._rows("universe", "bool")
 
     @cached_property
     def time_index(self) -> Int32:
@@ -153,37 +210,43 @@ class Panel:
         return self._rows("time_index")
 
     @cached_property
+    def values(self) -> Float64:
+        """float64 [N, V], mapped; source numbers kept because expressions over earlier rows need them."""
+        return self._rows("values")
+
+    @cached_property
     def calendar(self) -> Int64:
         """int64 [T], in memory; ns since 1970 UTC, or integer steps."""
-        return np.array(map_array(self._folder / "calendar.npy", "<i8", (self.shape.num_dates,)))
+        if len(self.segments) == 1:
+            return self.segments[0].calendar
+        calendar = np.unique(np.concatenate([segment.calendar for segment in self.segments]))
+        if len(calendar) != self.shape.num_dates:
+            raise FormatError(str(self.path), "the segments do not match the manifest", found=f"{len(calendar)} dates")
+        return calendar
 
     @cached_property
     def offsets(self) -> Int64:
         """int64 [E + 1], in memory; first row of each entity."""
-        return np.array(map_array(self._folder / "offsets.npy", "<i8", (self.shape.num_entities + 1,)))
+        return self.segments[0].offsets if self.layout is None else self.layout.offsets
 
     @cached_property
     def by_time(self) -> Int64:
-        """int64 [N], mapped; row ids ordered by (time, entity)."""
-        return map_array(self._folder / "by_time.npy", "<i8", (self.shape.num_rows,))
+        """int64 [N]; row ids ordered by (time, entity). Mapped; with several segments slices are merged when read."""
+        if self.layout is None:
+            return self.segments[0].by_time
+        return cast("Int64", DateOrder(self.layout, self.segments, self.calendar, self.time_offsets))
 
     @cached_property
     def time_offsets(self) -> Int64:
         """int64 [T + 1], in memory; first place in ``by_time`` of each date."""
-        return np.array(map_array(self._folder / "time_offsets.npy", "<i8", (self.shape.num_dates + 1,)))
+        if self.layout is None:
+            return self.segments[0].time_offsets
+        return merged_time_offsets(self.layout, self.segments, self.calendar)
 
     @cached_property
     def entities(self) -> list[str]:
         """Entity names in the order of ``offsets``."""
-        path = self._folder / "entities.parquet"
-        try:
-            names: list[str] = pq.ParquetFile(path).read(["entity"])["entity"].to_pylist()
-        except (OSError, KeyError, pa.ArrowException) as error:
-            found = str(error).splitlines()[0]
-            raise FormatError(str(path), "cannot be read", found=found, do="Run seawall ingest again.") from error
-        if len(names) != self.shape.num_entities:
-            raise FormatError(str(path), "does not match the manifest", found=f"{len(names)} names")
-        return names
+        return self.segments[0].names if self.layout is None else self.layout.names
 
     def entity_of(self, rows: Int64) -> Int64:
         """Find the entity number of each row id (any shape)."""

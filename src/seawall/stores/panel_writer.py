@@ -1,9 +1,7 @@
 """Write a panel store: blocks of whole entities in, arrays, indexes, checksums and, last of all, the manifest out."""
 
-import json
-import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,19 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seawall.arrays import Bool, Float32, Float64, Int64
-from seawall.errors import ConfigError, DataError
-from seawall.stores.atomic import block_checksums, file_checksum, flush, json_text, text_key, write_text
+from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
+from seawall.errors import DataError
+from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
+from seawall.stores.folder import check_output as check_output  # the writer's own first step, for callers to ask early
+from seawall.stores.folder import (
+    next_segment,
+    published_segments,
+    remove_segments,
+    same_segment,
+)
 from seawall.stores.npy import ArrayWriter, map_array, write_array
-from seawall.stores.panel import ARRAYS, TargetSpec
-from seawall.stores.shape import PANEL_FORMAT
+from seawall.stores.panel import TargetSpec
+from seawall.stores.segments import ARRAYS, Segment, lay_out, merged_time_offsets
+from seawall.stores.shape import PANEL_FORMAT, segment_counts
 
 INDEX_ROWS = 131_072
 """Rows of the time index read at once while the by-time order is built."""
-
-
-_SEGMENT = re.compile(r"seg-(\d{6})|\.seg-\d{6}\.tmp", re.ASCII)
-"""Folders of a panel store that belong to us and may be removed; nothing else ever is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,29 @@ class EntityBlock:
     prices: Float64
     adjustment: Float64
     universe: Bool
+    values: Float64 | None = None
+    """Columns of the group ``values``, where there are any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What the manifest says beside the arrays.
+
+    ``first_changed`` is the first time at which anything differs from before; None for a store made anew.
+    """
+
+    sources: list[dict[str, Any]]
+    ingest: dict[str, Any]
+    recipe: dict[str, Any] | None = None
+    first_changed: int | None = None
+    num_new_rows: int = 0
 
 
 class PanelWriter:
-    """Build one segment beside the present one, then swap the manifest.
+    """Build one segment beside the present ones, then swap the manifest.
 
-    Until :meth:`finish` has returned, a reader of ``path`` sees what was there before. Memory is one block, the
-    calendar, and ``slab_bytes`` for the by-time order.
+    Until :meth:`finish`, :meth:`finish_append` or :meth:`finish_compact` has returned, a reader of ``path`` sees what
+    was there before. Memory is one block, the calendar, and ``slab_bytes`` for the by-time order.
 
     Parameters
     ----------
@@ -83,6 +101,8 @@ class PanelWriter:
         The ``NAME.panel`` folder; made if missing.
     calendar
         int64 [T], strictly increasing: every time that will be appended.
+    base
+        Manifest of the present store where it is continued (append, compact); None where it is replaced.
 
     Raises
     ------
@@ -90,12 +110,12 @@ class PanelWriter:
         Where ``path`` is a file, or a folder with anything else in it.
     """
 
-    def __init__(self, path: Path, spec: PanelSpec, calendar: Int64) -> None:
-        self._path, self._spec, self._calendar = path, spec, calendar
-        check_output(path)
+    def __init__(self, path: Path, spec: PanelSpec, calendar: Int64, *, base: Mapping[str, Any] | None = None) -> None:
+        self._path, self._spec, self._calendar, self._base = path, spec, calendar, base
+        check_output(path, continues=base is not None)
         path.mkdir(parents=True, exist_ok=True)
-        _remove_segments(path, keep=_published_segment(path))  # what a kill before the swap has left
-        self._segment = _next_segment(path)
+        remove_segments(path, keep=published_segments(path))  # what a kill before the swap has left
+        self._segment = next_segment(path)
         self._folder = path / f".{self._segment}.tmp"
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
@@ -116,7 +136,7 @@ class PanelWriter:
         DataError
             Where an entity comes out of order, or twice.
         """
-        self._check_order(block.names)
+        self.add_entities(block.names, block.lengths.tolist())
         time_index = np.searchsorted(self._calendar, block.times).astype(np.int32)
         ends = np.where(block.target_end >= 0, time_index[np.maximum(block.target_end, 0)], -1)
         columns = {
@@ -129,11 +149,27 @@ class PanelWriter:
             "universe": block.universe,
             "time_index": time_index,
         }
+        if block.values is not None:
+            columns["values"] = block.values
+        self.append_rows(columns)
+
+    def add_entities(self, names: Sequence[str], lengths: Sequence[int]) -> None:
+        """Name the next entities and their numbers of rows; the rows themselves follow in the same order.
+
+        Raises
+        ------
+        DataError
+            Where an entity comes out of order, or twice.
+        """
+        self._check_order(names)
+        self._names += names
+        self._lengths += lengths
+
+    def append_rows(self, columns: Mapping[str, AnyArray]) -> None:
+        """Append rows of every row array there is; ``time_index`` and ``target_end`` index the writer's calendar."""
         for name, writer in self._writers.items():
             writer.append(columns[name])
-        self._names += block.names
-        self._lengths += block.lengths.tolist()
-        self._rows_per_date += np.bincount(time_index, minlength=len(self._calendar))
+        self._rows_per_date += np.bincount(columns["time_index"], minlength=len(self._calendar))
 
     def _check_order(self, names: Sequence[str]) -> None:
         previous = self._names[-1:] + list(names[:-1])
@@ -143,14 +179,95 @@ class PanelWriter:
                     str(self._path), "entities must come once and in byte order", found=f"{after!r} after {before!r}"
                 )
 
-    def finish(self, *, sources: list[dict[str, Any]], ingest: dict[str, Any], slab_bytes: int) -> dict[str, Any]:
-        """Write indexes and checksums, swap the manifest, drop the segment it replaces.
+    def finish(
+        self,
+        *,
+        sources: list[dict[str, Any]],
+        ingest: dict[str, Any],
+        slab_bytes: int,
+        recipe: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Write indexes and checksums, swap the manifest, drop the segments it replaces.
+
+        Parameters
+        ----------
+        recipe
+            What an append needs to compute the same columns from new rows.
 
         Returns
         -------
         dict
             The manifest.
         """
+        record = self._finish_segment(slab_bytes)
+        manifest = self._manifest(record, Publication(sources=sources, ingest=ingest, recipe=recipe))
+        return self._publish(manifest | {"history": [_event(record, None, record["num_rows"])]})
+
+    def finish_compact(self, *, slab_bytes: int) -> dict[str, Any]:
+        """Finish a segment that holds what all segments of the base hold; its history goes on.
+
+        Returns
+        -------
+        dict
+            The manifest.
+        """
+        base = self._base or {}
+        record = self._finish_segment(slab_bytes)
+        told = Publication(sources=base["sources"], ingest=base["ingest"], recipe=base.get("recipe"))
+        history = base.get("history") or [_event(record, None, record["num_rows"])]
+        return self._publish(self._manifest(record, told) | {"history": history})
+
+    def finish_append(self, told: Publication, first_places: Int64, *, slab_bytes: int) -> dict[str, Any]:
+        """Finish a segment that goes on top of the base.
+
+        Parameters
+        ----------
+        told
+            ``sources`` and ``ingest`` are those of this append; the manifest lists them after the earlier ones.
+        first_places
+            int64 [entities of the segment], rows of each entity that stay below its first row here.
+
+        Returns
+        -------
+        dict
+            The manifest.
+        """
+        base = dict(self._base or {})
+        write_array(self._folder / "first_places.npy", first_places)
+        record = self._finish_segment(slab_bytes)
+        manifest = base | self._counts_with(base, record)
+        files = {f"{self._segment}/{name}": file for name, file in record.pop("files").items()}
+        manifest["segments"] = [*base["segments"], record]
+        manifest["files"] = base["files"] | files
+        manifest["sources"] = [*base["sources"], *told.sources]
+        manifest["ingest"] = told.ingest
+        manifest["content_key"] = text_key(*(segment["content_key"] for segment in manifest["segments"]))
+        event = _event(record, told.first_changed, told.num_new_rows)
+        manifest["history"] = [*base["history"], event]
+        return self._publish(manifest)
+
+    def _counts_with(self, base: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, int]:
+        """Count rows, entities and dates of the base with the new segment on top."""
+        widths = {group: self._spec.width(group) for group in ("features", "targets", "prices", "values")}
+        new = record["num_rows"], record["num_entities"], record["num_dates"]
+        counts = [*segment_counts(self._path, dict(base)), (self._folder.name, *new)]
+        segments = [
+            Segment(folder=self._path / name, num_rows=rows, num_entities=entities, num_dates=dates, widths=widths)
+            for name, rows, entities, dates in counts
+        ]
+        layout = lay_out(segments, str(self._path))
+        calendar = np.unique(np.concatenate([segment.calendar for segment in segments]))
+        time_offsets = merged_time_offsets(layout, segments, calendar)
+        return {
+            "num_rows": int(layout.offsets[-1]),
+            "num_entities": len(layout.names),
+            "num_dates": len(calendar),
+            "max_rows_per_entity": int(np.diff(layout.offsets).max(initial=0)),
+            "max_rows_per_date": int(np.diff(time_offsets).max(initial=0)),
+        }
+
+    def _finish_segment(self, slab_bytes: int) -> dict[str, Any]:
+        """Write the indexes of the segment; give its record with the checksums of its files."""
         for writer in self._writers.values():
             writer.close()
         offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64)
@@ -162,9 +279,30 @@ class PanelWriter:
         table = pa.table({"entity": pa.array(self._names, pa.string())})
         pq.write_table(table, self._folder / "entities.parquet", compression="zstd")
         flush(self._folder / "entities.parquet")
-        manifest = self._manifest(sources, ingest)
-        self._publish(manifest)
-        return manifest
+        files: dict[str, dict[str, Any]] = {}
+        for path in sorted(self._folder.iterdir()):
+            whole, blocks = block_checksums(path)
+            files[path.name] = {"bytes": path.stat().st_size, "xxh3_64": whole, "blocks": blocks}
+        if self._base is None:
+            self._segment = same_segment(self._path, files) or self._segment
+        return {
+            "name": self._segment,
+            "num_rows": sum(self._lengths),
+            "num_entities": len(self._names),
+            "num_dates": len(self._calendar),
+            "content_key": self._content_key(files),
+            "files": files,
+        }
+
+    def _content_key(self, files: Mapping[str, Mapping[str, Any]]) -> str:
+        sums = {name: record["xxh3_64"] for name, record in files.items()}
+        sums["entities.parquet"] = text_key(*self._names)  # Parquet bytes change with the release that writes them
+        return text_key(
+            repr([asdict(column) for column in self._spec.columns]),
+            repr([asdict(target) for target in self._spec.targets]),
+            self._spec.calendar_kind,
+            *(f"{name}:{checksum}" for name, checksum in sums.items()),
+        )
 
     def _write_by_time(self, time_offsets: Int64, slab_bytes: int) -> None:
         """Order row ids by (time, entity) in slabs of dates, each one sequential pass over the time index."""
@@ -182,40 +320,27 @@ class PanelWriter:
                 writer.append(slab)
                 start = stop
 
-    def _manifest(self, sources: list[dict[str, Any]], ingest: dict[str, Any]) -> dict[str, Any]:
-        files: dict[str, dict[str, Any]] = {}
-        for path in sorted(self._folder.iterdir()):
-            whole, blocks = block_checksums(path)
-            files[path.name] = {"bytes": path.stat().st_size, "xxh3_64": whole, "blocks": blocks}
-        self._segment = _same_segment(self._path, files) or self._segment
-        sums = {name: record["xxh3_64"] for name, record in files.items()}
-        sums["entities.parquet"] = text_key(*self._names)  # Parquet bytes change with the release that writes them
-        columns = [asdict(column) for column in self._spec.columns]
-        targets = [asdict(target) for target in self._spec.targets]
-        content = [
-            repr(columns),
-            repr(targets),
-            self._spec.calendar_kind,
-            *(f"{name}:{checksum}" for name, checksum in sums.items()),
-        ]
+    def _manifest(self, record: Mapping[str, Any], told: Publication) -> dict[str, Any]:
+        """Describe a store of this one segment."""
+        counts = {name: record[name] for name in ("num_rows", "num_entities", "num_dates")}
+        segment = {name: value for name, value in record.items() if name != "files"}
         return {
             "format": PANEL_FORMAT,
-            "segments": [{"name": self._segment, "num_rows": sum(self._lengths)}],
-            "num_rows": sum(self._lengths),
-            "num_entities": len(self._names),
-            "num_dates": len(self._calendar),
+            "segments": [segment],
+            **counts,
             "max_rows_per_entity": max(self._lengths, default=0),
             "max_rows_per_date": int(self._rows_per_date.max(initial=0)),
             "calendar": {"kind": self._spec.calendar_kind},
-            "columns": columns,
-            "targets": targets,
-            "files": {f"{self._segment}/{name}": record for name, record in files.items()},
-            "sources": sources,
-            "ingest": ingest,
-            "content_key": text_key(*content),
+            "columns": [asdict(column) for column in self._spec.columns],
+            "targets": [asdict(target) for target in self._spec.targets],
+            "files": {f"{self._segment}/{name}": file for name, file in record["files"].items()},
+            "sources": told.sources,
+            "ingest": told.ingest,
+            "content_key": record["content_key"],
+            **({"recipe": told.recipe} if told.recipe is not None else {}),
         }
 
-    def _publish(self, manifest: dict[str, Any]) -> None:
+    def _publish(self, manifest: dict[str, Any]) -> dict[str, Any]:
         final = self._path / self._segment
         text = json_text(manifest)  # before the rename: a value JSON cannot hold is found early
         if final.exists():  # the same content is published already: a kill came after the swap
@@ -224,7 +349,8 @@ class PanelWriter:
             self._folder.rename(final)
         flush(self._path)
         write_text(self._path / "panel.json", text)
-        _remove_segments(self._path, keep=self._segment)
+        remove_segments(self._path, keep=[segment["name"] for segment in manifest["segments"]])
+        return manifest
 
     def __enter__(self) -> Self:
         return self
@@ -237,7 +363,7 @@ class PanelWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
         if kind is None:
             return
-        if _published_segment(self._path) != self._segment:
+        if self._segment not in published_segments(self._path):
             shutil.rmtree(self._path / self._segment, ignore_errors=True)
         if not any(self._path.iterdir()):
             self._path.rmdir()
@@ -255,53 +381,5 @@ def _place_rows(slab: Int64, next_place: Int64, times: Int64, first_row: int, fi
     next_place += counts
 
 
-def check_output(path: Path) -> None:
-    """Check that a panel store may be written here: nothing yet, an empty folder, or a panel store to replace.
-
-    Raises
-    ------
-    ConfigError
-        Where the path is a file, or a folder that holds anything else.
-    """
-    where, do = f"output {str(path)[:200]}", "Name a folder that does not exist yet, for example market.panel."
-    try:
-        is_folder, is_store, exists = path.is_dir(), (path / "panel.json").exists(), path.exists()
-    except OSError as error:
-        raise ConfigError(where, "not a place for a panel store", found=error.strerror or str(error), do=do) from error
-    if not path.name or (exists and not is_folder):
-        raise ConfigError(where, "not a place for a panel store", found="a file" if path.name else "no name", do=do)
-    if not is_folder or is_store:
-        return
-    foreign = sorted(p.name for p in path.iterdir() if not _SEGMENT.fullmatch(p.name) and p.name != ".panel.json.tmp")
-    if foreign:
-        raise ConfigError(where, "the folder is not a panel store and not empty", found=repr(foreign[0]), do=do)
-
-
-def _next_segment(path: Path) -> str:
-    matches = [_SEGMENT.fullmatch(p.name) for p in path.iterdir()]
-    return f"seg-{max((int(m[1]) for m in matches if m and m[1]), default=-1) + 1:06d}"
-
-
-def _published_segment(path: Path) -> str:
-    try:
-        return str(json.loads((path / "panel.json").read_text(encoding="utf-8"))["segments"][0]["name"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-
-
-def _same_segment(path: Path, files: dict[str, dict[str, Any]]) -> str:
-    """Give the published segment if it holds these very files, whole; a continued ingest then keeps its name."""
-    name = _published_segment(path)
-    if not _SEGMENT.fullmatch(name):
-        return ""
-    for file, record in files.items():
-        present = path / name / file
-        if not present.is_file() or file_checksum(present) != record["xxh3_64"]:
-            return ""
-    return name
-
-
-def _remove_segments(path: Path, *, keep: str) -> None:
-    for folder in path.iterdir():
-        if _SEGMENT.fullmatch(folder.name) and folder.name != keep:
-            shutil.rmtree(folder, ignore_errors=True)
+def _event(record: Mapping[str, Any], first_changed: int | None, num_new_rows: int) -> dict[str, Any]:
+    return {"key": record["content_key"], "first_changed": first_changed, "num_new_rows": num_new_rows}

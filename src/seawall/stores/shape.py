@@ -11,7 +11,7 @@ PANEL_FORMAT = "seawall-panel/1"
 
 _COUNTS = ("num_rows", "num_entities", "num_dates", "max_rows_per_entity", "max_rows_per_date")
 _LISTS: dict[str, dict[str, type]] = {
-    "segments": {"name": str},
+    "segments": {"name": str, "num_rows": int},
     "columns": {"name": str, "group": str},
     "targets": {"name": str, "kind": str, "column": str, "horizon_periods": int, "delay_periods": int},
     "sources": {"bytes": int},
@@ -33,12 +33,29 @@ class PanelShape:
     max_rows_per_date: int
     source_bytes: int = 0
     """Bytes of the source files, uncompressed where that is known."""
+    num_values: int = 0
+    """Source columns kept beside features and prices."""
+    num_pieces: int = 0
+    """Entities of all segments where there are several, else 0: what chaining their rows grows with."""
 
     @property
     def store_bytes(self) -> int:
         """Bytes of all arrays of the store."""
-        per_row = 4 * self.num_features + 4 * self.num_targets * 2 + 8 * self.num_targets + 8 * self.num_prices
+        per_row = (
+            4 * self.num_features
+            + 4 * self.num_targets * 2
+            + 8 * self.num_targets
+            + 8 * (self.num_prices + self.num_values)
+        )
         return self.num_rows * (per_row + 8 + 1 + 4 + 8) + 16 * (self.num_entities + self.num_dates)
+
+    @property
+    def layout_bytes(self) -> int:
+        """Private memory a reader needs to chain the rows of several segments; 0 where there is one.
+
+        Names twice, a table of them, and seven numbers a piece.
+        """
+        return self.num_pieces * 300
 
     def record(self) -> dict[str, int]:
         """Give the shape as plain JSON values."""
@@ -65,10 +82,51 @@ def read_manifest(panel: Path) -> dict[str, Any]:
     wrong = [key for key in _COUNTS if not _is_count(manifest.get(key))]
     wrong += [key for key, fields in _LISTS.items() if not _are_records(manifest.get(key), fields)]
     wrong += [key for key in ("files", "calendar", "ingest") if not isinstance(manifest.get(key), dict)]
+    wrong += ["history"] * (not _is_history(manifest.get("history", [])))
     if wrong:
         where, found = str(panel / "panel.json"), f"{wrong[0]} = {manifest.get(wrong[0])!r}"[:200]
         raise FormatError(where, "damaged manifest", found=found, do="Run seawall ingest again.")
     return manifest
+
+
+def segment_counts(panel: Path, manifest: dict[str, Any]) -> list[tuple[str, int, int, int]]:
+    """List name, rows, entities and dates of each segment, oldest first.
+
+    Raises
+    ------
+    FormatError
+        Where there is none, a name is not a plain folder name or stands twice, or counts are missing.
+    """
+    segments, where = manifest["segments"], str(panel)
+    names = [segment["name"] for segment in segments]
+    for name in names:
+        if not name or Path(name).name != name or name.startswith("."):
+            raise FormatError(where, "a segment name must be a plain folder name", found=repr(name))
+    if not names or len(set(names)) != len(names):
+        raise FormatError(where, "a panel has one segment or more, each once", found=f"{len(names)} segments")
+    if len(names) == 1:
+        return [(names[0], manifest["num_rows"], manifest["num_entities"], manifest["num_dates"])]
+    counts = ("num_rows", "num_entities", "num_dates")
+    if not all(_is_count(segment.get(count)) for segment in segments for count in counts):
+        raise FormatError(where, "damaged manifest", found="a segment without counts", do="Run seawall ingest again.")
+    return [(segment["name"], *(segment[count] for count in counts)) for segment in segments]
+
+
+def _is_history(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("key"), str)
+        and "first_changed" in entry
+        and isinstance(entry["first_changed"], int | None)
+        for entry in value
+    )
+
+
+def _num_pieces(segments: list[dict[str, Any]]) -> int:
+    if len(segments) == 1:
+        return 0
+    counts = [segment.get("num_entities") for segment in segments]
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _is_count(value: object) -> bool:
@@ -99,6 +157,8 @@ def read_shape(panel: Path) -> PanelShape:
         num_features=groups.count("features"),
         num_targets=groups.count("targets"),
         num_prices=groups.count("prices"),
+        num_values=groups.count("values"),
+        num_pieces=_num_pieces(manifest["segments"]),
         max_rows_per_entity=manifest["max_rows_per_entity"],
         max_rows_per_date=manifest["max_rows_per_date"],
         source_bytes=sum(source["bytes"] for source in manifest["sources"]),
