@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,12 +18,14 @@ import seawall as sw
 from seawall.budget.fence import open_fence
 from seawall.budget.limits import find_budget
 from seawall.budget.processes import descendants
-from seawall.errors import BudgetError, ConfigError, FormatError, Interrupted, StageError
+from seawall.errors import BudgetError, ConfigError, FormatError, Interrupted, ResumeError, StageError
 from seawall.pipeline.config import parse_config
+from seawall.pipeline.lock import Owner, PanelLock
 from seawall.pipeline.manifest import RunManifest
 from seawall.pipeline.result import Predictions
 from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import Unit, output_files, remove_other_folds, unit_key
+from seawall.report.records import read_run
 from tests.pipeline.world import config, market, write_market
 
 BUDGET = "2GiB"
@@ -69,6 +72,113 @@ def test_a_copied_run_folder_is_still_finished(settings: dict[str, Any], monkeyp
 
 def not_called(*_: object) -> NoReturn:
     pytest.fail("a unit was run")
+
+
+class Told(Silent):
+    """What was said about the run as a whole."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def noted(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_finished_run_with_a_smaller_budget_has_nothing_to_do(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    listener = Told()
+
+    Runner(parse_config(settings, "config"), find_budget("1MiB"), listener).run()
+
+    assert listener.notes == ["nothing to do: every stage is done, with the same content"]
+
+
+def test_a_smaller_budget_is_refused_as_soon_as_something_is_to_do(settings: dict[str, Any]) -> None:
+    drop_records(settings, "join")
+
+    with pytest.raises(BudgetError, match=r"join \(\d+ MiB\)\.$"):
+        Runner(parse_config(settings, "config"), find_budget("60MiB"), Silent()).run()
+
+
+def test_results_of_a_section_that_is_taken_out_are_kept_and_not_shown(settings: dict[str, Any]) -> None:
+    folder, had = Path(settings["output"]), units(settings)
+    untraded = {key: value for key, value in settings.items() if key != "backtest"}
+    untrained = {key: value for key, value in untraded.items() if key != "train"}
+
+    shown = []
+    for part in (untraded, untrained, settings):
+        sw.run(part, memory=BUDGET)
+        run = read_run(folder)
+        stages = {unit.stage for unit in run.units}
+        shown.append((len(run.strategies), len(run.trainings), bool(run.metrics), "backtest" in stages, len(stages)))
+
+    assert shown == [(0, 3, True, False, 6), (0, 0, False, False, 1), (2, 3, True, True, 7)]
+    without_report = [
+        {name: unit for name, unit in records.items() if name != "report"} for records in (had, units(settings))
+    ]
+    assert without_report[0] == without_report[1]
+    assert units(settings)["report"]["key"] == had["report"]["key"]
+
+
+def test_a_second_run_that_would_ingest_into_a_panel_in_use_is_refused_and_changes_nothing(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.lock.LOCK_SECONDS", 0.1)
+    panel = Path(settings["output"]) / "small.panel"
+    before = {path: path.read_bytes() for path in panel.rglob("*") if path.is_file()}
+    other = {**settings, "output": str(tmp_path / "other"), "panel": str(panel)}
+
+    with PanelLock(panel) as held:
+        held.read()
+        with pytest.raises(ResumeError, match=r"panel .*another run is using it"):
+            sw.run(other, memory=BUDGET)
+
+    assert {path: path.read_bytes() for path in panel.rglob("*") if path.is_file()} == before
+
+
+def test_two_runs_share_a_finished_panel(settings: dict[str, Any], tmp_path: Path) -> None:
+    panel = Path(settings["output"]) / "small.panel"
+    other = {key: value for key, value in settings.items() if key not in ("ingest", "train", "backtest")}
+
+    with PanelLock(panel) as held:
+        held.read()
+        sw.run({**other, "output": str(tmp_path / "other"), "panel": str(panel)}, memory=BUDGET)
+
+
+def test_a_panel_that_another_run_replaced_meanwhile_is_not_mixed_with_this_one(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = Path(settings["output"]) / "small.panel" / "panel.json"
+    drop_records(settings, "join")
+    skipped = Silent.skipped
+
+    def replace_then_skip(self: Silent, unit: Unit, record: dict[str, Any]) -> None:
+        if unit.stage == "ingest":
+            manifest.write_text(manifest.read_text() + " ")
+        skipped(self, unit, record)
+
+    monkeypatch.setattr(Silent, "skipped", replace_then_skip)
+
+    with pytest.raises(ResumeError, match="another run has replaced it meanwhile"):
+        sw.run(settings, memory=BUDGET)
+
+
+def test_the_start_after_a_killed_parent_says_where_it_was_killed_and_continues(settings: dict[str, Any]) -> None:
+    folder, listener = Path(settings["output"]), Told()
+    drop_records(settings, "join")
+    owner = replace(Owner.this_process(), pid=4_000_000, start_ticks=1, started="2026-01-02T03:04:05+00:00")
+    (folder / ".lock").write_text(json.dumps(asdict(owner)))
+    (folder / ".request.json").write_text('{"unit": "join"}')
+    (folder / ".heartbeat.json").write_text('{"substep": "gather", "done": 3, "total": 9}')
+
+    Runner(parse_config(settings, "config"), find_budget(BUDGET), listener).run()
+
+    (note,) = listener.notes
+    assert "process 4000000" in note
+    assert "was killed in join, gather (3 of 9); what it finished is kept" in note
+    assert json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["event"] == "ended"
 
 
 @pytest.mark.parametrize(("stage", "before"), [("train", "folds"), ("predict", "train")])

@@ -15,7 +15,8 @@ import yaml
 
 import seawall as sw
 from seawall.errors import BudgetError, ConfigError, ResumeError
-from seawall.pipeline.manifest import RunManifest, run_lock
+from seawall.pipeline.lock import run_lock
+from seawall.pipeline.manifest import RunManifest
 from tests.pipeline.world import config, market, write_market
 
 BUDGET = "2GiB"  # pytest is the parent here, and all it holds counts
@@ -199,7 +200,7 @@ def test_a_budget_too_small_is_refused_before_anything_is_written(
 def test_a_second_run_on_one_folder_is_refused_with_the_owners_pid(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, settings = finished
     script = (
-        "import sys, time; from pathlib import Path; from seawall.pipeline.manifest import run_lock\n"
+        "import sys, time; from pathlib import Path; from seawall.pipeline.lock import run_lock\n"
         "with run_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     owner = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
@@ -237,7 +238,7 @@ def test_the_lock_is_free_again_after_its_owner(tmp_path: Path) -> None:
     with run_lock(tmp_path):
         pass
     with run_lock(tmp_path):
-        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
 
 
 def test_what_a_notebook_kernel_holds_counts_against_the_budget(finished: tuple[Path, dict[str, Any]]) -> None:

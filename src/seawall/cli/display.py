@@ -64,6 +64,10 @@ class Display:
         if budget.warning:
             self.console.print(f"[yellow]warning[/] {escape(budget.warning)}")
 
+    def noted(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(escape(text), soft_wrap=True)
+
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Start the bar of a unit."""
         self._last = ("", 0.0)

@@ -66,4 +66,6 @@ def own_command(*, without: str = "") -> str:
             next(arguments, None)
         elif not without or not argument.startswith(f"{without}="):
             kept.append(argument)
-    return shlex.join([Path(sys.argv[0]).name, *kept])
+    program = Path(sys.argv[0]).name
+    started = [Path(sys.executable).name, "-m", "seawall"] if program == "__main__.py" else [program]
+    return shlex.join([*started, *kept])

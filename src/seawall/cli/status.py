@@ -9,7 +9,8 @@ from rich.markup import escape
 from seawall.budget.heartbeat import read_heartbeat
 from seawall.cli.display import memory_table, print_json
 from seawall.cli.options import AsJson, RunFolder
-from seawall.pipeline.manifest import lock_owner, read_run_record
+from seawall.pipeline.lock import lock_owner
+from seawall.pipeline.manifest import read_run_record
 
 
 def status(run: RunFolder, as_json: AsJson = False) -> None:

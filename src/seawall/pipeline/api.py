@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from seawall.budget.limits import Budget, find_budget
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, load_config, parse_config, usable_path
+from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look
-from seawall.pipeline.manifest import open_folder, run_lock
+from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Listener, Order, Runner, Silent
 

@@ -1,21 +1,14 @@
 """run.json: which units are finished, with what key, and whether their files still are what they were."""
 
-import fcntl
 import json
-import os
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from seawall.errors import ConfigError, FormatError, ResumeError
+from seawall.errors import ConfigError, FormatError
 from seawall.stores.atomic import file_checksum, write_json
 
 RUN_FORMAT = "seawall-run/1"
-
-LOCK_SECONDS = 2.0
-"""How long a lock is asked for: ``status`` holds it for a moment, and a killed owner's stage may still be dying."""
 
 _UNIT_FIELDS: dict[str, type] = {
     "stage": str,
@@ -67,6 +60,11 @@ class RunManifest:
         if record is None or record["key"] != key:
             return False
         return all(self._matches(output) for output in record["outputs"])
+
+    def still_has(self, unit: str, ending: str) -> bool:
+        """Tell whether the outputs of a unit whose path has the ending are what it wrote; True where it has none."""
+        outputs = self.units.get(unit, {}).get("outputs", ())
+        return all(self._matches(output) for output in outputs if output["path"].endswith(ending))
 
     def _matches(self, output: dict[str, Any]) -> bool:
         path = self.folder / output["path"]
@@ -139,64 +137,3 @@ def open_folder(folder: Path) -> None:
         raise ConfigError(
             f"output {folder}", "the folder cannot be written", found=found, do="Choose another output."
         ) from error
-
-
-@contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process; a second run on it is refused with the owner's pid.
-
-    Raises
-    ------
-    ResumeError
-        Where another process holds it.
-    """
-    path = folder / ".lock"
-    with path.open("a+", encoding="ascii") as file:
-        if not (_locked(file.fileno()) and _is_still(path, file.fileno())):
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise ResumeError(
-                f"run folder {folder}",
-                "another run is using it",
-                found=f"process {owner}",
-                do="Wait for it, or choose another output.",
-            )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    """Tell whether a file was not removed with its folder while its lock was waited for."""
-    try:
-        return path.stat().st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        return False
-
-
-def lock_owner(folder: Path) -> int | None:
-    """Give the process that holds the run folder now, or None."""
-    try:
-        with (folder / ".lock").open("r", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else None
-    except OSError:  # never locked, or not ours to look at
-        return None
-    return None

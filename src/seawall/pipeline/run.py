@@ -1,13 +1,13 @@
 """Run a config: plan everything, refuse what does not fit, then do every unit that is not done yet, in order."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from seawall import __version__
@@ -15,10 +15,13 @@ from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater, Timeline
-from seawall.errors import ConfigError, FormatError, SeawallError, StageError
+from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError, StageError
 from seawall.pipeline.config import RunConfig, config_text
+from seawall.pipeline.journal import last_report, log_event, told
+from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
-from seawall.pipeline.manifest import RunManifest, open_folder, run_lock
+from seawall.pipeline.manifest import RunManifest, open_folder
+from seawall.pipeline.scratch import scratch_folder
 from seawall.pipeline.stages import (
     FOLD_STAGES,
     STAGES,
@@ -44,6 +47,9 @@ class Listener(Protocol):
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
         """Hear that all stages fit."""
+
+    def noted(self, text: str) -> None:
+        """Hear something about the run as a whole: what it continues, that nothing is to be done."""
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Hear that a child was started."""
@@ -84,6 +90,9 @@ class Runner:
     manifest: RunManifest = field(init=False)
     parent_bytes: int = field(default_factory=parent_share_bytes)
     """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
+    panel_lock: PanelLock = field(init=False)
+    num_run: int = field(default=0, init=False)
+    """Units that were not done before."""
 
     def run(self) -> RunManifest:
         """Do what is not done.
@@ -113,9 +122,10 @@ class Runner:
         open_folder(folder)
         for place in {self._place(stage) for stage in stages}:
             check_temporary_folder(place)
-        with run_lock(folder):
+        with run_lock(folder) as killed, PanelLock(self.config.panel_path) as self.panel_lock:
             self.manifest = RunManifest(folder, self.config.name)
             self.manifest.begin()
+            self._begin(killed)
             self.manifest.forget([name for name in self.manifest.units if self._is_forced(name.split("/")[0])])
             self._write_plan(plans)
             write_text(folder / "config.yaml", config_text(self.config))
@@ -123,7 +133,19 @@ class Runner:
             with Timeline(folder / "memory.csv") as timeline:
                 for stage in stages:
                     self._run_stage(stage, timeline)
+            if not self.num_run:
+                self.listener.noted("nothing to do: every stage is done, with the same content")
+            self._log("ended")
         return self.manifest
+
+    def _begin(self, killed: Owner | None) -> None:
+        """Say what the run before left where it was killed, and put down which command this is."""
+        if killed is not None:
+            left = last_report(self.config.output)
+            self._log("found killed", str(left.get("unit", "")), error=str(killed))
+            self.listener.noted(f"{killed}, which ran here before, was killed {told(left)}; what it finished is kept")
+        where = str(Path.cwd())
+        log_event(self.config.output, "began", command=self.order.command, where=where, pid=os.getpid())
 
     def _chosen_stages(self) -> list[str]:
         for stage in (self.order.first, self.order.only):
@@ -152,7 +174,7 @@ class Runner:
         return plans
 
     def check(self, plans: Sequence[StagePlan], stages: Sequence[str] | None = None) -> None:
-        """Raise unless all planned stages fit the memory, and the files of those still to be done fit their disks.
+        """Raise unless the planned stages that are still to be done fit the memory, and their files their disks.
 
         Raises
         ------
@@ -160,9 +182,10 @@ class Runner:
             Naming the worst claim and what to change.
         """
         stages = stages if stages is not None else stages_of(self.config)
-        check_plans(plans, self.budget.bytes, parent_bytes=self.parent_bytes)
+        to_do = list(self._still_to_do(stages, plans))
+        check_plans([plan for _, plan in to_do], self.budget.bytes, parent_bytes=self.parent_bytes)
         by_disk: dict[int, tuple[Path, list[StagePlan]]] = {}
-        for stage, plan in self._still_to_do(stages, plans):
+        for stage, plan in to_do:
             place = self._place(stage)
             by_disk.setdefault(_disk_of(place), (place, []))[1].append(plan)
         for place, pending in by_disk.values():
@@ -206,10 +229,12 @@ class Runner:
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
         config = json.loads(self.config.model_dump_json())
-        with TemporaryDirectory(prefix="seawall-") as scratch:
-            return PanelShape(**look("probe", config, Path(scratch), self.budget.bytes, self.order.command))
+        with scratch_folder() as scratch:
+            return PanelShape(**look("probe", config, scratch, self.budget.bytes, self.order.command))
 
     def _run_stage(self, stage: str, timeline: Timeline) -> None:
+        if stage != "ingest":
+            self._read_panel()
         shape = self._shape() if stage == "ingest" else read_shape(self.config.panel_path)
         folds = Folds.read(self.config.output / "folds.json") if stage in FOLD_STAGES else self._folds_or_guess(shape)
         units = units_of(stage, len(folds))
@@ -218,6 +243,19 @@ class Runner:
             self.manifest.forget(set(fold_units(self.manifest, stage)) - {unit.name for unit in units})
         for unit in units:
             self._run_unit(unit, shape, folds, timeline)
+
+    def _read_panel(self) -> None:
+        """Keep others from replacing the panel, which nobody must have done since this run ingested it.
+
+        Raises
+        ------
+        ResumeError
+            Where another run writes the panel, or has replaced it.
+        """
+        self.panel_lock.read()
+        if self.config.ingest is not None and not self.manifest.still_has("ingest", "panel.json"):
+            where, do = f"panel {self.config.panel_path}", "Run again to ingest it anew, or choose another panel."
+            raise ResumeError(where, "another run has replaced it meanwhile", do=do)
 
     def _require_inputs(self, stage: str) -> None:
         """Check that what a single stage builds on is finished, every fold of it, for this config and panel."""
@@ -241,8 +279,11 @@ class Runner:
         if self.manifest.is_done(unit.name, key):
             self.listener.skipped(unit, self.manifest.units[unit.name])
             return
+        if unit.stage == "ingest":
+            self.panel_lock.write()
         plan = plan_unit(unit, self.config, shape, folds, self.budget.bytes - self.parent_bytes)
         check_plans([plan], self.budget.bytes, parent_bytes=self.parent_bytes)
+        self.num_run += 1
         self.listener.started(unit, plan)
         self._log("started", unit.name)
         job = Job(
@@ -307,10 +348,8 @@ class Runner:
         }
         write_json(self.config.output / "plan.json", record)
 
-    def _log(self, event: str, unit: str, error: str = "") -> None:
-        entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, "error": error}
-        with (self.config.output / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    def _log(self, event: str, unit: str = "", error: str = "") -> None:
+        log_event(self.config.output, event, unit, error)
 
 
 def _disk_of(place: Path) -> int:
@@ -338,6 +377,9 @@ class Silent:
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
         """Hear that all stages fit."""
+
+    def noted(self, text: str) -> None:
+        """Hear something about the run as a whole."""
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Hear that a child was started."""

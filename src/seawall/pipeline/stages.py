@@ -227,7 +227,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         ]
     if unit.stage == "backtest":
         return panel + manifest.checksums("join", ending="table.parquet")
-    return panel + [record["key"] for name, record in sorted(manifest.units.items()) if name != "report"]
+    shown = set(stages_of(config)) - {"report"}
+    return panel + [record["key"] for _, record in sorted(manifest.units.items()) if record["stage"] in shown]
 
 
 def fold_units(manifest: RunManifest, stage: str) -> list[str]:

@@ -21,6 +21,10 @@ STAGE_ORDER = ("ingest", "folds", "train", "predict", "evaluate", "join", "backt
 """Order of the flow, which ``run.json`` does not keep: its keys are sorted."""
 
 
+TRAIN_STAGES = ("folds", "train", "predict", "evaluate", "join")
+"""Stages that the section ``train`` of a config asks for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """One finished unit of work: what was planned for it, and what the meter saw."""
@@ -202,27 +206,35 @@ def read_run(folder: Path) -> RunRecords:
     )
     summary = next((unit.summary for unit in units if unit.stage == "ingest"), Fields({}))
     manifest = _manifest(folder, summary.text("panel"))
-    metrics = read_fields(folder / "metrics" / "metrics.json")
     config_text = _text(folder / "config.yaml")
+    config = _yaml(folder / "config.yaml", config_text)
+    is_trained, is_traded = _is_asked(config, "train"), _is_asked(config, "backtest")
+    left_out = (() if is_trained else TRAIN_STAGES) + (() if is_traded else ("backtest",))
+    metrics = read_fields(folder / "metrics" / "metrics.json") if is_trained else Fields({})
     return RunRecords(
         name=run.text("name") or folder.name,
         # The report is being written: its own record, if there is one, is from an earlier report.
-        units=tuple(sorted((unit for unit in units if unit.stage != "report"), key=_place)),
+        units=tuple(sorted((unit for unit in units if unit.stage not in ("report", *left_out)), key=_place)),
         config_text=config_text,
-        config=_yaml(folder / "config.yaml", config_text),
+        config=config,
         plan=read_fields(folder / "plan.json"),
         panel=_panel_facts(summary.text("panel") or "", manifest) if manifest else None,
         ingest=summary.part("ingest") or manifest.part("ingest"),
-        folds=tuple(_fold(fields) for fields in read_fields(folder / "folds.json").parts("folds")),
-        trainings=_trainings(folder / "models"),
+        folds=tuple(_fold(fields) for fields in read_fields(folder / "folds.json").parts("folds") if is_trained),
+        trainings=_trainings(folder / "models") if is_trained else (),
         metrics=metrics,
         overall=_block(metrics.part("overall"), None) if metrics.part("overall") else None,
         blocks=tuple(_block(fields, fields.count("fold")) for fields in metrics.parts("folds")),
-        daily=_daily(folder / "metrics" / "daily.parquet"),
-        coverage=read_fields(folder / "backtest" / "coverage.json"),
-        strategies=_strategies(folder / "backtest"),
+        daily=_daily(folder / "metrics" / "daily.parquet") if is_trained else None,
+        coverage=read_fields(folder / "backtest" / "coverage.json") if is_trained else Fields({}),
+        strategies=_strategies(folder / "backtest") if is_traded else (),
         timeline=read_timeline(path) if (path := folder / "memory.parquet").is_file() else None,
     )
+
+
+def _is_asked(config: Mapping[str, Any], section: str) -> bool:
+    """Tell whether the config asks for a section: results of one that was taken out are kept, and not shown."""
+    return not config or config.get(section) is not None
 
 
 def _unit(name: str, record: Fields) -> Unit:
