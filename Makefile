@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint type bench docs clean
+.PHONY: help setup demo test test-all test-kill lint type bench docs clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: $(STAMP) ## all tests but the slow ones (under 15 minutes)
 
 test-all: $(STAMP) ## all tests, with the long memory and kill tests
 	$(BIN)/python -m pytest
+
+test-kill: $(STAMP) ## two hundred kills -9 over all stages, each continued to the same bytes
+	$(BIN)/python -m pytest -s tests/pipeline/test_kill.py
 
 lint: $(STAMP) ## style, format, and which layer may import which
 	$(BIN)/ruff check .

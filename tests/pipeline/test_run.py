@@ -107,24 +107,6 @@ def test_changed_costs_redo_the_backtest_and_keep_the_models(
     assert changed == {"backtest", "report"}
 
 
-@pytest.mark.parametrize("delay_seconds", [0.6, 2.5, 5.0])
-def test_a_run_killed_at_any_moment_continues_to_identical_files(
-    finished: tuple[Path, dict[str, Any]], tmp_path: Path, delay_seconds: float
-) -> None:
-    folder, settings = finished
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**settings, "output": str(tmp_path / "out")}, sort_keys=False))
-    command = [sys.executable, "-m", "seawall", "run", str(path), "--memory", BUDGET]
-
-    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(delay_seconds)  # the moment is meant to be arbitrary
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-
-    assert artefacts(tmp_path / "out") == artefacts(folder)
-
-
 def test_ctrl_c_ends_with_130_and_says_how_to_continue(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     _, settings = finished
     path = tmp_path / "config.yaml"
