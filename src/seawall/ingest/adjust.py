@@ -42,20 +42,22 @@ def detect_breaks(bars: Bars, min_ratio: float) -> Float64:
     return np.where((up | down) & usable, factor, 1.0)
 
 
-def cumulate(factors: Float64, starts: Int64) -> Float64:
+def cumulate(factors: Float64, starts: Int64, carried: Float64 | None = None) -> Float64:
     """Multiply factors along each entity, from its first row on.
 
     Parameters
     ----------
     starts
         int64 [e + 1], first row of each entity and the end.
+    carried
+        float64 [e], adjustment of each entity's first row here, where rows before it are left out; 1 where missing.
 
     Returns
     -------
     float64 [n]
         Adjustment of each row; ``price / adjustment`` is on the scale of the entity's first row.
     """
-    adjustment = np.ones(len(factors))
+    adjustment = np.ones(len(factors)) if carried is None else np.repeat(carried, np.diff(starts))
     for row in np.flatnonzero(factors != 1.0):
         entity = int(np.searchsorted(starts, row, side="right")) - 1
         adjustment[row : starts[entity + 1]] *= factors[row]

@@ -13,6 +13,7 @@ from seawall.ingest.adjust import Bars, cumulate, detect_breaks
 from seawall.ingest.causality import find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.quality import JUMP_RATIO, Quality
+from seawall.ingest.recipe import kept_columns
 from seawall.ingest.scatter import record_dtype
 from seawall.ingest.targets import forward_return
 from seawall.stores.panel_writer import EntityBlock
@@ -31,6 +32,8 @@ class Rows:
     starts: Int64
     times: Int64
     values: Float64
+    carried: Float64 | None = None
+    """float64 [e], adjustment of each entity's first row here, where its earlier rows are left out; else None."""
 
     @property
     def first(self) -> Bool:
@@ -78,8 +81,10 @@ class Builder:
     def build(self, path: Path) -> EntityBlock | None:
         """Sort one bucket and compute everything the store holds about it; nothing where the bucket is empty."""
         rows = self._load(path)
-        if not rows.names:
-            return None
+        return self.compute(rows) if rows.names else None
+
+    def compute(self, rows: Rows) -> EntityBlock:
+        """Compute everything the store holds about sorted rows."""
         adjustment = self._adjustment(rows)
         sql = self._evaluate(rows, adjustment)
         features = sql[:, : len(self._config.features)]
@@ -101,6 +106,7 @@ class Builder:
             prices=rows.values[:, [self._columns.index(name) for name in self._config.prices]],
             adjustment=adjustment,
             universe=universe,
+            values=rows.values[:, [self._columns.index(name) for name in kept_columns(self._config)]],
         )
 
     def _load(self, path: Path) -> Rows:
@@ -157,7 +163,7 @@ class Builder:
         declared = self._declared_breaks(rows)
         factors[list(declared)] = list(declared.values())
         self._list_breaks(rows, factors, declared)
-        return cumulate(factors, rows.starts)
+        return cumulate(factors, rows.starts, rows.carried)
 
     def _declared_breaks(self, rows: Rows) -> dict[int, float]:
         """Find the row of each declared break: the first at or after its time, never an entity's first row.

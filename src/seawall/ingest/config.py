@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1, max_length=10_000)]
 
-STAGE_VERSION: int = 1
+STAGE_VERSION: int = 2
 """Raised only when the panel store this stage writes changes for the same input."""
 
 RESERVED = ("__id", "__entity", "__time", "adjustment")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.recipe import kept_columns
 from seawall.stores.shape import PanelShape
 from seawall.units import KIB, MIB, format_bytes
 
@@ -54,7 +55,9 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     sorted_bytes = record_bytes + 3 * 8
     table_bytes = 8 * (3 + num_values + num_prices + 1)
     sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
-    output_bytes = 4 * len(config.features) + 24 * num_targets + 8 * num_prices + 8 + 1 + 8
+    output_bytes = (
+        4 * len(config.features) + 24 * num_targets + 8 * (num_prices + len(kept_columns(config))) + 8 + 1 + 8
+    )
     return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
 
 

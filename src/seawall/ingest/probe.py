@@ -1,6 +1,7 @@
 """A first estimate of a panel's sizes, from a bounded sample of its sources: what planning before ingest needs."""
 
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.recipe import kept_columns
 from seawall.ingest.sources import source_files
 from seawall.stores.shape import PanelShape
 from seawall.tables.read import require_columns
@@ -38,6 +39,7 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
         num_features=len(config.features),
         num_targets=len(config.targets),
         num_prices=len(config.prices),
+        num_values=len(kept_columns(config)),
         max_rows_per_entity=longest,
         max_rows_per_date=num_entities,
         source_bytes=sample.source_bytes,

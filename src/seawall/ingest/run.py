@@ -13,6 +13,7 @@ from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.probe import estimate
+from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, record_dtype, split_points
 from seawall.ingest.sources import source_files
@@ -161,6 +162,7 @@ def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
         num_features=len(config.features),
         num_targets=len(config.targets),
         num_prices=len(config.prices),
+        num_values=len(kept_columns(config)),
         max_rows_per_entity=int(counts.max()),
         max_rows_per_date=int((counts > 0).sum()),
     )
@@ -211,7 +213,12 @@ def _build(
             )
         beat("index and checksum", len(paths), len(paths))
         report = _report(scatter, builder)
-        return writer.finish(sources=[f.record() for f in fingerprints], ingest=report, slab_bytes=knobs["slab_bytes"])
+        return writer.finish(
+            sources=[f.record() for f in fingerprints],
+            ingest=report,
+            slab_bytes=knobs["slab_bytes"],
+            recipe=recipe_of(config, time_format.name if time_format else None),
+        )
 
 
 def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:
@@ -259,6 +266,7 @@ def _spec(config: IngestConfig, kind: str) -> PanelSpec:
             *(ColumnSpec(name, "features", "float32", "", text) for name, text in config.features.items()),
             *(ColumnSpec(name, "targets", "float32", "return") for name in config.targets),
             *(ColumnSpec(name, "prices", "float64", "source price") for name in config.prices),
+            *(ColumnSpec(name, "values", "float64", "source value") for name in kept_columns(config)),
         ),
         targets=targets,
     )

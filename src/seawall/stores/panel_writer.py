@@ -223,7 +223,7 @@ class PanelWriter:
         Parameters
         ----------
         told
-            ``sources`` and ``ingest`` are those of this append; the manifest lists them after the earlier ones.
+            ``sources`` are those of this append and stand after the earlier ones; ``ingest`` is kept in its history.
         first_places
             int64 [entities of the segment], rows of each entity that stay below its first row here.
 
@@ -240,9 +240,8 @@ class PanelWriter:
         manifest["segments"] = [*base["segments"], record]
         manifest["files"] = base["files"] | files
         manifest["sources"] = [*base["sources"], *told.sources]
-        manifest["ingest"] = told.ingest
         manifest["content_key"] = text_key(*(segment["content_key"] for segment in manifest["segments"]))
-        event = _event(record, told.first_changed, told.num_new_rows)
+        event = _event(record, told.first_changed, told.num_new_rows) | {"ingest": told.ingest}
         manifest["history"] = [*base["history"], event]
         return self._publish(manifest)
 
