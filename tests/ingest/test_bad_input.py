@@ -166,8 +166,10 @@ def test_an_unknown_column_is_refused_with_the_nearest_names(tmp_path: Path) -> 
 def test_a_column_missing_in_a_later_file_is_refused_before_any_row_is_read(tmp_path: Path) -> None:
     first = write(tmp_path / "1.csv", "symbol,date,close\nA,2020-01-01,1\n")
     second = write(tmp_path / "2.csv", "symbol,date,last\nA,2020-01-02,1\n")
-    with pytest.raises(ConfigError, match=r"2\.csv: unknown column, found 'close'"):
+    with pytest.raises(DataError, match=r"2\.csv: the columns are not those of 1\.csv, found no 'close' in it"):
         ingested(tmp_path / "m.panel", first, second, **SIMPLE)
+    panel, _ = ingested(tmp_path / "m.panel", first, second, **SIMPLE, layout={"missing_columns": "null"})
+    np.testing.assert_array_equal(panel.prices[:, 0], [1.0, np.nan])
 
 
 def test_an_ambiguous_time_is_refused_and_a_declared_format_settles_it(tmp_path: Path) -> None:

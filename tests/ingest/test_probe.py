@@ -49,5 +49,5 @@ def test_a_built_in_dataset_is_a_source_by_name() -> None:
 
 def test_number_columns_leave_the_keys_out(tmp_path: Path) -> None:
     market().assign(note="text", date=range(len(market()))).to_csv(tmp_path / "m.csv", index=False)
-    found = number_columns([str(tmp_path / "m.csv")], "symbol", "date")
+    found = number_columns(settings(tmp_path / "m.csv"))
     assert found == ["open", "high", "low", "close", "volume"]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.errors import ConfigError, DataError
-from seawall.tables.times import ISO, STEP, TimeFormat, declared_format, from_typed, infer_format, parse_texts
+from seawall.tables.clock import ISO, STEP
+from seawall.tables.times import TimeFormat, declared_format, from_typed, infer_format, parse_texts
 
 WHERE = "column date"
 
@@ -50,7 +51,16 @@ def test_iso_times_of_every_day_are_read_like_pandas(moments: list[pd.Timestamp]
 
 
 def test_an_offset_is_turned_into_utc_and_no_offset_is_taken_as_utc() -> None:
-    assert parsed("2024-01-31 09:30+05:30", "2024-01-31 04:00Z", "2024-01-31 04:00") == [1706673600000000000] * 3
+    assert parsed("2024-01-31 09:30+05:30", "2024-01-31 04:00Z") == [1706673600000000000] * 2
+    assert parsed("2024-01-31 04:00") == [1706673600000000000]
+
+
+def test_texts_with_and_without_an_offset_are_refused_unless_a_zone_is_declared() -> None:
+    mixed = ["2024-01-31 09:30+05:30", "2024-01-31 04:00"]
+    with pytest.raises(DataError, match="some times have an offset and some have none"):
+        infer_format(mixed, where=WHERE)
+    zoned = infer_format(mixed, where=WHERE, timezone="Asia/Kolkata")
+    assert parse_texts(pa.array(mixed), zoned)[0].tolist() == [1706673600000000000, 1706653800000000000]
 
 
 @pytest.mark.parametrize("samples", [("03/04/2024",), ("05/05/2024", "03/04/2024"), ("01-02-2024", "02-02-2024")])

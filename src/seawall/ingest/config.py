@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from seawall.tables.layout import Layout
+
 Name = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 STAGE_VERSION: int = 2
@@ -67,7 +69,12 @@ class IngestConfig(Strict):
     )
     entity: Name
     time: Name
-    time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred when missing")
+    time_format: str | None = Field(
+        default=None,
+        description="iso, step, epoch_s, epoch_ms, epoch_us, epoch_ns, excel or a strptime format; else inferred",
+    )
+    timezone: str | None = Field(default=None, description="zone of times without an offset; UTC when missing")
+    layout: Layout = Layout()
     values: tuple[Name, ...] = Field(
         default=(), description="number columns to read; all that SQL, prices or features use"
     )

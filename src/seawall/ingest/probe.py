@@ -2,10 +2,9 @@
 
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import kept_columns
-from seawall.ingest.sources import source_files
+from seawall.ingest.tables import opened_tables
 from seawall.stores.shape import PanelShape
-from seawall.tables.read import require_columns
-from seawall.tables.sample import TableSample, take_sample
+from seawall.tables.sample import TableSample, sample_tables
 
 
 def probe(config: IngestConfig) -> PanelShape:
@@ -19,10 +18,7 @@ def probe(config: IngestConfig) -> PanelShape:
     ConfigError, DataError
         For missing or unreadable sources and unknown columns.
     """
-    files = source_files(config.sources)
-    for file in files:
-        require_columns(file, (config.entity, config.time, *config.value_columns))
-    return estimate(config, take_sample(files, config.entity, config.time))
+    return estimate(config, sample_tables(opened_tables(config)))
 
 
 def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:

@@ -1,6 +1,7 @@
 """The ingest stage: sample, scatter, build, publish. Reads like the pass of the design."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, record_dtype, split_points
 from seawall.ingest.sources import source_files
 from seawall.ingest.split import even_buckets
+from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter, check_output
 from seawall.stores.shape import PanelShape
+from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
-from seawall.tables.read import BadRow, TypedReadError, read_blocks, read_rows_checked, require_columns
-from seawall.tables.sample import TableSample, take_sample
+from seawall.tables.read import BadRow, TypedReadError
+from seawall.tables.sample import sample_tables
 from seawall.tables.sources import SourceFile, check_unchanged, fingerprint
-from seawall.tables.times import ISO, STEP, TimeFormat, declared_format, infer_format, parse_texts
+from seawall.tables.table import Table
+from seawall.tables.times import FormatContradicted, TimeFormat, parse_texts
 from seawall.units import MIB, format_bytes
 
 
@@ -54,8 +58,6 @@ def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat 
     """
     check_output(output)
     files = source_files(config.sources)
-    for file in files:
-        require_columns(file, (config.entity, config.time, *config.value_columns))
     fingerprints = [fingerprint(file) for file in files]
     work = output.with_name(f".{output.name}.ingest")
     shutil.rmtree(work, ignore_errors=True)
@@ -88,23 +90,24 @@ def _ingest(
     beat: Beat,
 ) -> dict[str, Any]:
     beat("sample")
-    sample = take_sample(files, config.entity, config.time)
+    tables = opened_tables(config, files)
+    sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), budget_bytes)
-    time_format = _time_format(config, sample)
+    time_format = time_format_of(config, sample)
     splits = split_points(sample.entities, first_plan.neutral["num_buckets"])
     with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
-        with Scatter(work, splits, len(config.value_columns), config.max_bad_rows) as scatter:
-            rules = RowRules(config, engine)
-            for number, file in enumerate(files):
-                beat("read and scatter", number, len(files))
-                _scatter_file(file, config, scatter, time_format, rules, beat)
-            scatter.close()
+        try:
+            scatter = _scatter(config, tables, work, splits, time_format, engine, beat)
+        except FormatContradicted as contradicted:
+            time_format = replace(contradicted.better, samples=())  # restarted once: what it does not read is a bad row
+            scatter = _scatter(config, tables, work, splits, time_format, engine, beat)
         for before in fingerprints:
             check_unchanged(before)
         shape = _exact_shape(config, scatter)
         exact_plan = plan(config, shape, budget_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
+        scatter.guesses = guesses(tables, time_format)
         manifest = _build(config, scatter, output, engine, exact_plan.neutral, fingerprints, time_format, beat)
     return {
         "panel": str(output),
@@ -115,30 +118,39 @@ def _ingest(
     }
 
 
-def _time_format(config: IngestConfig, sample: TableSample) -> TimeFormat | None:
-    """Take the declared format, or infer it; typed columns need none."""
-    if config.time_format is not None:
-        return declared_format(config.time_format, where="ingest.time_format")
-    if not sample.time_texts:
-        return None
-    return infer_format(list(sample.time_texts), where=f"column {config.time}")
+def _scatter(
+    config: IngestConfig,
+    tables: list[Table],
+    work: Path,
+    splits: list[bytes],
+    time_format: TimeFormat | None,
+    engine: SqlEngine,
+    beat: Beat,
+) -> Scatter:
+    """Make the first pass over all tables."""
+    with Scatter(work, splits, len(config.value_columns), config.max_bad_rows) as scatter:
+        rules = RowRules(config, engine)
+        for number, table in enumerate(tables):
+            beat("read and scatter", number, len(tables))
+            _scatter_table(table, config, scatter, time_format, rules, beat)
+        scatter.close()
+    return scatter
 
 
-def _scatter_file(
-    file: Path, config: IngestConfig, scatter: Scatter, time_format: TimeFormat | None, rules: RowRules, beat: Beat
+def _scatter_table(
+    table: Table, config: IngestConfig, scatter: Scatter, time_format: TimeFormat | None, rules: RowRules, beat: Beat
 ) -> None:
-    """Scatter a file the fast way; where a value does not convert, forget it and read it again row by row."""
-    where = str(file)
+    """Scatter a table the fast way; where a value does not convert, forget it and read it again row by row."""
+    where = table.part.label
     marked = scatter.mark()
-    keys = (file, config.entity, config.time, config.value_columns)
     try:
-        for block in read_blocks(*keys):
+        for block in table.blocks(config.value_columns, time_format):
             scatter.add(block, time_format, where, rules)
             beat("read and scatter", scatter.tally.rows_read)
     except TypedReadError:
         scatter.roll_back(marked)
         bad: list[BadRow] = []
-        for block in read_rows_checked(*keys, bad):
+        for block in table.checked(config.value_columns, time_format, bad):
             scatter.note_bad_rows(bad)
             bad.clear()
             scatter.add(block, time_format, where, rules)
@@ -224,6 +236,7 @@ def _build(
 def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:
     tally = scatter.tally
     return {
+        "guesses": scatter.guesses,
         "rows_read": tally.rows_read,
         "rows_kept": builder.quality.rows,
         "bad_rows": dict(sorted(tally.bad_rows.items())),

@@ -75,6 +75,7 @@ class Scatter:
         self.codes: dict[str, int] = {}
         self.tally = Tally()
         self.calendar_kind = ""
+        self.guesses: list[str] = []
         self._splits = list(splits)
         self._dtype = record_dtype(num_values)
         self._max_bad_rows = max_bad_rows

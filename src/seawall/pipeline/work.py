@@ -28,7 +28,7 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
         from seawall.ingest.columns import number_columns
 
         section = required_ingest(config)
-        return {"summary": {"columns": number_columns(section.sources, section.entity, section.time)}, "outputs": []}
+        return {"summary": {"columns": number_columns(section)}, "outputs": []}
     summary = _act(unit, request, folder, panel, beat)
     beat("checksum")
     return {"summary": summary, "outputs": output_records(unit, folder, panel)}

@@ -1,6 +1,9 @@
 """Read CSV and Parquet in small blocks: keys as dictionary codes, values as float64, bad rows found by line."""
 
-from collections.abc import Iterator, Sequence
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,9 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.errors import ConfigError, DataError, nearest
+from seawall.tables.layout import PLAIN, Layout
+from seawall.tables.parts import Part, of
+from seawall.tables.streams import is_plain, open_bytes
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes of CSV parsed at once: 1 MB peaks at 121 MB in pyarrow, 8 MB at 465 MB, and is not slower (measured)."""
@@ -24,6 +30,9 @@ NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan(\
 """What the fast CSV reader takes for a number, so that both ways agree."""
 
 NULL_TEXTS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A"]
+
+UNREADABLE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error)
+"""What the libraries raise for a damaged file."""
 
 _NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
 _KEY_KINDS = (pa.types.is_dictionary, pa.types.is_timestamp, pa.types.is_date, pa.types.is_integer)
@@ -54,7 +63,7 @@ class TypedReadError(Exception):
     """A block did not convert with the fixed types; the file must be read again row by row."""
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(source: Path | Part, layout: Layout = PLAIN) -> list[str]:
     """Read the column names of a file.
 
     Raises
@@ -62,18 +71,15 @@ def column_names(path: Path) -> list[str]:
     DataError
         Where the file cannot be parsed, has no rows, or has the same name twice.
     """
-    try:
-        is_parquet = path.name.endswith(".parquet")
-        names = pq.read_schema(path).names if is_parquet else _csv_reader(path, None, _skip_row).schema.names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+    names = _schema(of(source), layout).names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"source {path}", "a column name occurs twice", found=repr(twice[0]), do="Rename one of them.")
+        where = f"source {of(source).label}"
+        raise DataError(where, "a column name occurs twice", found=repr(twice[0])[:200], do="Rename one of them.")
     return list(names)
 
 
-def number_columns(path: Path) -> list[str]:
+def number_columns(source: Path | Part, layout: Layout = PLAIN) -> list[str]:
     """List the columns of a file that hold numbers; the types of a CSV are those of its first MiB.
 
     Raises
@@ -81,15 +87,28 @@ def number_columns(path: Path) -> list[str]:
     DataError
         Where the file cannot be parsed.
     """
+    return number_fields(_schema(of(source), layout))
+
+
+def number_fields(schema: pa.Schema) -> list[str]:
+    """List the fields of a schema that are numbers."""
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in _NUMBER_KINDS)]
+
+
+def _schema(part: Part, layout: Layout) -> pa.Schema:
     try:
-        is_parquet = path.name.endswith(".parquet")
-        schema = pq.read_schema(path) if is_parquet else _csv_reader(path, None, _skip_row).schema
-        return [field.name for field in schema if any(is_kind(field.type) for is_kind in _NUMBER_KINDS)]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        if part.kind == "parquet":
+            schema = pq.read_schema(part.path)
+        else:
+            with _csv_reader(part, layout, None, _skip_row) as reader:
+                schema = reader.schema
+        _ = schema.names  # bytes that are not UTF-8 are found here
+    except UNREADABLE as error:
+        raise unreadable(part, error) from error
+    return schema
 
 
-def require_columns(path: Path, wanted: Sequence[str]) -> None:
+def require_columns(path: Path, wanted: Sequence[str], layout: Layout = PLAIN) -> None:
     """Check that a file has the wanted columns.
 
     Raises
@@ -97,13 +116,15 @@ def require_columns(path: Path, wanted: Sequence[str]) -> None:
     ConfigError
         Naming the nearest known names.
     """
-    names = column_names(path)
+    names = column_names(path, layout)
     for name in wanted:
         if name not in names:
             raise ConfigError(f"source {path}", "unknown column", found=repr(name), do=nearest(name, names))
 
 
-def read_blocks(path: Path, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
+def read_blocks(
+    source: Path | Part, entity: str, time: str, values: Sequence[str], layout: Layout = PLAIN
+) -> Iterator[RawBlock]:
     """Read a file in small blocks with fixed types: the fast way.
 
     Memory is one block (about 120 MB in pyarrow at 1 MiB of CSV), whatever the size of the file.
@@ -113,26 +134,39 @@ def read_blocks(path: Path, entity: str, time: str, values: Sequence[str]) -> It
     TypedReadError
         Where a value is not a number or a row has the wrong number of cells: use :func:`read_rows_checked`.
     """
-    if path.name.endswith(".parquet"):
-        yield from _read_parquet(path, entity, time, values)
+    part = of(source)
+    if part.kind == "parquet":
+        yield from _read_parquet(part, entity, time, values)
         return
+    if layout.thousands:
+        raise TypedReadError("numbers with a thousands mark are read as text")
     keys = pa.dictionary(pa.int32(), pa.string())
     types = {entity: keys, time: keys, **dict.fromkeys(values, pa.float64())}
-    line = 2
+    line = first_line(layout)
     try:
-        for batch in _csv_reader(path, types):
+        for batch in _csv_reader(part, layout, types):
             n = batch.num_rows
             block = _float_block([batch.column(name) for name in values], n)
             yield RawBlock(batch.column(entity), batch.column(time), block, np.arange(line, line + n))
             line += n
     except pa.ArrowInvalid as error:
         raise TypedReadError(str(error)) from error
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
+    except UNREADABLE as error:
+        raise unreadable(part, error) from error
+
+
+def first_line(layout: Layout) -> int:
+    """Line of the first row: 1 where there is no header."""
+    return 1 if layout.columns else 2
 
 
 def read_rows_checked(
-    path: Path, entity: str, time: str, values: Sequence[str], bad: list[BadRow]
+    source: Path | Part,
+    entity: str,
+    time: str,
+    values: Sequence[str],
+    bad: list[BadRow],
+    layout: Layout = PLAIN,
 ) -> Iterator[RawBlock]:
     """Read a CSV as text and convert cell by cell, putting rows that do not fit into ``bad``: the careful way.
 
@@ -144,31 +178,32 @@ def read_rows_checked(
     DataError
         Where not even the rows can be told apart.
     """
+    part = of(source)
     types = dict.fromkeys((entity, time, *values), pa.string())
     ragged: list[BadRow] = []
 
     def set_aside(row: pacsv.InvalidRow) -> str:
         text = f"{row.actual_columns} instead of {row.expected_columns}: {row.text}"[:BAD_TEXT_LENGTH]
-        ragged.append(BadRow(str(path), row.number or 0, "wrong number of cells", text))
+        ragged.append(BadRow(part.label, row.number or 0, "wrong number of cells", text))
         return "skip"
 
-    line = 2
+    line = first_line(layout)
     try:
-        for batch in _csv_reader(path, types, set_aside):
+        for batch in _csv_reader(part, layout, types, set_aside):
             lines = _lines(line, batch.num_rows, ragged)
             line = int(lines[-1]) + 1 if len(lines) else line
-            block, broken = _converted(batch, lines, path, (entity, time), values)
+            block, broken = _converted(batch, lines, part.label, (entity, time), values, layout)
             passed = [row for row in ragged if row.line < line]
             del ragged[: len(passed)]
             bad.extend(sorted([*broken, *passed], key=lambda row: row.line))
             yield block
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
+    except UNREADABLE as error:
+        raise unreadable(part, error) from error
     bad.extend(ragged)
 
 
 def _converted(
-    batch: pa.RecordBatch, lines: Int64, path: Path, keys: tuple[str, str], values: Sequence[str]
+    batch: pa.RecordBatch, lines: Int64, label: str, keys: tuple[str, str], values: Sequence[str], layout: Layout
 ) -> tuple[RawBlock, list[BadRow]]:
     """Convert the texts of a block; a row with a value that is no number is left out and handed back."""
     columns: list[pa.Array] = []
@@ -176,11 +211,11 @@ def _converted(
     usable = np.ones(batch.num_rows, bool)
     for name in values:
         texts = batch.column(name)
-        numbers, valid = _to_numbers(texts)
+        numbers, valid = _to_numbers(texts, layout)
         columns.append(numbers)
         places = np.flatnonzero(~valid & usable).tolist()
         reason = f"{name} is not a number"
-        broken += [BadRow(str(path), int(lines[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in places]
+        broken += [BadRow(label, int(lines[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in places]
         usable &= valid
     keep = pa.array(usable)
     entities, times = (batch.column(key).filter(keep).dictionary_encode() for key in keys)
@@ -195,28 +230,61 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
     return np.setdiff1d(lines, np.array(skipped, np.int64))[:num_rows]
 
 
-def _to_numbers(texts: pa.Array) -> tuple[pa.Array, Bool]:
+def _to_numbers(texts: pa.Array, layout: Layout) -> tuple[pa.Array, Bool]:
     """Convert texts to float64; False where a text is neither missing nor a number of the fast reader."""
-    trimmed = pc.utf8_trim_whitespace(texts)
+    trimmed = _with_usual_marks(pc.utf8_trim_whitespace(texts), layout)
     present = pc.if_else(pc.is_in(trimmed, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), trimmed)
     fits = pc.fill_null(pc.match_substring_regex(present, NUMBER), True)
     clean = pc.if_else(fits, present, pa.scalar(None, pa.string()))
     return pc.replace_substring_regex(clean, r"^\+", "").cast(pa.float64()), np.asarray(fits)
 
 
-def _read_parquet(path: Path, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
-    line = 1
+def _with_usual_marks(texts: pa.Array, layout: Layout) -> pa.Array:
+    """Write numbers with a point and no thousands mark; a number grouped in another way stays, and will not fit."""
+    if layout.thousands:
+        mark = re.escape(layout.thousands)
+        grouped = pc.match_substring_regex(texts, rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+([^\d{mark}]|$)")
+        texts = pc.if_else(grouped, pc.replace_substring(texts, layout.thousands, ""), texts)
+    if layout.decimal == ",":
+        swapped = pc.replace_substring(pc.replace_substring(texts, ".", "not a number"), ",", ".")
+        texts = swapped
+    return texts
+
+
+def _read_parquet(part: Part, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            names = [entity, time, *values]
-            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=names, use_threads=False):
-                n = batch.num_rows
-                entities, times = (_encoded(batch.column(name), path) for name in (entity, time))
-                numbers = [_numeric(batch.column(name), f"source {path}: {name}") for name in values]
-                yield RawBlock(entities, times, _float_block(numbers, n), np.arange(line, line + n))
-                line += n
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
+        with pq.ParquetFile(part.path, pre_buffer=False) as file:
+            columns = list(dict.fromkeys((entity, time, *values)))
+            batches = file.iter_batches(PARQUET_BATCH_ROWS, columns=columns, use_threads=False)
+            yield from typed_blocks(batches, part, entity, time, values)
+    except UNREADABLE as error:
+        raise unreadable(part, error) from error
+
+
+def typed_blocks(
+    batches: Iterable[pa.RecordBatch], part: Part, entity: str, time: str, values: Sequence[str]
+) -> Iterator[RawBlock]:
+    """Turn batches of columns that have types into blocks, at most 16,384 rows each.
+
+    Raises
+    ------
+    DataError
+        Where a column cannot be a key or a number.
+    """
+    line = 1
+    for whole in batches:
+        for start in range(0, whole.num_rows, PARQUET_BATCH_ROWS):
+            batch = whole.slice(start, PARQUET_BATCH_ROWS)
+            n = batch.num_rows
+            entities, times = (_encoded(batch.column(name), part) for name in (entity, time))
+            numbers = [_numeric(batch.column(name), f"source {part.label}: {name}") for name in values]
+            yield RawBlock(entities, times, _float_block(numbers, n), np.arange(line, line + n))
+            line += n
+
+
+def constant(name: str, num_rows: int) -> pa.DictionaryArray:
+    """Give a key column that says the same in every row."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(num_rows, np.int32)), pa.array([name], pa.string()))
 
 
 def _numeric(column: pa.Array, where: str) -> pa.Array:
@@ -227,13 +295,15 @@ def _numeric(column: pa.Array, where: str) -> pa.Array:
     return column.cast(pa.float64(), safe=False)
 
 
-def _encoded(column: pa.Array, path: Path) -> pa.Array:
+def _encoded(column: pa.Array, part: Part) -> pa.Array:
     """Dictionary-encode text; leave times and integers as they are."""
     if any(is_kind(column.type) for is_kind in _KEY_KINDS):
         return column
     if any(is_kind(column.type) for is_kind in _TEXT_KINDS):
         return column.cast(pa.string()).dictionary_encode()
-    raise DataError(f"source {path}", "a key column must be text, integer, date or timestamp", found=str(column.type))
+    raise DataError(
+        f"source {part.label}", "a key column must be text, integer, date or timestamp", found=str(column.type)
+    )
 
 
 def _float_block(columns: Sequence[pa.Array], num_rows: int) -> Float64:
@@ -248,24 +318,30 @@ def _skip_row(row: pacsv.InvalidRow) -> str:
     return "skip"
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def unreadable(part: Part, error: Exception) -> DataError:
+    """Turn what a library raises for a damaged file into an error of ours."""
     what = "cannot be parsed" if isinstance(error, (ValueError, pa.ArrowException)) else "cannot be read to its end"
-    found = str(error).splitlines()[0]
-    return DataError(f"source {path}", what, found=found, do="Check that the file is complete, and UTF-8 text.")
+    found = (str(error).splitlines() or [type(error).__name__])[0][:BAD_TEXT_LENGTH]
+    return DataError(f"source {part.label}", what, found=found, do="Check that the file is complete, and UTF-8 text.")
 
 
 def _csv_reader(
-    path: Path, types: dict[str, pa.DataType] | None, on_bad: object | None = None
+    part: Part, layout: Layout, types: dict[str, pa.DataType] | None, on_bad: object | None = None
 ) -> pacsv.CSVStreamingReader:
+    is_json = part.kind == "json"
+    names = list(layout.columns) or None
     return pacsv.open_csv(
-        path,
-        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-        parse_options=pacsv.ParseOptions(newlines_in_values=False, invalid_row_handler=on_bad),
+        part.path if is_plain(part) and not is_json else open_bytes(part, layout),
+        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, column_names=names),
+        parse_options=pacsv.ParseOptions(
+            delimiter="," if is_json else layout.delimiter or ",", newlines_in_values=False, invalid_row_handler=on_bad
+        ),
         convert_options=pacsv.ConvertOptions(
             column_types=types,
             include_columns=list(types) if types else None,
             null_values=NULL_TEXTS,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
+            decimal_point="." if is_json else layout.decimal,
         ),
     )
