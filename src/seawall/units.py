@@ -12,6 +12,9 @@ TIB = 1024**4
 _SUFFIX_BYTES = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": TIB}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
+_SPAN_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d|w)\s*")
+
 
 def parse_bytes(text: str | int, *, where: str = "memory") -> int:
     """Read a size such as ``"2GiB"`` or ``"512 MiB"`` as a number of bytes.
@@ -42,6 +45,21 @@ def _positive(size_bytes: int, text: str, where: str) -> int:
     return size_bytes
 
 
+def parse_seconds(text: str, *, where: str) -> float:
+    """Read a span of time such as ``"7d"``, ``"12h"`` or ``"90 min"`` as seconds.
+
+    Raises
+    ------
+    ConfigError
+        For anything without a unit: ``7`` could be days or seconds and is not guessed at.
+    """
+    match = _SPAN.fullmatch(text.lower())
+    if match is None:
+        allowed, do = "a number with s, min, h, d or w", "Write for example 7d."
+        raise ConfigError(where, "not a span of time", found=repr(text), allowed=allowed, do=do)
+    return float(match.group(1)) * _SPAN_SECONDS[match.group(2)]
+
+
 def format_bytes(size_bytes: int | float) -> str:
     """Print a size in the largest binary unit that keeps it at or above one: ``1.5 GiB``, ``312 MiB``."""
     for unit, unit_bytes in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
@@ -60,4 +78,6 @@ def format_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 2 * 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // (24 * 60)} days"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall import __version__
-from seawall.cli import demo, doctor, evidence, ingest, plan, run, stages, status
+from seawall.cli import clean, demo, doctor, evidence, ingest, plan, run, stages, status
 from seawall.errors import SeawallError, StageError
 
 EPILOG = (
@@ -40,6 +40,7 @@ app.command("status")(status.status)
 app.command("inspect")(evidence.inspect)
 app.command("verify")(evidence.verify)
 app.command("doctor")(doctor.doctor)
+app.command("clean")(clean.sweep)
 
 
 def _version(wanted: bool) -> None:

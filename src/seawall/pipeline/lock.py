@@ -244,6 +244,31 @@ def last_owner(folder: Path) -> Seen | None:
     return _owner(folder / ".lock")
 
 
+@contextmanager
+def try_hold(path: Path) -> Iterator[bool]:
+    """Hold a lock file, if there is one, without a word in it: True where nobody else does."""
+    try:
+        file = path.open("r+", encoding="utf-8")
+    except FileNotFoundError:
+        yield True
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        except OSError:
+            left = _read(file)
+            yield not (left and left.is_alive)
+        else:
+            yield True
+
+
+def holders(path: Path) -> str:
+    """Name the processes that hold a lock file, for a message."""
+    return _named(path, None)
+
+
 class PanelLock:
     """The lock beside a panel store: any number of runs may read it, or one may write it.
 

@@ -91,3 +91,10 @@ def remove_segments(path: Path, *, keep: Collection[str]) -> None:
     for folder in path.iterdir():
         if _SEGMENT.fullmatch(folder.name) and folder.name not in keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def unused_segments(path: Path) -> list[Path]:
+    """List the segment folders that no manifest names; of a store without a readable manifest only unfinished ones."""
+    published = published_segments(path)
+    ours = [folder for folder in sorted(path.iterdir()) if _SEGMENT.fullmatch(folder.name)]
+    return [folder for folder in ours if folder.name not in published and (published or folder.name.startswith("."))]
