@@ -206,7 +206,7 @@ def _build(
     rank_of_code = np.full(len(scatter.codes), -1, np.int64)
     rank_of_code[[scatter.codes[name] for name in names]] = np.arange(len(names))
     calendar, kind = scatter.tally.calendar, scatter.calendar_kind
-    declared = _declared(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
+    declared = declared_breaks(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
     builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared)
     paths = even_buckets(scatter.paths, rank_of_code, knobs["bucket_bytes"], record_dtype(len(config.value_columns)))
     with PanelWriter(output, _spec(config, kind), calendar) as writer:
@@ -248,7 +248,14 @@ def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:
     }
 
 
-def _declared(config: IngestConfig, time_format: TimeFormat, names: list[str]) -> dict[tuple[str, int], float]:
+def declared_breaks(config: IngestConfig, time_format: TimeFormat, names: list[str]) -> dict[tuple[str, int], float]:
+    """Give the factors of declared breaks by (entity, time).
+
+    Raises
+    ------
+    ConfigError
+        For an entity that is not in ``names``, or a time in another format.
+    """
     found: dict[tuple[str, int], float] = {}
     for declared in config.adjustment.declared:
         where = f"ingest.adjustment.declared: {declared.entity} {declared.time}"

@@ -84,7 +84,7 @@ class Publication:
 
     sources: list[dict[str, Any]]
     ingest: dict[str, Any]
-    recipe: dict[str, Any] | None = None
+    recipe: str | None = None
     first_changed: int | None = None
     num_new_rows: int = 0
 
@@ -185,7 +185,7 @@ class PanelWriter:
         sources: list[dict[str, Any]],
         ingest: dict[str, Any],
         slab_bytes: int,
-        recipe: dict[str, Any] | None = None,
+        recipe: str | None = None,
     ) -> dict[str, Any]:
         """Write indexes and checksums, swap the manifest, drop the segments it replaces.
 

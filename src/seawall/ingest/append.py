@@ -1,0 +1,219 @@
+"""The append stage: new rows on top of a panel store, at the cost of the new rows and the ends of their entities."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seawall.arrays import Int64
+from seawall.budget.heartbeat import Beat, silent
+from seawall.errors import BudgetError, ConfigError
+from seawall.ingest.append_memory import plan_append
+from seawall.ingest.bucket import WINDOW, Builder
+from seawall.ingest.config import IngestConfig
+from seawall.ingest.memory import SLAB_BYTES, SQL_FLOOR_BYTES
+from seawall.ingest.recipe import raw_config, read_recipe
+from seawall.ingest.run import declared_breaks, ingest
+from seawall.ingest.sources import source_files
+from seawall.ingest.tails import Merge, Reach, Tail, find_tails
+from seawall.stores.folder import check_output
+from seawall.stores.panel import Panel
+from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter, Publication
+from seawall.tables.engine import SqlEngine, limit_for_share
+from seawall.tables.reach import rows_back
+from seawall.tables.sources import fingerprint
+from seawall.tables.times import ISO, STEP, TimeFormat, declared_format
+from seawall.units import MIB, format_bytes
+
+UNIVERSE = "__universe"
+
+
+def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
+    """Add rows to a panel store as a new segment: new dates, new entities, late rows.
+
+    The new rows are read exactly as the ingest read its sources. Of each entity they touch, the rows whose target they
+    decide and all later ones are computed anew, with as many earlier rows beside them as the expressions read; what
+    comes out is what one ingest of all sources would have made. Nothing earlier is read or written. The present store
+    stays readable until the new manifest is in place.
+
+    Parameters
+    ----------
+    sources
+        Files, folders or globs with the columns of the panel's own sources.
+    output
+        The ``NAME.panel`` folder, made by an ingest.
+    budget_bytes
+        What the stage may use in all, page cache included.
+
+    Returns
+    -------
+    dict
+        ``appended`` (False where these very files are in the panel already), ``num_new_rows``, ``num_rewritten_rows``,
+        ``first_changed``, ``content_key``, and the reading report as ``ingest``.
+
+    Raises
+    ------
+    DataError, ConfigError, BudgetError
+        Bad input, with file and line; the panel is untouched.
+    """
+    panel = Panel(output)
+    check_output(output, continues=True)
+    config = read_recipe(panel.manifest, sources, str(output))
+    records = [fingerprint(file).record() for file in source_files(config.sources)]
+    if records and all(record in panel.manifest["sources"] for record in records):
+        return {"appended": False, "panel": str(output), "content_key": panel.content_key, "num_new_rows": 0}
+    work = output.with_name(f".{output.name}.append")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        report = ingest(raw_config(config), work / "new.panel", budget_bytes=budget_bytes, beat=beat)["ingest"]
+        with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
+            return _append(panel, Panel(work / "new.panel"), config, engine, report, budget_bytes, beat)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def reach_of(config: IngestConfig, longest_rows: int) -> Reach:
+    """Count how far rows see one another; ``longest_rows`` where an expression has no bound."""
+    expressions = dict(config.features) | ({UNIVERSE: config.universe} if config.universe else {})
+    found = rows_back(expressions, config.derived, WINDOW)
+    back = max((longest_rows if count is None else count for count in found.values()), default=0)
+    returns = [target.forward_return for target in config.targets.values()]
+    ahead = max((spec.horizon_periods + spec.delay_periods for spec in returns), default=0)
+    return Reach(min(back, longest_rows), ahead)
+
+
+def _append(
+    panel: Panel,
+    new: Panel,
+    config: IngestConfig,
+    engine: SqlEngine,
+    report: dict[str, Any],
+    budget_bytes: int,
+    beat: Beat,
+) -> dict[str, Any]:
+    _check_same_kind(panel, new)
+    reach = reach_of(config, panel.shape.max_rows_per_entity)
+    tails = find_tails(panel, new, reach)
+    longest_rows = max((tail.num_rows for tail in tails), default=0)
+    exact = plan_append(config, new.shape, panel.shape, longest_rows=longest_rows, budget_bytes=budget_bytes)
+    if exact.projected_cgroup_bytes > budget_bytes:
+        raise _too_small(exact.projected_cgroup_bytes, budget_bytes, longest_rows)
+    names = sorted({*panel.entities, *new.entities})
+    calendar = np.union1d(panel.calendar, new.calendar)
+    declared = declared_breaks(config, _time_format(config, panel), names)
+    builder = Builder(config, calendar, panel.calendar_kind, [], np.empty(0, np.int64), engine, declared)
+    merge, first_places = Merge(panel, new, config), [np.empty(0, np.int64)]
+    with PanelWriter(panel.path, _spec(panel), _calendar_of(panel, new, tails), base=panel.manifest) as writer:
+        done = num_written = 0
+        for rows, num_halo, taken in merge.blocks(tails, exact.neutral["block_rows"]):
+            beat("merge and compute", done, len(tails))
+            block = _without_halo(builder.compute(rows), num_halo)
+            writer.append(block)
+            first_places.append(np.array([tail.keep - tail.start for tail in taken], np.int64))
+            done, num_written = done + len(taken), num_written + len(block.times)
+        if merge.first_changed is None:
+            return _nothing_new(panel, merge, report)
+        beat("index and checksum", len(tails), len(tails))
+        told = Publication(
+            sources=new.manifest["sources"],
+            ingest=report | {"scale_breaks": _new_breaks(panel, builder.quality.scale_breaks)},
+            first_changed=merge.first_changed,
+            num_new_rows=merge.num_new_rows,
+        )
+        manifest = writer.finish_append(told, np.concatenate(first_places), slab_bytes=SLAB_BYTES)
+    return {
+        "appended": True,
+        "panel": str(panel.path),
+        "content_key": manifest["content_key"],
+        "num_new_rows": merge.num_new_rows,
+        "num_rewritten_rows": num_written - merge.num_new_rows,
+        "num_replaced": merge.num_replaced,
+        "num_left_out": merge.num_left_out,
+        "first_changed": builder.time_text(merge.first_changed),
+        "num_segments": len(manifest["segments"]),
+        "shape": Panel(panel.path).shape.record(),
+        "ingest": told.ingest,
+        "plan": exact.record(),
+    }
+
+
+def _nothing_new(panel: Panel, merge: Merge, report: dict[str, Any]) -> dict[str, Any]:
+    """Leave the panel as it is: every row is in it already, and the first one counts."""
+    return {
+        "appended": False,
+        "panel": str(panel.path),
+        "content_key": panel.content_key,
+        "num_new_rows": 0,
+        "num_left_out": merge.num_left_out,
+        "ingest": report,
+    }
+
+
+def _check_same_kind(panel: Panel, new: Panel) -> None:
+    if panel.calendar_kind != new.calendar_kind:
+        raise ConfigError(
+            f"append to {panel.path}",
+            "the sources have another kind of time",
+            found=new.calendar_kind,
+            allowed=panel.calendar_kind,
+            do="Declare time_format at ingest, or mend the time column.",
+        )
+
+
+def _time_format(config: IngestConfig, panel: Panel) -> TimeFormat:
+    if config.time_format is not None:
+        return declared_format(config.time_format, where="recipe.time_format")
+    return TimeFormat(STEP if panel.calendar_kind == STEP else ISO)
+
+
+def _spec(panel: Panel) -> PanelSpec:
+    columns = tuple(ColumnSpec(**column) for column in panel.manifest["columns"])
+    return PanelSpec(calendar_kind=panel.calendar_kind, columns=columns, targets=panel.target_specs)
+
+
+def _calendar_of(panel: Panel, new: Panel, tails: Sequence[Tail]) -> Int64:
+    """List the dates of all rows that will be written."""
+    is_used = np.zeros(len(panel.calendar), bool)
+    for tail in tails:
+        is_used[panel.time_index[tail.keep : tail.stop]] = True
+    return np.union1d(panel.calendar[is_used], new.calendar)
+
+
+def _without_halo(block: EntityBlock, num_halo: Int64) -> EntityBlock:
+    """Leave out the first rows of each entity; targets end at rows that stay, for they end later than they begin."""
+    starts = np.concatenate([[0], np.cumsum(block.lengths)[:-1]])
+    place = np.arange(len(block.times)) - np.repeat(starts, block.lengths)
+    keep = place >= np.repeat(num_halo, block.lengths)
+    moved = np.cumsum(keep) - 1
+    ends = block.target_end[keep]
+    arrays = {name: getattr(block, name)[keep] for name in ("times", "features", "returns", "prices")}
+    more = {name: getattr(block, name)[keep] for name in ("adjustment", "universe")}
+    values = None if block.values is None else block.values[keep]
+    return replace(
+        block,
+        lengths=block.lengths - num_halo,
+        target_end=np.where(ends >= 0, moved[ends], -1),
+        values=values,
+        **arrays,
+        **more,
+    )
+
+
+def _new_breaks(panel: Panel, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the scale breaks that an earlier report lists: halos show them again."""
+    reports = [panel.manifest["ingest"], *(entry.get("ingest", {}) for entry in panel.manifest["history"])]
+    known = [item for report in reports for item in report.get("scale_breaks", ())]
+    return [item for item in found if item not in known]
+
+
+def _too_small(needed_bytes: int, budget_bytes: int, longest_rows: int) -> BudgetError:
+    return BudgetError(
+        "append",
+        f"the end of the longest entity must be held at once ({longest_rows:,} rows)",
+        found=f"{format_bytes(budget_bytes)} for the stage",
+        allowed=f"{format_bytes(needed_bytes)} or more",
+        do=f"Declare --memory {needed_bytes // MIB + 33}MiB.",
+    )
