@@ -22,10 +22,11 @@ from seawall.ingest.tails import Merge, Reach, Tail, find_tails
 from seawall.stores.folder import check_output
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter, Publication
+from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
 from seawall.tables.reach import rows_back
 from seawall.tables.sources import fingerprint
-from seawall.tables.times import ISO, STEP, TimeFormat, declared_format
+from seawall.tables.times import TimeFormat, declared_format
 from seawall.units import MIB, format_bytes
 
 UNIVERSE = "__universe"
@@ -165,7 +166,7 @@ def _check_same_kind(panel: Panel, new: Panel) -> None:
 
 def _time_format(config: IngestConfig, panel: Panel) -> TimeFormat:
     if config.time_format is not None:
-        return declared_format(config.time_format, where="recipe.time_format")
+        return declared_format(config.time_format, where="recipe.time_format", timezone=config.timezone or "")
     return TimeFormat(STEP if panel.calendar_kind == STEP else ISO)
 
 
