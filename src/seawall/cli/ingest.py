@@ -46,6 +46,9 @@ def ingest(  # noqa: PLR0913 - one option each
     max_bad_rows: Annotated[
         int, typer.Option(help="Rows that cannot be parsed and may be left out; they are counted.")
     ] = 0,
+    static: Annotated[
+        str | None, typer.Option(help="Second table with one row for each entity: static attributes.", metavar="FILE")
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="auto, qlib, freqtrade or lean.", rich_help_panel=HOW)
     ] = "auto",
@@ -101,6 +104,7 @@ def ingest(  # noqa: PLR0913 - one option each
         "layout": layout,
         "prices": _listed(prices),
         "duplicates": duplicates,
+        "static": {"source": static} if static else None,
         "max_bad_rows": max_bad_rows,
     }
     order = Order(only="ingest", command=own_command())
@@ -156,6 +160,10 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     lines = [f"taken as read: {guess}" for guess in report.get("guesses", [])]
     for name in ("bad_rows", "dropped_rows"):
         lines += [f"{name.replace('_', ' ')}: {count:,} ({reason})" for reason, count in report[name].items()]
+    if "static" in report:
+        static = report["static"]
+        lines.append(f"static attributes: {static['num_columns']:,} of {static['num_entities']:,} entities")
+        lines += [f"without static attributes: {name!r}" for name in static["without"][:3]]
     if report["duplicates"]:
         lines.append(f"duplicates left out: {report['duplicates']:,}")
     return lines

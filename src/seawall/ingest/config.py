@@ -61,6 +61,14 @@ class Adjustment(Strict):
         return (self.open, self.high, self.low, self.close) if self.detect else ()
 
 
+class StaticTable(Strict):
+    """A second table with one row for each entity."""
+
+    source: str = Field(min_length=1, description="CSV or Parquet file")
+    entity: Name | None = Field(default=None, description="its column with the entity; the ingest's when missing")
+    columns: tuple[Name, ...] = Field(default=(), description="attributes wanted; all when missing")
+
+
 class IngestConfig(Strict):
     """The ingest stage."""
 
@@ -90,6 +98,7 @@ class IngestConfig(Strict):
     drop_rows: dict[Name, str] = Field(default_factory=dict, description="rule name: SQL condition on one row; counted")
     adjustment: Adjustment = Adjustment()
     duplicates: Literal["error", "first", "last"] = "error"
+    static: StaticTable | None = Field(default=None, description="static attributes, kept with the entities")
     max_bad_rows: int = Field(default=0, ge=0, description="rows that cannot be parsed and may be left out; counted")
 
     @model_validator(mode="after")

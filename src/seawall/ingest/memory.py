@@ -29,6 +29,9 @@ BUCKET_BYTES = 8 * MIB
 BUCKET_BYTES_MIN = 1 * MIB
 SCATTER_BYTES = 16 * KIB
 """Write buffer of one open bucket file (8 KiB), with room."""
+STATIC_BYTES = 16 * MIB
+"""The table of static attributes twice; a larger one is refused."""
+
 NUM_BUCKETS_MAX = 512
 SLAB_BYTES = 8 * MIB
 
@@ -78,7 +81,7 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     cache = container_claims()
     num_sql = len(config.features) + (config.universe is not None)
     engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * shape.max_rows_per_entity * num_sql
-    fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(claim.bytes for claim in cache)
+    fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_static_claim(config)))
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
@@ -96,6 +99,7 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
                 factor=sizes.factor,
             ),
             Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
+            *_static_claim(config),
         ),
         cache=cache,
         disk=(
@@ -104,6 +108,12 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
         ),
         neutral={"bucket_bytes": bucket_bytes, "num_buckets": num_buckets, "slab_bytes": SLAB_BYTES},
     )
+
+
+def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
+    if config.static is None:
+        return ()
+    return (Claim("static attributes", STATIC_BYTES, "at most 8 MiB, as read and as stored"),)
 
 
 def _larger_pass(

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError, DataError, nearest
+from seawall.ingest.attributes import attributes_of
 from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
@@ -17,7 +18,7 @@ from seawall.ingest.probe import estimate
 from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, record_dtype, split_points
-from seawall.ingest.sources import source_files
+from seawall.ingest.sources import input_files, source_files
 from seawall.ingest.split import even_buckets
 from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
@@ -58,7 +59,7 @@ def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat 
     """
     check_output(output)
     files = source_files(config.sources)
-    fingerprints = [fingerprint(file) for file in files]
+    fingerprints = [fingerprint(file) for file in input_files(config)]
     work = output.with_name(f".{output.name}.ingest")
     shutil.rmtree(work, ignore_errors=True)
     _make_folder(work)
@@ -225,6 +226,9 @@ def _build(
             )
         beat("index and checksum", len(paths), len(paths))
         report = _report(scatter, builder)
+        if config.static is not None:
+            attributes, report["static"] = attributes_of(config, config.static, names)
+            writer.set_attributes(attributes)
         return writer.finish(
             sources=[f.record() for f in fingerprints],
             ingest=report,

@@ -5,9 +5,22 @@ from pathlib import Path
 
 from seawall import datasets
 from seawall.errors import ConfigError, nearest
+from seawall.ingest.config import IngestConfig
 from seawall.tables.sources import expand
 
 DATASET = "dataset:"
+
+
+def input_files(config: IngestConfig) -> list[Path]:
+    """List every file an ingest reads: its sources, and the tables beside them.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`source_files`.
+    """
+    beside = [config.static.source] if config.static else []
+    return [*source_files(config.sources), *source_files(beside)]
 
 
 def source_files(sources: Sequence[str]) -> list[Path]:

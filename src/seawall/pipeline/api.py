@@ -2,13 +2,14 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seawall.budget.limits import Budget, find_budget
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, load_config, parse_config, usable_path
+from seawall.pipeline.frames import is_frame, write_frame
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import open_folder
@@ -62,7 +63,7 @@ def start(config: RunConfig, budget: Budget, listener: Listener, order: Order) -
 
 
 def ingest(
-    sources: str | Path | Sequence[str | Path],
+    sources: object,
     output: str | Path,
     *,
     entity: str,
@@ -77,7 +78,9 @@ def ingest(
     Parameters
     ----------
     sources
-        Files, folders or globs of CSV, CSV.gz or Parquet.
+        Files, folders or globs of CSV, Parquet, Feather, JSON lists and more; or a table in memory: a pandas, Polars or
+        Arrow frame, a mapping of columns, anything with the Arrow interface. It is written beside ``output`` in
+        batches, read by a child like any file, and removed.
     output
         The ``NAME.panel`` folder. An existing store is replaced once the new one is complete.
     features
@@ -99,18 +102,32 @@ def ingest(
     SeawallError
         With file, line and what to do; an existing store is untouched.
     """
-    listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    section: dict[str, Any] = {
-        "sources": [str(s) for s in listed],
-        "entity": entity,
-        "time": time,
-        "prices": list(prices),
-    }
+    frame_path = Path(output).with_name(f".{Path(output).name}.frame.arrow")
+    section: dict[str, Any] = {"entity": entity, "time": time, "prices": list(prices), **dict(settings or {})}
     order = Order(only="ingest", command="the same call")
-    run_ingest(section | dict(settings or {}), Path(output), features, find_budget(memory), Silent(), order)
+    try:
+        section["sources"] = _listed_sources(sources, frame_path)
+        run_ingest(section, Path(output), features, find_budget(memory), Silent(), order)
+    finally:
+        frame_path.unlink(missing_ok=True)
     from seawall.stores.panel import Panel
 
     return Panel(output)
+
+
+def _listed_sources(sources: object, frame_path: Path) -> list[str]:
+    """List sources as texts; a table in memory is written to a file first."""
+    if is_frame(sources):
+        frame_path.parent.mkdir(parents=True, exist_ok=True)
+        write_frame(sources, frame_path)
+        return [str(frame_path)]
+    listed = [sources] if isinstance(sources, str | Path) else sources
+    if isinstance(listed, Iterable):
+        paths = [str(source) for source in listed if isinstance(source, str | Path)]
+        if paths and len(paths) == len(listed if isinstance(listed, Sequence) else paths):
+            return paths
+    allowed = "paths, or one table in memory"
+    raise ConfigError("sources", "not something to read", found=type(sources).__name__, allowed=allowed)
 
 
 def run_ingest(

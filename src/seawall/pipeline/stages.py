@@ -17,7 +17,7 @@ from seawall.evaluate.memory import plan as plan_evaluate
 from seawall.ingest.config import STAGE_VERSION as INGEST_VERSION
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import plan as plan_ingest
-from seawall.ingest.sources import source_files
+from seawall.ingest.sources import input_files
 from seawall.join.config import STAGE_VERSION as JOIN_VERSION
 from seawall.join.memory import plan as plan_join
 from seawall.pipeline.config import RunConfig
@@ -210,7 +210,7 @@ def unit_key(unit: Unit, config: RunConfig, manifest: RunManifest) -> str:
 def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[str]:
     """List what identifies the contents a unit reads."""
     if unit.stage == "ingest":
-        return [json.dumps(fingerprint(file).record()) for file in source_files(required_ingest(config).sources)]
+        return [json.dumps(fingerprint(file).record()) for file in input_files(required_ingest(config))]
     panel = [panel_key(config.panel_path)]
     if unit.stage == "folds":
         return panel

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64
 from seawall.errors import ConfigError, FormatError, nearest
 from seawall.stores.atomic import block_checksums, text_key
+from seawall.stores.attributes import read_entity_tables
 from seawall.stores.npy import advise_random
 from seawall.stores.segments import (
     DateOrder,
@@ -247,6 +249,11 @@ class Panel:
     def entities(self) -> list[str]:
         """Entity names in the order of ``offsets``."""
         return self.segments[0].names if self.layout is None else self.layout.names
+
+    @property
+    def attributes(self) -> pa.Table:
+        """Static attributes, read anew: one row for each entity in the order of ``offsets``, ``entity`` and others."""
+        return read_entity_tables([segment.folder for segment in self.segments], self.entities)
 
     def entity_of(self, rows: Int64) -> Int64:
         """Find the entity number of each row id (any shape)."""

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
 from seawall.errors import DataError
 from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
+from seawall.stores.attributes import entity_table, read_entity_tables
 from seawall.stores.folder import check_output as check_output  # the writer's own first step, for callers to ask early
 from seawall.stores.folder import (
     next_segment,
@@ -126,6 +127,7 @@ class PanelWriter:
         }
         self._names: list[str] = []
         self._lengths: list[int] = []
+        self._attributes: pa.Table | None = None
         self._rows_per_date = np.zeros(len(calendar), np.int64)
 
     def append(self, block: EntityBlock) -> None:
@@ -164,6 +166,10 @@ class PanelWriter:
         self._check_order(names)
         self._names += names
         self._lengths += lengths
+
+    def set_attributes(self, attributes: pa.Table | None) -> None:
+        """Name the static attributes: columns ``entity`` and any others; entities it does not hold have none."""
+        self._attributes = attributes if attributes is not None and attributes.num_columns > 1 else None
 
     def append_rows(self, columns: Mapping[str, AnyArray]) -> None:
         """Append rows of every row array there is; ``time_index`` and ``target_end`` index the writer's calendar."""
@@ -212,6 +218,8 @@ class PanelWriter:
             The manifest.
         """
         base = self._base or {}
+        folders = [self._path / name for name in published_segments(self._path)]
+        self.set_attributes(read_entity_tables(folders, self._names))
         record = self._finish_segment(slab_bytes)
         told = Publication(sources=base["sources"], ingest=base["ingest"], recipe=base.get("recipe"))
         history = base.get("history") or [_event(record, None, record["num_rows"])]
@@ -275,7 +283,7 @@ class PanelWriter:
         write_array(self._folder / "offsets.npy", offsets)
         write_array(self._folder / "time_offsets.npy", time_offsets)
         self._write_by_time(time_offsets, slab_bytes)
-        table = pa.table({"entity": pa.array(self._names, pa.string())})
+        table = entity_table(self._names, self._attributes)
         pq.write_table(table, self._folder / "entities.parquet", compression="zstd")
         flush(self._folder / "entities.parquet")
         files: dict[str, dict[str, Any]] = {}
@@ -295,7 +303,10 @@ class PanelWriter:
 
     def _content_key(self, files: Mapping[str, Mapping[str, Any]]) -> str:
         sums = {name: record["xxh3_64"] for name, record in files.items()}
-        sums["entities.parquet"] = text_key(*self._names)  # Parquet bytes change with the release that writes them
+        told = [] if self._attributes is None else [repr(entity_table(self._names, self._attributes).to_pydict())]
+        sums["entities.parquet"] = text_key(
+            *self._names, *told
+        )  # Parquet bytes change with the release that writes them
         return text_key(
             repr([asdict(column) for column in self._spec.columns]),
             repr([asdict(target) for target in self._spec.targets]),
