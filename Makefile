@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-kill lint type bench docs clean
+.PHONY: help setup demo test test-all test-kill lint type bench bench-peers docs clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,11 @@ type: $(STAMP) ## strict types over src and tests
 
 bench: $(STAMP) ## ours and peers in turn, with memcpy and a Python loop as yardsticks
 	$(BIN)/python -m bench
+
+bench-peers: $(STAMP) ## ours beside whole peers, installed in .venv-peers
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	$(BIN)/python -m bench --peers
 
 docs: $(STAMP) ## run every code block of README and docs
 	$(BIN)/python -m pytest tests/docs

@@ -1,20 +1,25 @@
-"""``python -m bench [CASE ...]``."""
+"""``python -m bench [--peers] [CASE ...]``."""
 
 import sys
 
+from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
 
+PEER_CASES = {"alpha158": alpha158}
+"""Cases that run a peer from .venv-peers, which `make bench-peers` makes."""
+
 
 def main() -> None:
-    """Run the named cases, or all of them."""
-    names = sys.argv[1:] or list(CASES)
-    unknown = [name for name in names if name not in CASES]
+    """Run the named cases, or all of them; ``--peers`` means the cases with a peer of its own."""
+    cases = PEER_CASES if "--peers" in sys.argv[1:] else CASES
+    names = [word for word in sys.argv[1:] if word != "--peers"] or list(cases)
+    unknown = [name for name in names if name not in cases]
     if unknown:
-        raise SystemExit(f"unknown case {unknown[0]!r}; cases: {', '.join(CASES)}")
+        raise SystemExit(f"unknown case {unknown[0]!r}; cases: {', '.join(cases)}")
     show("yardsticks of this machine, now", yardsticks())
     for name in names:
-        CASES[name]()
+        cases[name]()
 
 
 if __name__ == "__main__":

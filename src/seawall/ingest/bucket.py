@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seawall.arrays import AnyArray, Bool, Float64, Int64
+from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
 from seawall.errors import ConfigError, DataError
 from seawall.ingest.adjust import Bars, cumulate, detect_breaks
 from seawall.ingest.causality import find_moved
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.feature_sets.compute import compute_set
+from seawall.ingest.feature_sets.config import FeatureSet
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.scatter import record_dtype
@@ -76,7 +78,7 @@ class Builder:
         self._engine, self._declared = engine, declared
         self._columns = config.value_columns
         self._longest_checked, self._checked_neighbours = 0, False
-        self.quality = Quality(list(config.features))
+        self.quality = Quality(list(config.feature_names))
 
     def build(self, path: Path) -> EntityBlock | None:
         """Sort one bucket and compute everything the store holds about it; nothing where the bucket is empty."""
@@ -90,9 +92,11 @@ class Builder:
         features = sql[:, : len(self._config.features)]
         self.quality.see_features(features)
         self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
+        stored = np.empty((len(rows.times), len(self._config.feature_names)), np.float32)
         with np.errstate(over="ignore"):
-            stored = features.astype(np.float32)
-        stored[np.isinf(stored)] = np.nan
+            stored[:, : features.shape[1]] = features
+        stored[:, : features.shape[1]][np.isinf(features)] = np.nan
+        self._compute_sets(rows, adjustment, stored)
         universe = sql[:, -1] == 1.0 if self._config.universe else np.ones(len(rows.times), bool)
         self.quality.universe_rows += int(universe.sum())
         returns, ends = self._targets(rows, adjustment)
@@ -255,6 +259,23 @@ class Builder:
         for name, values in self._adjusted(rows, adjustment).items():
             columns[f"adj_{name}"] = pa.array(values, from_pandas=True)
         return pa.table(columns)
+
+    def _compute_sets(self, rows: Rows, adjustment: Float64, stored: Float32) -> None:
+        """Fill the columns of the feature sets, which stand after those of the expressions."""
+        first = len(self._config.features)
+        for chosen in self._config.feature_sets:
+            columns = {role: self._column(rows, column) / adjustment for role, column in chosen.roles.items()}
+            volume = self._column(rows, chosen.volume)
+            columns["volume"] = volume if chosen.volume_in == "money" else volume * adjustment
+            stop = first + len(chosen.names)
+            compute_set(chosen.name, columns, self._position(rows, chosen), rows.starts, stored[:, first:stop])
+            self.quality.see_stored(stored, first, stop)
+            first = stop
+
+    def _position(self, rows: Rows, chosen: FeatureSet) -> Int64:
+        """Place of each row on its entity's axis: own rows, or dates of the calendar."""
+        place = np.searchsorted(self._calendar, rows.times) if chosen.counts_dates else np.arange(len(rows.times))
+        return place - np.repeat(place[rows.starts[:-1]], np.diff(rows.starts))
 
     def _check_causality(self, rows: Rows, table: pa.Table, expressions: Mapping[str, str], full: Float64) -> None:
         """Refuse expressions that look ahead; checked again only where a bucket can show more than those before it."""

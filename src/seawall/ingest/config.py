@@ -1,23 +1,19 @@
 """What to ingest, and what each column means."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from seawall.ingest.feature_sets.config import NamedSet
+from seawall.ingest.strict import Name as Name
+from seawall.ingest.strict import Strict as Strict
 from seawall.tables.layout import Layout
-
-Name = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 STAGE_VERSION: int = 2
 """Raised only when the panel store this stage writes changes for the same input."""
 
 RESERVED = ("__id", "__entity", "__time", "adjustment")
-
-
-class Strict(BaseModel):
-    """Frozen, and every unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ForwardReturn(Strict):
@@ -91,6 +87,9 @@ class IngestConfig(Strict):
         default_factory=dict, description="helper columns features may build on; not stored"
     )
     features: dict[Name, str] = Field(default_factory=dict, description="name: SQL expression over the entity's rows")
+    feature_sets: tuple[NamedSet, ...] = Field(
+        default=(), description="named sets: bars_basic, alpha158, or a mapping that names their columns"
+    )
     targets: dict[Name, Target] = Field(default_factory=dict)
     universe: str | None = Field(
         default=None, description="SQL condition: the row may be trained on, predicted and traded"
@@ -116,9 +115,18 @@ class IngestConfig(Strict):
                 other = taken[name.casefold()]
                 raise ValueError(f"SQL cannot tell {name!r} from {other!r}, which is used already; rename one of them")
             taken[name.casefold()] = name
+        twice = [name for name, count in Counter(self.feature_names).items() if count > 1]
+        if twice:
+            raise ValueError(f"two features are named {twice[0]!r}; give the feature set a prefix")
         return self
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """All features in the order they are stored: expressions, then sets."""
+        return (*self.features, *(name for chosen in self.feature_sets for name in chosen.names))
 
     @property
     def value_columns(self) -> tuple[str, ...]:
         """Number columns read from the source, in a fixed order."""
-        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values)))
+        of_sets = [column for chosen in self.feature_sets for column in chosen.roles.values()]
+        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets)))

@@ -20,6 +20,12 @@ SQL_FLOOR_BYTES = 18 * MIB
 WINDOW_STATE_BYTES = 24
 """DuckDB's state of one window expression, per row of the entity it works on (20 B measured over 100 frames)."""
 
+FEATURE_SET_BYTES = 6 * MIB
+"""One chunk of a feature set: 8,192 positions of its bars, moments of its windows, the longest window sorted."""
+
+FEATURE_CHUNK_BYTES = 4 * 8192
+"""One feature of such a chunk."""
+
 INDEX_BYTES = 6 * MIB
 """Blocks of 131,072 rows while the by-time order is built."""
 
@@ -56,11 +62,12 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     num_targets, num_prices = len(config.targets), len(config.prices)
     record_bytes = 4 + 8 + 8 + 8 * num_values
     sorted_bytes = record_bytes + 3 * 8
-    table_bytes = 8 * (3 + num_values + num_prices + 1)
+    table_bytes = 8 * (3 + num_values + num_prices + 1) if num_sql else 0
     sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
-    output_bytes = (
-        4 * len(config.features) + 24 * num_targets + 8 * (num_prices + len(kept_columns(config))) + 8 + 1 + 8
-    )
+    set_bytes = 8 * (6 + 2) if config.feature_sets else 0  # adjusted bars and places of one set, after the SQL
+    sql_bytes = max(sql_bytes, set_bytes)
+    stored_columns = num_prices + len(kept_columns(config))
+    output_bytes = 4 * len(config.feature_names) + 24 * num_targets + 8 * stored_columns + 8 + 1 + 8
     return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
 
 
@@ -81,6 +88,8 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     cache = container_claims()
     num_sql = len(config.features) + (config.universe is not None)
     engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * shape.max_rows_per_entity * num_sql
+    widest = max((len(chosen.names) for chosen in config.feature_sets), default=0)
+    engine_bytes += FEATURE_SET_BYTES + FEATURE_CHUNK_BYTES * widest if widest else 0
     fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_static_claim(config)))
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
@@ -129,6 +138,6 @@ def _larger_pass(
         )
     how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"
     return (
-        Claim("sql", engine_bytes, f"DuckDB, and {WINDOW_STATE_BYTES} B x rows of the longest entity x expressions"),
+        Claim("sql and sets", engine_bytes, f"DuckDB, {WINDOW_STATE_BYTES} B x longest entity x expressions, a chunk"),
         Claim("bucket", working_bytes, how),
     )

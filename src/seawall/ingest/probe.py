@@ -32,7 +32,7 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
         num_rows=num_rows,
         num_entities=num_entities,
         num_dates=num_dates,
-        num_features=len(config.features),
+        num_features=len(config.feature_names),
         num_targets=len(config.targets),
         num_prices=len(config.prices),
         num_values=len(kept_columns(config)),

@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from seawall.arrays import AnyArray, Float64, Int64
+from seawall.arrays import AnyArray, Float32, Float64, Int64
 
 MAX_LISTED = 50
 """Suspicious jumps listed by name; all are counted. Scale breaks are all listed: they change prices."""
 
 JUMP_RATIO = 1.5
 """A move of the adjusted price beyond +50 % or -33 % between two rows is listed for a look, and left as it is."""
+
+STORED_ROWS = 4096
+"""Rows of computed features looked at together."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,14 @@ class Quality:
             self.lowest[place] = finite.min(initial=self.lowest[place])
             self.highest[place] = finite.max(initial=self.highest[place])
         self.rows += len(features)
+
+    def see_stored(self, stored: Float32, first: int, stop: int) -> None:
+        """Count missing values of columns that were computed as float32; memory is a block of rows."""
+        for begin in range(0, len(stored), STORED_ROWS):
+            block = stored[begin : begin + STORED_ROWS, first:stop]
+            self.missing[first:stop] += np.isnan(block).sum(axis=0)
+            np.fmin(self.lowest[first:stop], np.fmin.reduce(block, axis=0), out=self.lowest[first:stop])
+            np.fmax(self.highest[first:stop], np.fmax.reduce(block, axis=0), out=self.highest[first:stop])
 
     def see_gaps(self, time_index: Int64, first: AnyArray) -> None:
         """Count places where an entity skips dates of the calendar."""

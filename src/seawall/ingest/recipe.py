@@ -67,14 +67,16 @@ def kept_columns(config: IngestConfig) -> tuple[str, ...]:
     plain = plain_features(config)
     computed = [text for name, text in config.features.items() if name not in plain]
     sql = "\n".join([*computed, *config.derived.values(), config.universe or ""]).casefold()
+    of_sets = {column for chosen in config.feature_sets for column in chosen.roles.values()}
     only_plain = {
         name
         for name in plain.values()
         if name not in config.adjustment.columns
+        and name not in of_sets
         and name.casefold() not in sql
         and name.replace('"', '""').casefold() not in sql
     }
-    is_read = bool(sql.strip()) or any(name in config.adjustment.columns for name in config.value_columns)
+    is_read = bool(sql.strip() or of_sets) or any(name in config.adjustment.columns for name in config.value_columns)
     return tuple(
         name for name in config.value_columns if is_read and name not in config.prices and name not in only_plain
     )

@@ -13,6 +13,7 @@ from seawall.errors import BudgetError, ConfigError, DataError, nearest
 from seawall.ingest.attributes import attributes_of
 from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.probe import estimate
 from seawall.ingest.recipe import kept_columns, recipe_of
@@ -172,7 +173,7 @@ def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
         num_rows=scatter.tally.rows_kept,
         num_entities=int((counts > 0).sum()),
         num_dates=len(scatter.tally.calendar),
-        num_features=len(config.features),
+        num_features=len(config.feature_names),
         num_targets=len(config.targets),
         num_prices=len(config.prices),
         num_values=len(kept_columns(config)),
@@ -217,10 +218,10 @@ def _build(
             path.unlink()
             if block is not None:
                 writer.append(block)
-        if builder.quality.all_missing:
-            name = builder.quality.all_missing[0]
+        empty = [name for name in builder.quality.all_missing if name in config.features]  # a set may outlast the data
+        if empty:
             raise DataError(
-                f"ingest.features: {name}",
+                f"ingest.features: {empty[0]}",
                 "every value is missing",
                 do="Mend the expression or its source column, or leave it out.",
             )
@@ -273,6 +274,15 @@ def declared_breaks(config: IngestConfig, time_format: TimeFormat, names: list[s
     return found
 
 
+def _set_formulas(config: IngestConfig) -> list[tuple[str, str]]:
+    """Name and formula of each feature of the sets."""
+    found: list[tuple[str, str]] = []
+    for chosen in config.feature_sets:
+        formulas = {chosen.prefix + feature.name: feature.formula for feature in SETS[chosen.name].features}
+        found += [(name, f"{chosen.name}: {formulas[name]}") for name in chosen.names]
+    return found
+
+
 def _spec(config: IngestConfig, kind: str) -> PanelSpec:
     targets = tuple(
         TargetSpec(
@@ -288,6 +298,7 @@ def _spec(config: IngestConfig, kind: str) -> PanelSpec:
         calendar_kind=kind,
         columns=(
             *(ColumnSpec(name, "features", "float32", "", text) for name, text in config.features.items()),
+            *(ColumnSpec(name, "features", "float32", "", text) for name, text in _set_formulas(config)),
             *(ColumnSpec(name, "targets", "float32", "return") for name in config.targets),
             *(ColumnSpec(name, "prices", "float64", "source price") for name in config.prices),
             *(ColumnSpec(name, "values", "float64", "source value") for name in kept_columns(config)),

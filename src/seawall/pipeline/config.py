@@ -78,7 +78,7 @@ class RunConfig(Strict):
         asked = []
         if self.train is not None:
             asked.append(("train.target", [self.train.target], list(self.ingest.targets)))
-            asked.append(("train.features", list(self.train.features or ()), list(self.ingest.features)))
+            asked.append(("train.features", list(self.train.features or ()), list(self.ingest.feature_names)))
         if self.backtest is not None:
             prices = [self.backtest.trade_price, self.backtest.mark_price]
             asked.append(("backtest.trade_price or mark_price", prices, list(self.ingest.prices)))
