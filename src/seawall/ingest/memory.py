@@ -71,7 +71,9 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
 
 
-def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+def plan(
+    config: IngestConfig, shape: PanelShape, budget_bytes: int, *, largest_bucket_bytes: int | None = None
+) -> StagePlan:
     """Plan ingest: how many rows are held at once, and so how many bucket files there are.
 
     A bucket holds whole entities, so the longest entity is its lower bound. Before ingest the shape is an estimate from
@@ -81,6 +83,8 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     ----------
     budget_bytes
         What the stage may use in all.
+    largest_bucket_bytes
+        Of the bucket files, once they are written: cut evenly they are smaller than they might have been.
     """
     sizes = bucket_sizes(config)
     slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
@@ -95,13 +99,15 @@ def plan(config: IngestConfig, shape: PanelShape, budget_bytes: int) -> StagePla
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
-    held_bytes = max(min(bucket_bytes, total_bytes), shape.max_rows_per_entity * sizes.record_bytes)
+    filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
+    held_bytes = max(min(bucket_bytes, filled_bytes), shape.max_rows_per_entity * sizes.record_bytes)
     return StagePlan(
         stage="ingest",
         private=(
             Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
             *_larger_pass(
                 parser_bytes=PARSER_BYTES * min(total_bytes, MIB) // MIB,
+                pages_bytes=shape.page_bytes * (2 + len(config.value_columns)),
                 num_buckets=num_buckets,
                 engine_bytes=engine_bytes,
                 held_bytes=held_bytes,
@@ -126,14 +132,15 @@ def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
 
 
 def _larger_pass(
-    *, parser_bytes: int, num_buckets: int, engine_bytes: int, held_bytes: int, factor: float
+    *, parser_bytes: int, pages_bytes: int, num_buckets: int, engine_bytes: int, held_bytes: int, factor: float
 ) -> tuple[Claim, ...]:
     """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
     scatter_bytes = num_buckets * SCATTER_BYTES
     working_bytes = int(held_bytes * factor)
-    if parser_bytes + scatter_bytes > engine_bytes + working_bytes:
+    if parser_bytes + pages_bytes + scatter_bytes > engine_bytes + working_bytes:
         return (
-            Claim("parser", parser_bytes, "CSV blocks of 1 MiB in one thread"),
+            Claim("parser", parser_bytes, "CSV blocks of 1 MiB in one thread, or Parquet blocks of 2 MiB of values"),
+            Claim("pages", pages_bytes, "one page of every column that is read, packed and unpacked (Parquet)"),
             Claim("bucket files", scatter_bytes, f"{num_buckets} open files x {format_bytes(SCATTER_BYTES)}"),
         )
     how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"

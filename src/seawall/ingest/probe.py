@@ -39,4 +39,5 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
         max_rows_per_entity=longest,
         max_rows_per_date=num_entities,
         source_bytes=sample.source_bytes,
+        page_bytes=sample.page_bytes,
     )

@@ -105,8 +105,9 @@ def _ingest(
             scatter = _scatter(config, tables, work, splits, time_format, engine, beat)
         for before in fingerprints:
             check_unchanged(before)
-        shape = _exact_shape(config, scatter)
-        exact_plan = plan(config, shape, budget_bytes)
+        shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes)
+        largest_bytes = max(path.stat().st_size for path in scatter.paths)
+        exact_plan = plan(config, shape, budget_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
         scatter.guesses = guesses(tables, time_format)

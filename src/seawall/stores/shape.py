@@ -33,6 +33,8 @@ class PanelShape:
     max_rows_per_date: int
     source_bytes: int = 0
     """Bytes of the source files, uncompressed where that is known."""
+    page_bytes: int = 0
+    """Before ingest: what a reader holds of each column of a Parquet source, on average."""
     num_values: int = 0
     """Source columns kept beside features and prices."""
     num_pieces: int = 0

@@ -15,11 +15,14 @@ from seawall.errors import DataError
 from seawall.tables import arrow_file, qlib_bins
 from seawall.tables.layout import PLAIN, Layout
 from seawall.tables.parts import Part
-from seawall.tables.read import NULL_TEXTS, UNREADABLE, RawBlock, TypedReadError, unreadable
+from seawall.tables.read import NULL_TEXTS, STREAM_BYTES, UNREADABLE, RawBlock, TypedReadError, unreadable
 from seawall.tables.streams import is_plain, open_text, packed_bytes
 from seawall.tables.table import Table, open_tables
 
 PIECE_BYTES = 256 * 1024
+USUAL_PAGE_BYTES = 1024 * 1024
+"""Writers begin a new page of a column after this."""
+
 PARQUET_SAMPLE_ROWS = 16_384
 MAX_FILES = 16
 """Files looked into; the sizes of all others are still counted."""
@@ -42,6 +45,8 @@ class TableSample:
     sampled_bytes: int = 0
     source_bytes: int = 0
     counted_rows: int = 0
+    page_bytes: int = 0
+    """Bytes of a page of one column as a Parquet reader holds them, packed and unpacked; the largest file counts."""
 
     @property
     def estimated_rows(self) -> int:
@@ -189,7 +194,8 @@ def _sample_typed(table: Table, sample: TableSample, *, look: bool) -> None:
 
 
 def _sample_parquet(table: Table, sample: TableSample, *, look: bool) -> None:
-    with pq.ParquetFile(table.part.path, pre_buffer=False) as parquet:
+    with pq.ParquetFile(table.part.path, pre_buffer=False, buffer_size=STREAM_BYTES) as parquet:
+        sample.page_bytes = max(sample.page_bytes, _page_bytes(parquet.metadata))
         cells = len(table.wide_entities) if table.value_of_wide is not None else 1
         sample.counted_rows += parquet.metadata.num_rows * cells
         groups = sorted({0, parquet.num_row_groups // 2, parquet.num_row_groups - 1}) if look else []
@@ -202,6 +208,18 @@ def _sample_parquet(table: Table, sample: TableSample, *, look: bool) -> None:
             first = next(iter(batches), None)
             if first is not None:
                 _count_table(pa.Table.from_batches([first]), table, sample)
+
+
+def _page_bytes(metadata: pq.FileMetaData) -> int:
+    """Average over the columns of the first row group; a page is as large as its column, or what writers cut it to."""
+    if not metadata.num_row_groups:
+        return 0
+    group = metadata.row_group(0)
+    chunks = [group.column(place) for place in range(group.num_columns)]
+    unpacked = sum(min(chunk.total_uncompressed_size, USUAL_PAGE_BYTES) for chunk in chunks)
+    squeezed = [chunk for chunk in chunks if chunk.compression != "UNCOMPRESSED"]
+    packed = sum(min(chunk.total_compressed_size, USUAL_PAGE_BYTES) for chunk in squeezed)
+    return int(unpacked + packed) // len(chunks)
 
 
 def _first_block(table: Table) -> RawBlock | None:
