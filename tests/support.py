@@ -1,8 +1,12 @@
 """Small worlds for tests: a panel store made from seeded random numbers, with the ragged edges real panels have."""
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from seawall.arrays import Bool, Float64, Int64
 from seawall.stores.panel import Panel, TargetSpec
@@ -91,3 +95,18 @@ def changed_after(values: Float64, position: int, rng: np.random.Generator) -> F
     changed = values.copy()
     changed[position + 1 :] = rng.standard_normal(changed[position + 1 :].shape)
     return changed
+
+
+@contextmanager
+def mounted_tmpfs(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a small file system; the test is skipped, with the reason, where this process may not."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs with {options}: {mounted.stderr.strip()[:80]}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)

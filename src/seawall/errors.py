@@ -12,6 +12,7 @@ SeawallError
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class SeawallError(Exception):
@@ -24,7 +25,14 @@ class SeawallError(Exception):
 
     def __init__(self, where: str, what: str, *, found: str = "", allowed: str = "", do: str = "") -> None:
         self.where, self.what, self.found, self.allowed, self.do = where, what, found, allowed, do
+        self.headline, self.cause = "", ""
+        self.rows: tuple[tuple[str, str], ...] = ()
         super().__init__(self._text())
+
+    def tell(self, headline: str, rows: Iterable[tuple[str, str]], *, cause: str = "") -> Self:
+        """Add what is shown in place of the one-line text: a headline, and rows of a name and a text each."""
+        self.headline, self.rows, self.cause = headline, tuple(rows), cause or self.cause
+        return self
 
     def _text(self) -> str:
         facts = [self.what]

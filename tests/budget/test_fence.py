@@ -14,6 +14,7 @@ from seawall.budget.cgroup import own_group
 from seawall.budget.claims import Claim, StagePlan
 from seawall.budget.explain import ChildEnd, explain_exit
 from seawall.budget.fence import Fence, data_limit, open_fence, probe
+from seawall.budget.kills import who_killed
 from seawall.budget.meter import HighWater
 from seawall.units import GIB, MIB
 from tests.budget.trees import V2_MOUNTS, v2_group, write_tree
@@ -44,13 +45,13 @@ def own_cgroup_fence() -> Fence:
 
 @pytest.mark.cgroup
 def test_a_child_over_its_cgroup_is_killed_alone_and_explained(own_cgroup_fence: Fence) -> None:
-    before = own_cgroup_fence.oom_kills()
+    before = own_cgroup_fence.kills()
     child = run_behind(own_cgroup_fence.ticket(), TOUCH.format(mib=200))
     end = ChildEnd(
+        unit="join",
         plan=StagePlan(stage="join", private=(Claim("table", 60 * MIB, "rows x columns"),)),
         returncode=child.returncode,
-        oom_kills_before=before,
-        oom_kills_after=own_cgroup_fence.oom_kills(),
+        killer=who_killed(before, own_cgroup_fence.kills(), has_own_group=True),
         heartbeat={},
         high_water=HighWater(),
         declared_bytes=128 * MIB,
@@ -70,13 +71,13 @@ def test_a_child_over_its_cgroup_is_killed_alone_and_explained(own_cgroup_fence:
 @pytest.mark.cgroup
 def test_a_child_under_its_cgroup_lives_and_its_peak_is_known(own_cgroup_fence: Fence) -> None:
     child = run_behind(own_cgroup_fence.ticket(), TOUCH.format(mib=60))
-    peak_bytes, kills = own_cgroup_fence.peak_bytes(), own_cgroup_fence.oom_kills()
+    peak_bytes, kills = own_cgroup_fence.peak_bytes(), own_cgroup_fence.kills()
     own_cgroup_fence.close()
 
     assert (child.returncode, child.stdout) == (0, "cgroup\n")
     assert peak_bytes is not None
     assert 60 * MIB <= peak_bytes <= 96 * MIB
-    assert kills == 0
+    assert kills.levels[0].kills == 0
 
 
 @pytest.mark.cgroup
@@ -185,28 +186,29 @@ def test_version_2_that_may_not_hand_memory_down_falls_through(tmp_path: Path) -
     opened = open_fence(64 * MIB, GIB, root=root)
 
     assert opened.kind == "data limit"
-    assert opened.oom_kills() == 2
+    assert opened.kills().levels[0].kills == 2
     assert "cgroup: no, version 2" in probe(root)[0]
 
 
 def test_without_a_cgroup_counter_the_machines_own_is_read(tmp_path: Path) -> None:
     opened = open_fence(MIB, MIB, strongest="meter only", root=tmp_path)
 
-    kills = opened.oom_kills()
-    assert kills is None or kills >= 0
+    counts = opened.kills()
+    assert counts.levels == ()
+    assert counts.machine is None or counts.machine >= 0
 
 
 def test_a_system_without_proc_has_the_meter_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(fence, "_data_limit_works", lambda: False)
 
     assert open_fence(MIB, MIB, root=tmp_path).kind == "meter only"
-    assert probe(tmp_path)[1].startswith("data limit: no")
+    assert probe(tmp_path)[2].startswith("data limit: no")
 
 
 def test_probe_says_a_line_for_each_kind_and_leaves_nothing_behind() -> None:
     lines = probe()
 
-    assert [line.partition(":")[0] for line in lines] == ["cgroup", "data limit", "meter only"]
+    assert [line.partition(":")[0] for line in lines] == ["cgroup", "user scope", "data limit", "meter only"]
     around = own_group()
     if around is not None:
         assert not list(around.folder.glob(f"seawall-{os.getpid()}-*"))
@@ -220,7 +222,7 @@ def test_a_fence_works_inside_a_small_container_too() -> None:
         "fence = open_fence(48 << 20, 1 << 30); child = 'import sys; from seawall.budget.fence import enter;"
         " enter(sys.argv[1]); x = bytearray(90 << 20); x[::4096] = bytes(len(x[::4096]))'\n"
         "ended = subprocess.run([sys.executable, '-c', child, fence.ticket()])\n"
-        "print(fence.kind, ended.returncode, fence.oom_kills(), find_budget(None).bytes >> 20)\n"
+        "print(fence.kind, ended.returncode, fence.kills().levels[0].kills, find_budget(None).bytes >> 20)\n"
         "fence.close()"
     )
     with memory_cgroup(160 * MIB) as container:

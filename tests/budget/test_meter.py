@@ -12,17 +12,21 @@ from hypothesis import strategies as st
 
 from seawall.budget import meter
 from seawall.budget.meter import TIMELINE_COLUMNS, HighWater, Meter, Timeline
-from seawall.budget.processes import Sample
+from seawall.budget.processes import Sample, TreeReader
 from seawall.units import MIB
 
 
-class ScriptedTree:
+class ScriptedTree(TreeReader):
     """Gives prepared samples one after another in place of a real process tree."""
 
     def __init__(self, private_mib: list[int]) -> None:
+        super().__init__(os.getpid())
         self._left = [Sample(mib * MIB, mib, 1000 - mib) for mib in private_mib]
 
-    def __call__(self, pid: int) -> Sample:
+    def __call__(self, pid: int) -> "ScriptedTree":
+        return self
+
+    def sample(self) -> Sample:
         return self._left.pop(0)
 
 
@@ -38,7 +42,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_high_water_marks_are_the_highest_of_all_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meter, "sample_tree", ScriptedTree([5, 30, 10]))
+    monkeypatch.setattr(meter, "TreeReader", ScriptedTree([5, 30, 10]))
     charges = iter([7, 3, 9])
 
     with Timeline(tmp_path / "memory.csv") as timeline:
@@ -56,7 +60,7 @@ def test_high_water_marks_are_the_highest_of_all_samples(tmp_path: Path, monkeyp
 def test_a_row_is_written_for_each_sub_step_and_holds_its_highest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meter, "sample_tree", ScriptedTree([5, 30, 10, 20]))
+    monkeypatch.setattr(meter, "TreeReader", ScriptedTree([5, 30, 10, 20]))
     monkeypatch.setattr(meter, "ROW_SECONDS", 1e9)
     heartbeat = tmp_path / "beat"
 
@@ -81,7 +85,7 @@ def test_no_peak_is_lost_between_rows(
 ) -> None:
     folder = tmp_path_factory.mktemp("timeline")
     with pytest.MonkeyPatch.context() as patch, Timeline(folder / "memory.csv") as timeline:
-        patch.setattr(meter, "sample_tree", ScriptedTree(private_mib))
+        patch.setattr(meter, "TreeReader", ScriptedTree(private_mib))
         patch.setattr(meter, "ROW_SECONDS", row_seconds)
         watched = Meter(timeline, pid=1, unit="u", heartbeat=folder / "beat", charged=lambda: None)
         for _ in private_mib:

@@ -23,7 +23,7 @@ def test_a_second_ctrl_c_does_not_wait_and_leaves_no_process(monkeypatch: pytest
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            supervise._end(child)
+            supervise.end_child(child)
     finally:
         signal.signal(signal.SIGALRM, before)
         child.stdout.close()
@@ -37,7 +37,7 @@ def test_a_child_that_does_not_listen_is_killed_after_a_while(monkeypatch: pytes
     assert child.stdout is not None
     child.stdout.readline()
 
-    supervise._end(child)
+    supervise.end_child(child)
 
     child.stdout.close()
     assert child.returncode == -signal.SIGKILL

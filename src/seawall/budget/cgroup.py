@@ -1,10 +1,12 @@
 """Where this process stands in the kernel's memory cgroups (version 1 or 2), and what a group's files say."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from seawall.budget.mounts import Mount, read_mounts
+from seawall.units import KIB
 
 _UNLIMITED_BYTES = 1 << 60
 """Version 1 writes 'no limit' as the largest multiple of a page below 2**63; no machine has 2**60 bytes."""
@@ -69,6 +71,16 @@ class MemoryGroup:
         """Read everything charged here and below now, file pages included."""
         return read_number(self.folder / _FILES[self.version].charged)
 
+    def processes_bytes(self) -> int:
+        """Sum the private and shared memory charged here and below, without the kernel's own."""
+        statistics = self._statistics()
+        names = ("total_rss", "total_shmem") if self.version == 1 else ("anon", "shmem")
+        return sum(statistics.get(name, 0) for name in names)
+
+    def is_killed_whole(self) -> bool:
+        """Tell whether one kill for memory takes every process of this group (``memory.oom.group``, version 2)."""
+        return self.version == 2 and read_number(self.folder / "memory.oom.group") == 1
+
     def peak_bytes(self) -> int | None:
         """Read the highest charge so far, file pages included; None where the kernel does not keep it."""
         return read_number(self.folder / _FILES[self.version].peak)
@@ -82,12 +94,17 @@ class MemoryGroup:
 
 
 def own_group(root: Path = Path("/")) -> MemoryGroup | None:
-    """Find the memory cgroup of this process, or None where there is none to be seen.
+    """Find the memory cgroup of this process, or None where there is none to be seen."""
+    return group_of("self", root)
+
+
+def group_of(pid: str, root: Path = Path("/")) -> MemoryGroup | None:
+    """Find the memory cgroup of a process.
 
     Where both versions are mounted the memory controller belongs to one of them: to version 1 if it is listed there.
     """
     try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (root / "proc" / pid / "cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     entries = [line.split(":", 2) for line in lines if line.count(":") >= 2]
@@ -132,3 +149,13 @@ def read_table(path: Path) -> dict[str, int]:
         return {}
     pairs = (line.split() for line in lines)
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def read_meminfo(root: Path = Path("/")) -> dict[str, int]:
+    """Read the machine's memory in bytes by the kernel's names; empty where there is no such file."""
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    found = (re.fullmatch(r"(\w+):\s+(\d+) kB", line) for line in lines)
+    return {match.group(1): int(match.group(2)) * KIB for match in found if match}

@@ -39,6 +39,8 @@ class StagePlan:
     private: tuple[Claim, ...]
     cache: tuple[Claim, ...] = ()
     disk: tuple[Claim, ...] = ()
+    reads: tuple[Claim, ...] = ()
+    """Bytes read from disk at worst: every page cold at every pass. Empty where nobody has planned them."""
     neutral: dict[str, int] = field(default_factory=dict)
     semantic: dict[str, int] = field(default_factory=dict)
 
@@ -56,6 +58,11 @@ class StagePlan:
     def projected_disk_bytes(self) -> int:
         """Bytes on disk at the worst moment."""
         return sum(claim.bytes for claim in self.disk)
+
+    @property
+    def planned_read_bytes(self) -> int:
+        """Bytes the stage reads from disk at worst; 0 where it plans none."""
+        return sum(claim.bytes for claim in self.reads)
 
     @property
     def worst(self) -> Claim:

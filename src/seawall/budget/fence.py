@@ -1,6 +1,7 @@
 """The strongest barrier around a stage's process that this machine allows, so that a mistake hurts the stage alone.
 
-Own memory cgroup: the kernel kills the stage at its limit. Data limit (``RLIMIT_DATA``): an allocation too many becomes
+Own memory cgroup, made by hand or asked of the user's service manager (a scope): the kernel kills the stage at its
+limit. Data limit (``RLIMIT_DATA``): an allocation too many becomes
 a ``MemoryError`` that names the line. Meter only: nothing but the parent's samples.
 """
 
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seawall.budget.cgroup import MemoryGroup, own_group, read_table
+from seawall.budget.cgroup import MemoryGroup, own_group
+from seawall.budget.kills import KillCounts, count_kills
+from seawall.budget.scope import scope_command, scope_of, why_no_scope
 from seawall.units import MIB, format_bytes
 
-FenceKind = Literal["cgroup", "data limit", "meter only"]
+FenceKind = Literal["cgroup", "user scope", "data limit", "meter only"]
 
 OOM_SCORE_ADJUSTMENT = 1000
 """Asks the kernel to take the stage first: without it a 600 MiB parent was killed in the place of its growing child."""
@@ -34,7 +37,7 @@ _SETTINGS = {
 """By version of the interface: the file of the limit, and what turns swap off."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fence:
     """What holds one stage to its limit."""
 
@@ -48,17 +51,34 @@ class Fence:
     around: MemoryGroup | None
     """The cgroup of the parent, if any: its counter tells of kills where the stage has no cgroup of its own."""
 
-    def describe(self) -> str:
-        """Say in words what holds the stage."""
-        if self.group is not None:
-            return f"own memory cgroup (version {self.group.version}), limit {format_bytes(self.limit_bytes)}"
-        if self.kind == "data limit":
+    def describe(self, entered: str = "") -> str:
+        """Say in words what holds the stage; ``entered`` is what its process found when it went in."""
+        if entered and entered != self.kind:
+            return f"{self._words(entered)} (the {self.kind} refused the process)"
+        return self._words(self.kind)
+
+    def _words(self, kind: str) -> str:
+        if kind == "cgroup":
+            version = self.group.version if self.group else 2
+            return f"own memory cgroup (version {version}), limit {format_bytes(self.limit_bytes)}"
+        if kind == "user scope":
+            return f"scope of the user's service manager, limit {format_bytes(self.limit_bytes)}"
+        if kind == "data limit":
             return f"data limit (RLIMIT_DATA) of {format_bytes(self.data_limit_bytes)}"
         return "meter only: nothing but the samples holds the stage to its plan"
 
+    def command(self, argv: list[str]) -> list[str]:
+        """Give the command that starts a process inside this fence, or one that will enter it by itself."""
+        return [*scope_command(self.limit_bytes), *argv] if self.kind == "user scope" else argv
+
+    def started(self, pid: int) -> None:
+        """Find the scope the service manager has put the started process in; it takes some milliseconds to appear."""
+        if self.kind == "user scope" and self.group is None:
+            self.group = scope_of(pid)
+
     def ticket(self) -> str:
         """Write what the child needs to enter this fence, as a short JSON text for its command line or environment."""
-        procs = None if self.group is None else str(self.group.folder / "cgroup.procs")
+        procs = str(self.group.folder / "cgroup.procs") if self.kind == "cgroup" and self.group else None
         return json.dumps({"kind": self.kind, "procs": procs, "data_limit_bytes": self.data_limit_bytes})
 
     def peak_bytes(self) -> int | None:
@@ -69,21 +89,19 @@ class Fence:
         """Read the present charge of the stage's own cgroup, file pages included; None where it has none."""
         return None if self.group is None else self.group.charged_bytes()
 
-    def oom_kills(self) -> int | None:
-        """Count the kernel's kills for memory so far, in the narrowest place that counts them; None where nobody does.
+    def kills(self) -> KillCounts:
+        """Read the kernel's counters of kills for memory at every level around the stage, nearest first.
 
         Read it before and after a stage: only the difference is about the stage, and outside an own cgroup it may still
         have been a neighbour.
         """
-        for group in (self.group, self.around):
-            kills = None if group is None else group.oom_kills()
-            if kills is not None:
-                return kills
-        return read_table(Path("/proc/vmstat")).get("oom_kill")
+        around = [] if self.around is None else self.around.with_ancestors()
+        own = [self.group] if self.kind == "cgroup" and self.group is not None else []
+        return count_kills([*own, *around])
 
     def close(self) -> None:
         """Remove the stage's cgroup once its processes are gone; what cannot be removed is left for a later sweep."""
-        if self.group is None:
+        if self.group is None or self.kind != "cgroup":
             return
         deadline = time.monotonic() + CLOSE_SECONDS
         while not _removed(self.group.folder) and time.monotonic() < deadline:
@@ -108,6 +126,8 @@ def open_fence(
         with suppress(OSError):
             group = _make_group(around, limit_bytes)
             return Fence("cgroup", limit_bytes, data_limit_bytes, group, around)
+    if strongest in ("cgroup", "user scope") and not why_no_scope(root):
+        return Fence("user scope", limit_bytes, data_limit_bytes, None, around)
     kind: FenceKind = "data limit" if strongest != "meter only" and _data_limit_works() else "meter only"
     return Fence(kind, limit_bytes, data_limit_bytes, None, around)
 
@@ -130,6 +150,8 @@ def enter(ticket: str) -> FenceKind:
         with suppress(OSError):
             Path(wanted["procs"]).write_text(str(os.getpid()), encoding="ascii")
             return "cgroup"
+    if wanted["kind"] == "user scope" and (scope := scope_of(os.getpid())) is not None and scope.limits_bytes():
+        return "user scope"
     if wanted["kind"] != "meter only" and _limit_data(wanted["data_limit_bytes"]):
         return "data limit"
     return "meter only"
@@ -158,6 +180,8 @@ def probe(root: Path = Path("/")) -> list[str]:
         else:
             lines.append(f"cgroup: yes, version {group.version}")
             _removed(group.folder)
+    lacking = why_no_scope(root)
+    lines.append(f"user scope: no, {lacking}" if lacking else "user scope: yes, from the user's service manager")
     works = _data_limit_works()
     lines.append("data limit: yes" if works else "data limit: no, this system does not hold processes to RLIMIT_DATA")
     return [*lines, "meter only: yes"]
@@ -219,6 +243,15 @@ def _removed(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def loosen() -> None:
+    """Lift the data limit of this process as far as it may: a stage that was refused memory must still say so."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def _limit_data(limit_bytes: int) -> bool:

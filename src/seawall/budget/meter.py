@@ -3,13 +3,14 @@
 import csv
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from seawall.budget.heartbeat import read_heartbeat
-from seawall.budget.processes import Sample, own_private_bytes, sample_tree
+from seawall.budget.processes import Sample, TreeReader
 
 TIMELINE_COLUMNS = (
     "seconds",
@@ -55,7 +56,10 @@ class HighWater:
 
 
 class Timeline:
-    """Append to ``memory.csv``; an existing one is continued in time, after a half-written last line is cut off."""
+    """Append to ``memory.csv``; an existing one is continued in time, after a half-written last line is cut off.
+
+    Where the disk takes no more, rows are lost and the stage goes on: whether it can is for the stage to find out.
+    """
 
     def __init__(self, path: Path) -> None:
         seconds_before = _mend(path)
@@ -73,12 +77,14 @@ class Timeline:
         seconds = f"{now - self._origin_seconds:.2f}"
         self._rows.writerow((seconds, unit, substep, *figures, marks.parent_private_bytes))
         if now - self._flushed_seconds >= FLUSH_SECONDS:
-            self._file.flush()
             self._flushed_seconds = now
+            with suppress(OSError):
+                self._file.flush()
 
     def close(self) -> None:
         """Write what is buffered."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -126,14 +132,16 @@ class Meter:
         self, timeline: Timeline, *, pid: int, unit: str, heartbeat: Path, charged: Callable[[], int | None]
     ) -> None:
         self.high = HighWater()
-        self._timeline, self._pid, self._unit, self._charged = timeline, pid, unit, charged
-        self._substep = _Substep(heartbeat)
+        self._timeline, self._unit, self._charged = timeline, unit, charged
+        self._tree = TreeReader(pid)
+        self._heartbeat = _LastReport(heartbeat)
         self._row, self._row_substep, self._row_started = HighWater(), "", time.monotonic()
 
     def sample(self) -> Sample:
         """Measure now; a row is written when the sub-step changes and at least every ``ROW_SECONDS``."""
-        sample, charged_bytes, parent_bytes = sample_tree(self._pid), self._charged(), own_private_bytes()
-        substep, now = self._substep.read(), time.monotonic()
+        sample, charged_bytes = self._tree.sample(), self._charged()
+        parent_bytes = self._tree.own_private_bytes()
+        substep, now = str(self._heartbeat.read().get("substep", "")), time.monotonic()
         if substep != self._row_substep or now - self._row_started >= ROW_SECONDS:
             self._write_row()
             self._row_substep, self._row_started = substep, now
@@ -141,9 +149,15 @@ class Meter:
         self.high = self.high.raised_by(sample, charged_bytes, parent_bytes)
         return sample
 
+    @property
+    def heartbeat(self) -> Mapping[str, float | str]:
+        """The stage's last report, as of the last sample."""
+        return self._heartbeat.last
+
     def close(self) -> None:
         """Write the last row."""
         self._write_row()
+        self._tree.close()
 
     def _write_row(self) -> None:
         if self._row != HighWater():
@@ -151,20 +165,20 @@ class Meter:
             self._row = HighWater()
 
 
-class _Substep:
-    """The sub-step named in a heartbeat file, parsed again only when the file was replaced."""
+class _LastReport:
+    """What a heartbeat file says, parsed again only when the file was replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = (0, 0)
-        self._name = ""
+        self.last: dict[str, float | str] = {}
 
-    def read(self) -> str:
+    def read(self) -> dict[str, float | str]:
         try:
             status = self._path.stat()
         except OSError:
-            return self._name
+            return self.last
         seen = (status.st_ino, status.st_mtime_ns)
         if seen != self._seen:
-            self._seen, self._name = seen, str(read_heartbeat(self._path).get("substep", self._name))
-        return self._name
+            self._seen, self.last = seen, read_heartbeat(self._path) or self.last
+        return self.last

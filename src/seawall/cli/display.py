@@ -119,6 +119,16 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, sort_keys=True, allow_nan=False))
 
 
+def rows_table(rows: Sequence[tuple[str, str]]) -> Table:
+    """Build the screen that stands in place of ``Killed``: a name and a text in each row, wrapped to the terminal."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(f"  {escape(name)}", escape(text))
+    return table
+
+
 def memory_table(units: dict[str, dict[str, Any]]) -> Table:
     """Build the table of projected against measured memory by unit."""
     table = Table(title="memory by unit: private bytes, projected against measured", title_justify="left")

@@ -3,6 +3,7 @@
 import signal
 import sys
 from io import TextIOWrapper
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -11,6 +12,7 @@ from rich.markup import escape
 
 from seawall import __version__
 from seawall.cli import clean, demo, doctor, evidence, ingest, plan, run, stages, status
+from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
 
 EPILOG = (
@@ -65,7 +67,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a name the terminal cannot show is no reason to fail
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)  # a stop by a scheduler is a Ctrl-C, in order
+            signal.signal(number, _interrupt)  # a stop by a scheduler is a Ctrl-C, in order
     try:
         app()
     except SeawallError as error:
@@ -77,7 +79,13 @@ def main() -> None:
         sys.exit(130)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
 def _fail(error: SeawallError) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"[bold red]{type(error).__name__}[/] {escape(str(error))}")
+    console.print(f"[bold red]{type(error).__name__}[/] {escape(error.headline or str(error))}")
+    if error.rows:
+        console.print(rows_table(error.rows))
     sys.exit(error.exit_code)

@@ -55,8 +55,8 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     try:
         with Timeline(timeline_path) as timeline:
             found: dict[str, Any] = run_job(job, scratch, timeline, lambda heartbeat, high: None)["summary"]
-    except KeyboardInterrupt:
-        raise interrupted(command) from None
+    except KeyboardInterrupt as stop:
+        raise interrupted(command, stop) from None
     finally:
         timeline_path.unlink(missing_ok=True)
     return found

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from seawall import __version__
 from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
-from seawall.budget.meter import HighWater, Timeline
-from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError, StageError
+from seawall.budget.meter import Timeline
+from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
+from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.journal import last_report, log_event, told
+from seawall.pipeline.listener import Listener as Listener
+from seawall.pipeline.listener import Silent as Silent
 from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
@@ -40,28 +43,6 @@ from seawall.pipeline.stages import (
 from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import PanelShape, read_shape
-
-
-class Listener(Protocol):
-    """What a display hears of a run."""
-
-    def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
-        """Hear that all stages fit."""
-
-    def noted(self, text: str) -> None:
-        """Hear something about the run as a whole: what it continues, that nothing is to be done."""
-
-    def started(self, unit: Unit, plan: StagePlan) -> None:
-        """Hear that a child was started."""
-
-    def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
-        """Hear what the child holds."""
-
-    def finished(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Hear that a unit is done."""
-
-    def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Hear that a unit was done before, with the same content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +85,10 @@ class Runner:
         """
         try:
             return self._run()
-        except KeyboardInterrupt:
-            raise interrupted(self.order.command) from None
+        except KeyboardInterrupt as stop:
+            raise self._with_ways_on(interrupted(self.order.command, stop)) from None
         except OSError as error:
-            raise StageError(
-                f"run folder {self.config.output}",
-                "a file cannot be read or written",
-                found=f"{error.strerror or error}: {error.filename}" if error.filename else str(error),
-                do=f"What was finished is kept. Continue with: {self.order.command}",
-            ) from error
+            raise self._with_ways_on(unwritable(error, self.config.output, self.order.command)) from error
 
     def _run(self) -> RunManifest:
         folder, stages = self.config.output, self._chosen_stages()
@@ -146,6 +122,19 @@ class Runner:
             self.listener.noted(f"{killed}, which ran here before, was killed {told(left)}; what it finished is kept")
         where = str(Path.cwd())
         log_event(self.config.output, "began", command=self.order.command, where=where, pid=os.getpid())
+        before = what_was_left(self.config.output)
+        if before is not None:
+            log_event(self.config.output, "found", before.unit, before.headline, cause=before.cause)
+            self.listener.noted(f"the last start ended in {before.screen()}")
+            end_attempt(self.config.output, None)
+
+    def _with_ways_on(self, error: SeawallError) -> SeawallError:
+        """Add what is finished and how to go on to what is shown of an error."""
+        done = list(self.manifest.units) if hasattr(self, "manifest") else []
+        named = ", ".join(done[:12]) + (f" and {len(done) - 12} more" if len(done) > 12 else "")
+        finished = f"{len(done)} units are safe: {named}" if done else "no unit yet; nothing that was there is lost"
+        rows = (*error.rows, ("Finished", finished), ("Continue with:", self.order.command))
+        return error.tell(error.headline or f"{error.where}: {error.what}", rows)
 
     def _chosen_stages(self) -> list[str]:
         for stage in (self.order.first, self.order.only):
@@ -303,8 +292,8 @@ class Runner:
             self._log("interrupted", unit.name)
             raise
         except SeawallError as error:
-            self._log("failed", unit.name, error=str(error))
-            raise
+            log_event(self.config.output, "failed", unit.name, str(error), cause=error.cause)
+            raise self._with_ways_on(error) if error.rows else error from None
         record = self._record(unit, key, plan, result)
         self.manifest.finish(unit.name, record)
         self._log("finished", unit.name)
@@ -325,7 +314,16 @@ class Runner:
 
     def _record(self, unit: Unit, key: str, plan: StagePlan, result: dict[str, Any]) -> dict[str, Any]:
         refined = result["summary"].pop("plan", None) or plan.record()
-        kept = ("outputs", "summary", "cpu_seconds", "wall_seconds", "fence", "cgroup_peak_bytes")
+        kept = (
+            "outputs",
+            "summary",
+            "cpu_seconds",
+            "wall_seconds",
+            "fence",
+            "cgroup_peak_bytes",
+            "num_shrinks",
+            "read_bytes",
+        )
         measured = ("measured_private_bytes", "measured_file_bytes", "parent_private_bytes")
         return {
             "stage": unit.stage,
@@ -370,25 +368,3 @@ def _require_libraries(stages: Sequence[str]) -> None:
                 found=f"no {library}",
                 do=f"pip install 'seawall[{extra}]'.",
             )
-
-
-class Silent:
-    """A listener that shows nothing."""
-
-    def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
-        """Hear that all stages fit."""
-
-    def noted(self, text: str) -> None:
-        """Hear something about the run as a whole."""
-
-    def started(self, unit: Unit, plan: StagePlan) -> None:
-        """Hear that a child was started."""
-
-    def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
-        """Hear what the child holds."""
-
-    def finished(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Hear that a unit is done."""
-
-    def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Hear that a unit was done before."""

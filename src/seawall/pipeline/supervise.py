@@ -2,36 +2,49 @@
 
 import json
 import os
-import resource
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seawall.budget.cgroup import read_meminfo
 from seawall.budget.claims import StagePlan
 from seawall.budget.environment import allocator_environment
 from seawall.budget.explain import ChildEnd, explain_exit
 from seawall.budget.fence import Fence, data_limit, open_fence
+from seawall.budget.guard import Decision, Guard
 from seawall.budget.heartbeat import read_heartbeat
+from seawall.budget.kills import KillCounts, who_killed
 from seawall.budget.meter import HighWater, Meter, Timeline
-from seawall.errors import Interrupted, SeawallError, StageError, from_record
-from seawall.units import format_bytes
+from seawall.budget.neighbours import Neighbours, neighbours
+from seawall.budget.processes import descendants, read_bytes
+from seawall.budget.relief import write_requests
+from seawall.errors import Interrupted, SeawallError, from_record
+from seawall.pipeline.attempt import begin_attempt, end_attempt
 
-SAMPLE_SECONDS = 0.04
+SAMPLE_SECONDS = 0.045
 """A sample costs tens of microseconds; a thread can touch 1.4-3 GB/s, so the fence, not the meter, is the last word."""
 
-STOP_SHARE = 0.95
-"""Share of the budget at which the stage is stopped in order."""
+WATCH_SECONDS = 0.2
+"""A display need not move more often."""
 
 STOP_SECONDS = 20.0
 """What a child gets to end after it was asked to, before it is killed."""
 
+OTHERS_SECONDS = 1.0
+"""How often the room reserved for other processes is looked at."""
+
+LOG_BYTES = 16 * 1024
+"""Of what a stage printed, the end: a stack of the interpreter's takes some KiB."""
+
 Watch = Callable[[dict[str, float | str], HighWater], None]
-"""Called with the last heartbeat and the high-water marks at every sample: the progress display."""
+"""Called with the last heartbeat and the high-water marks some times a second: the progress display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +57,8 @@ class Job:
     declared_bytes: int
     parent_bytes: int
     command: str
+    reserve_bytes: int = 0
+    """Available memory that is left to other processes: below it the stage is asked to shrink."""
     reuses_buffers: bool = False
     """The unit asks for the same buffers at every step: its allocator keeps them."""
 
@@ -65,73 +80,188 @@ def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[st
     num_threads = job.plan.semantic.get("threads", 1)
     fence = open_fence(limit_bytes, data_limit(job.plan.projected_private_bytes, num_threads=num_threads))
     try:
-        return _run_behind(fence, job, folder, timeline, watch)
+        result = _Attempt(job, folder, fence).run(timeline, watch)
+    except SeawallError as error:
+        end_attempt(folder, error)
+        raise
+    except KeyboardInterrupt as stop:
+        end_attempt(folder, interrupted(job.command, stop, unit=job.name))
+        raise
     finally:
         fence.close()
+    end_attempt(folder, None)
+    return result
 
 
-def _run_behind(fence: Fence, job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[str, Any]:
-    paths = {name: folder / f".{name}.json" for name in ("request", "result", "heartbeat")}
-    for path in paths.values():
-        path.unlink(missing_ok=True)
-    request = {**job.request, "unit": job.name, "fence": fence.ticket(), "parent": os.getpid()}
-    request |= {name: str(path) for name, path in paths.items()}
-    paths["request"].write_text(json.dumps(request), encoding="utf-8")
-    started, kills_before = time.monotonic(), fence.oom_kills()
-    log = folder / ".stderr.txt"
-    with log.open("wb") as errors:
-        child = _start(paths["request"], errors.fileno(), _environment(job))
-    try:
-        meter = Meter(timeline, pid=child.pid, unit=job.name, heartbeat=paths["heartbeat"], charged=fence.charged)
+@dataclass(slots=True)
+class _Attempt:
+    """One child, from its start to the record or the explanation of its end."""
+
+    job: Job
+    folder: Path
+    fence: Fence
+    stopped: Decision = ""
+    neighbours: Neighbours | None = None
+    _next_others_seconds: float = 0.0
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    def run(self, timeline: Timeline, watch: Watch) -> dict[str, Any]:
+        job, fence = self.job, self.fence
+        self._clear()
+        before = fence.kills()
+        begin_attempt(
+            self.folder, job.name, job.plan, declared_bytes=job.declared_bytes, fence=fence.describe(), kills=before
+        )
+        started, (reader, writer) = time.monotonic(), os.pipe()
         try:
-            too_much = _wait(child, meter, job, lambda high: watch(read_heartbeat(paths["heartbeat"]), high))
+            child = self._start(writer)
+            guard = Guard(job.plan, job.declared_bytes, lambda: read_bytes(child.pid))
+            meter = Meter(
+                timeline, pid=child.pid, unit=job.name, heartbeat=self.paths["heartbeat"], charged=fence.charged
+            )
+            try:
+                self._wait(child, meter, guard, watch)
+            finally:
+                end_child(child)
+                meter.close()
+            said = _read_report(reader)
         finally:
-            meter.close()
-    finally:
-        _end(child)
-    result = _read(paths["result"])
-    if not result.get("ok"):
-        raise too_much or _failure(result, child, fence, job, meter.high, kills_before, paths["heartbeat"], log)
-    for path in (*paths.values(), log):
-        path.unlink(missing_ok=True)
-    return result | measured(meter.high, fence, time.monotonic() - started)
+            os.close(reader)
+        result = _read_json(self.paths["result"])
+        if not result.get("ok"):
+            raise self._failure(said, child, meter, guard, before)
+        self._clear()
+        measures = measured(meter.high, fence, time.monotonic() - started, result.get("fence_kind", ""))
+        return result | measures | {"num_shrinks": guard.num_requests, "read_bytes": guard.bytes_read}
 
+    def _clear(self) -> None:
+        """Remove the small files of this attempt, or of one before it that was killed."""
+        names = ("request", "result", "heartbeat", "shrink")
+        self.paths = {name: self.folder / f".{name}.json" for name in names}
+        for path in (*self.paths.values(), self.folder / ".stderr.txt"):
+            path.unlink(missing_ok=True)
 
-def _start(request: Path, errors: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start the child in a session of its own: Ctrl-C reaches the parent, which then stops the child in order.
+    def _start(self, report: int) -> subprocess.Popen[bytes]:
+        """Start the child in a session of its own: Ctrl-C reaches the parent, which then stops the child in order.
 
-    -P: a file of the user's in the current folder, say ``queue.py``, must not be imported in place of a library.
-    """
-    argv = [sys.executable, "-P", "-m", "seawall.pipeline.child", str(request)]
-    return subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment, start_new_session=True
-    )
-
-
-def _environment(job: Job) -> dict[str, str]:
-    threads = job.plan.semantic.get("threads", 1)
-    return {**os.environ, **allocator_environment(threads, reuses_buffers=job.reuses_buffers)}
-
-
-def _wait(
-    child: subprocess.Popen[bytes], meter: Meter, job: Job, watch: Callable[[HighWater], None]
-) -> StageError | None:
-    """Sample until the child ends; give the reason where it had to be stopped for memory."""
-    stop_bytes = int(job.declared_bytes * STOP_SHARE)
-    while child.poll() is None:
-        sample = meter.sample()
-        watch(meter.high)
-        if sample.held_bytes + meter.high.parent_private_bytes > stop_bytes:
-            _end(child)
-            return _over(job, meter.high, sample.held_bytes)
+        -P: a file of the user's in the current folder, say ``queue.py``, must not be imported in place of a library.
+        """
+        job = self.job
+        request = {**job.request, "unit": job.name, "fence": self.fence.ticket(), "parent": os.getpid()}
+        request |= {"report": report, **{name: str(path) for name, path in self.paths.items()}}
+        self.paths["request"].write_text(json.dumps(request), encoding="utf-8")
+        threads = job.plan.semantic.get("threads", 1)
+        environment = {**os.environ, **allocator_environment(threads, reuses_buffers=job.reuses_buffers)}
+        argv = [sys.executable, "-P", "-m", "seawall.pipeline.child", str(self.paths["request"])]
         try:
-            child.wait(SAMPLE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-    return None
+            with (self.folder / ".stderr.txt").open("wb") as log:
+                return subprocess.Popen(
+                    self.fence.command(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                    pass_fds=(report,),
+                )
+        finally:
+            os.close(report)
+
+    def _wait(self, child: subprocess.Popen[bytes], meter: Meter, guard: Guard, watch: Watch) -> None:
+        """Sample until the child ends, or has to be stopped."""
+        ends, watched = _Ends(child), 0.0
+        try:
+            while not ends.within(SAMPLE_SECONDS):
+                self.fence.started(child.pid)
+                sample, now = meter.sample(), time.monotonic()
+                held_bytes = sample.held_bytes + meter.high.parent_private_bytes
+                decision = guard.decide(held_bytes, now, others_need=self._others_need(now))
+                if decision == "shrink":
+                    with suppress(OSError):
+                        write_requests(self.paths["shrink"], guard.num_requests)
+                elif decision:
+                    self.stopped = decision
+                    self.neighbours = neighbours(descendants(child.pid))
+                    return
+                if now - watched >= WATCH_SECONDS:
+                    watched = now
+                    watch(dict(meter.heartbeat), meter.high)
+        finally:
+            ends.close()
+
+    def _others_need(self, now: float) -> bool:
+        if not self.job.reserve_bytes or now < self._next_others_seconds:
+            return False
+        self._next_others_seconds = now + OTHERS_SECONDS
+        return read_meminfo().get("MemAvailable", self.job.reserve_bytes) < self.job.reserve_bytes
+
+    def _failure(
+        self, said: dict[str, Any], child: subprocess.Popen[bytes], meter: Meter, guard: Guard, before: KillCounts
+    ) -> SeawallError:
+        stopped = {"stop": "stopped-memory", "livelock": "livelock"}.get(self.stopped, "")
+        error = said.get("error", {})
+        if error and not stopped and error.get("kind") != "Interrupted":
+            return from_record(error).tell("", (), cause=said.get("cause", ""))
+        failure = said.get("failure", {}) or ({"cause": "terminated"} if error else {})
+        after, heartbeat = self.fence.kills(), read_heartbeat(self.paths["heartbeat"])
+        has_own_group = self.fence.kind == "cgroup"
+        end = ChildEnd(
+            unit=self.job.name,
+            plan=self.job.plan,
+            returncode=child.returncode,
+            killer=who_killed(before, after, has_own_group=has_own_group),
+            is_counted=after.machine is not None or any(level.kills is not None for level in after.levels),
+            stopped=stopped,
+            failure=failure,
+            printed=_end_of(self.folder / ".stderr.txt"),
+            growth=guard.growth.words() if len(guard.growth) else "",
+            bytes_read=guard.bytes_read,
+            allowed_read_bytes=guard.allowed_read_bytes,
+            heartbeat=heartbeat or meter.heartbeat,
+            high_water=meter.high,
+            declared_bytes=self.job.declared_bytes,
+            fence=self.fence.describe(str(heartbeat.get("fence", ""))),
+            neighbours=self.neighbours or neighbours(),
+        )
+        return explain_exit(end, command=self.job.command, log=self._keep_log())
+
+    def _keep_log(self) -> str:
+        """Keep what the child printed under a name that the next unit does not write over."""
+        log, kept = self.folder / ".stderr.txt", self.folder / "crash.txt"
+        try:
+            if log.stat().st_size == 0:
+                return ""
+            log.replace(kept)
+        except OSError:
+            return ""
+        return str(kept)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+class _Ends:
+    """Wait for a process without waking up in between; the standard library's wait looks every few milliseconds."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._descriptor: int | None = None
+        with suppress(OSError, AttributeError):  # kernels before 5.3, and systems other than Linux
+            self._descriptor = os.pidfd_open(child.pid)
+
+    def within(self, seconds: float) -> bool:
+        if self._descriptor is not None:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            return bool(poll.poll(seconds * 1000)) and self._child.wait() is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+        return self._child.poll() is not None
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def end_child(child: subprocess.Popen[bytes]) -> None:
+    """End a child in order, or after a while by force; a second Ctrl-C does not wait and leaves no process behind."""
     if child.poll() is not None:
         return
     child.send_signal(signal.SIGTERM)
@@ -139,76 +269,31 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         pass
-    finally:  # a second Ctrl-C does not wait any longer, and leaves no process behind
+    finally:
         child.kill()
         child.wait()
 
 
-def _over(job: Job, high: HighWater, held_bytes: int) -> StageError:
-    return StageError(
-        job.name,
-        f"stopped at {STOP_SHARE:.0%} of the budget, before the kernel would",
-        found=f"{format_bytes(held_bytes)} private, and {format_bytes(high.parent_private_bytes)} of the parent",
-        allowed=_allowed(job),
-        do=_declare_more(job),
-    )
+def _read_report(descriptor: int) -> dict[str, Any]:
+    """Read what the child said through its pipe; a process it left behind may still hold the other end."""
+    os.set_blocking(descriptor, False)
+    try:
+        loaded = json.loads(os.read(descriptor, 65536) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
 
 
-def _refused(job: Job, high: HighWater, request: str) -> StageError:
-    return StageError(
-        job.name,
-        f"an allocation was refused by the memory fence ({request})",
-        found=f"a high-water mark of {format_bytes(high.held_bytes)} of private memory",
-        allowed=_allowed(job),
-        do=_declare_more(job),
-    )
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
-def _allowed(job: Job) -> str:
-    planned, declared = format_bytes(job.plan.projected_private_bytes), format_bytes(job.declared_bytes)
-    return f"{planned} planned, {declared} declared"
-
-
-def _declare_more(job: Job) -> str:
-    worst = job.plan.worst
-    return (
-        f"The largest claim is {worst.purpose} ({format_bytes(worst.bytes)}: {worst.formula})."
-        f" What was finished is kept. Declare more and run again: {job.command}"
-    )
-
-
-def _failure(
-    result: dict[str, Any],
-    child: subprocess.Popen[bytes],
-    fence: Fence,
-    job: Job,
-    high: HighWater,
-    kills_before: int | None,
-    heartbeat: Path,
-    log: Path,
-) -> SeawallError:
-    if result.get("memory"):
-        return _refused(job, high, str(result["error"]["found"]))
-    if "error" in result:
-        return from_record(result["error"])
-    end = ChildEnd(
-        plan=job.plan,
-        returncode=child.returncode,
-        oom_kills_before=kills_before,
-        oom_kills_after=fence.oom_kills(),
-        heartbeat=read_heartbeat(heartbeat),
-        high_water=high,
-        declared_bytes=job.declared_bytes,
-        fence=fence.describe(),
-    )
-    error = explain_exit(end, command=job.command)
-    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] if log.exists() else []
-    if last and child.returncode > 0:
-        error = StageError(error.where, error.what, found=last[0][:300], do=f"{error.do} The full text is in {log}.")
-    return error
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -216,24 +301,26 @@ def _read(path: Path) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def measured(high: HighWater, fence: Fence, wall_seconds: float) -> dict[str, Any]:
+def measured(high: HighWater, fence: Fence, wall_seconds: float, entered: str = "") -> dict[str, Any]:
     """Put what the meter saw in the names of a unit record."""
     return {
         "measured_private_bytes": high.held_bytes,
         "measured_file_bytes": high.file_bytes,
         "parent_private_bytes": high.parent_private_bytes,
         "cgroup_peak_bytes": fence.peak_bytes(),
-        "fence": fence.describe(),
+        "fence": fence.describe(entered),
         "wall_seconds": round(wall_seconds, 3),
     }
 
 
-def interrupted(command: str) -> Interrupted:
-    """Say that the user stopped the run, and how to go on."""
-    return Interrupted("run", "stopped by you", do=f"What was finished is kept. Continue with: {command}")
+_STOPS: dict[int, str] = {
+    signal.SIGTERM: "stopped by signal 15 (SIGTERM), as a scheduler, a service manager or kill sends it",
+    signal.SIGHUP: "stopped by signal 1 (SIGHUP): the terminal or session was closed",
+}
 
 
-def own_cpu_seconds() -> float:
-    """CPU seconds of this process and its ended children."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+def interrupted(command: str, stop: KeyboardInterrupt, *, unit: str = "") -> Interrupted:
+    """Say that the user or the system stopped the run, and how to go on."""
+    what = _STOPS.get(stop.args[0] if stop.args else signal.SIGINT, "stopped by you")
+    error = Interrupted("run", what, do=f"What was finished is kept. Continue with: {command}")
+    return error.tell(f"{unit or 'run'}: {what}", (), cause="interrupted")
