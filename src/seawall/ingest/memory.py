@@ -17,8 +17,9 @@ PARSER_BYTES = 32 * MIB
 SQL_FLOOR_BYTES = 18 * MIB
 """DuckDB beside the rows of a bucket, and what the parser's heap keeps (15 MiB measured over 1-8 MiB of bucket)."""
 
-WINDOW_STATE_BYTES = 24
-"""DuckDB's state of one window expression, per row of the entity it works on (20 B measured over 100 frames)."""
+WINDOW_STATE_BYTES = 48
+"""DuckDB's state of one window expression, per row of the entity it works on (20 B measured over 100 frames), and the
+vectors it is filled through (as much again where buckets are small)."""
 
 FEATURE_SET_BYTES = 6 * MIB
 """One chunk of a feature set: 8,192 positions of its bars, moments of its windows, the longest window sorted."""
