@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from seawall.errors import ConfigError
-from seawall.ingest import memory
+from seawall.ingest import memory, run
 from seawall.stores.panel import Panel
 from tests.ingest.world import SETTINGS, ingested, market
 
@@ -89,7 +89,7 @@ def test_a_universe_or_helper_that_looks_ahead_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="universe: the expression looks ahead"):
         ingested(tmp_path / "m.panel", source, universe="lead(volume) OVER entity > 1000")
     derived = {"helper": "lead(close) OVER entity"}
-    with pytest.raises(ConfigError, match=r"ingest\.features: innocent: the expression looks ahead"):
+    with pytest.raises(ConfigError, match=r"ingest\.derived: helper: the expression looks ahead"):
         ingested(tmp_path / "m.panel", source, features={"innocent": "helper"}, derived=derived)
 
 
@@ -107,7 +107,7 @@ def test_a_feature_that_reads_other_entities_is_refused_because_a_bucket_holds_o
     tmp_path: Path, case: str
 ) -> None:
     features = {"innocent": "close", "guilty": ACROSS_ENTITIES[case]}
-    with pytest.raises(ConfigError, match=r"ingest\.features: guilty: the expression reads other entities"):
+    with pytest.raises(ConfigError, match=r"ingest\.features: guilty: the expression reads other (entities|rows)"):
         ingested(tmp_path / "m.panel", write(tmp_path / "m.csv", market()), features=features)
 
 
@@ -137,3 +137,20 @@ def test_honest_windows_of_every_kind_are_let_through(tmp_path: Path) -> None:
     }
     panel, _ = ingested(tmp_path / "m.panel", write(tmp_path / "m.csv", market()), features=features)
     assert panel.shape.num_features == len(features)
+
+
+TRICKS = {
+    "lead": "lead(close) OVER entity",
+    "the whole history": "avg(close) OVER (PARTITION BY __entity)",
+    "the order turned round": "first_value(close) OVER (PARTITION BY __entity ORDER BY __time DESC)",
+}
+
+
+@pytest.mark.parametrize("case", TRICKS)
+def test_what_the_rules_would_let_through_is_found_on_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setattr(run, "check_expressions", lambda config: None)
+    with pytest.raises(ConfigError, match="guilty: the expression looks ahead") as error:
+        ingested(tmp_path / "m.panel", write(tmp_path / "m.csv", market()), features={"guilty": TRICKS[case]})
+    assert "changes when later rows are removed" in str(error.value)

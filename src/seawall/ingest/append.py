@@ -81,6 +81,7 @@ def reach_of(config: IngestConfig, longest_rows: int) -> Reach:
     expressions = dict(config.features) | ({UNIVERSE: config.universe} if config.universe else {})
     found = rows_back(expressions, config.derived, WINDOW)
     back = max((longest_rows if count is None else count for count in found.values()), default=0)
+    back = max(back, config.history_periods)
     returns = [target.forward_return for target in config.targets.values()]
     ahead = max((spec.horizon_periods + spec.delay_periods for spec in returns), default=0)
     return Reach(min(back, longest_rows), ahead)

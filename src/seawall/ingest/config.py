@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.feature_sets.config import NamedSet
 from seawall.ingest.strict import Name as Name
 from seawall.ingest.strict import Strict as Strict
@@ -124,6 +125,11 @@ class IngestConfig(Strict):
     def feature_names(self) -> tuple[str, ...]:
         """All features in the order they are stored: expressions, then sets."""
         return (*self.features, *(name for chosen in self.feature_sets for name in chosen.names))
+
+    @property
+    def history_periods(self) -> int:
+        """Earlier rows of its entity that a row's feature sets may depend on."""
+        return max((SETS[chosen.name].history_periods for chosen in self.feature_sets), default=0)
 
     @property
     def value_columns(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A first estimate of a panel's sizes, from a bounded sample of its sources: what planning before ingest needs."""
 
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.tables import opened_tables
 from seawall.stores.shape import PanelShape
@@ -8,7 +9,7 @@ from seawall.tables.sample import TableSample, sample_tables
 
 
 def probe(config: IngestConfig) -> PanelShape:
-    """Estimate the sizes of the panel and check that its columns exist.
+    """Estimate the sizes of the panel; check that its columns exist and that no expression looks ahead.
 
     Rows come from file metadata or bytes per sampled row; entities are those of the sample, doubled where the sample
     does not see all; the longest entity is taken as one row for every estimated date.
@@ -16,8 +17,9 @@ def probe(config: IngestConfig) -> PanelShape:
     Raises
     ------
     ConfigError, DataError
-        For missing or unreadable sources and unknown columns.
+        For missing or unreadable sources, unknown columns, and expressions that look ahead.
     """
+    check_expressions(config)
     return estimate(config, sample_tables(opened_tables(config)))
 
 

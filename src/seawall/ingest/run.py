@@ -14,6 +14,7 @@ from seawall.ingest.attributes import attributes_of
 from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.catalogue import SETS
+from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.probe import estimate
 from seawall.ingest.recipe import kept_columns, recipe_of
@@ -92,6 +93,7 @@ def _ingest(
     beat: Beat,
 ) -> dict[str, Any]:
     beat("sample")
+    check_expressions(config)
     tables = opened_tables(config, files)
     sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), budget_bytes)
