@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from seawall.arrays import Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
-from seawall.windows.gather import Gather, Scaling
+from seawall.windows.cutter import Scaling
+from seawall.windows.gather import Gather
 from seawall.windows.samples import select_samples
 from tests.support import make_panel
 

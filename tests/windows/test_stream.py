@@ -62,7 +62,7 @@ def test_a_stream_restored_after_any_batch_gives_the_rest_and_then_the_next_epoc
                 break
         continued = windows_of(panel)
 
-        continued.restore(windows.state())
+        continued.load_state(windows.state())
 
         assert [batch.row.tolist() for batch in continued] == whole[stop:]
         assert [batch.row.tolist() for batch in continued] == after
@@ -83,12 +83,12 @@ def test_a_position_of_another_stream_is_refused_by_name(panel: Panel) -> None:
     with pytest.raises(
         ResumeError, match=r"windows\.seed: the saved position is of another stream, found 1, allowed: 0"
     ):
-        windows_of(panel).restore(state)
+        windows_of(panel).load_state(state)
 
 
 def test_an_error_while_gathering_reaches_the_caller(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = windows_of(panel)
-    monkeypatch.setattr(windows, "rows", lambda epoch, step: np.array([10**9]))
+    monkeypatch.setattr(windows.source, "rows", lambda epoch, step: np.array([10**9]))
 
     with pytest.raises(IndexError):
         next(iter(windows))

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from seawall.arrays import Float32, Int64
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import ColumnScale, Scaler
-from seawall.windows.gather import Gather, Scaling
+from seawall.windows.cutter import Scaling
+from seawall.windows.gather import Gather
 
 
 def scaled_gather(

@@ -19,7 +19,8 @@ from seawall.train.config import TrainConfig
 from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.inference import to_scaled
 from seawall.train.validate import Validation
-from seawall.windows.stream import Batch, Windows
+from seawall.windows.gather import Batch
+from seawall.windows.stream import Windows
 
 
 class Validate(Protocol):

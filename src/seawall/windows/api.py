@@ -1,63 +1,194 @@
 """Windows of a panel for anybody's own training loop."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from seawall.arrays import AnyArray, Float32
+from seawall.budget.claims import Claim
+from seawall.budget.limits import find_budget
+from seawall.errors import ConfigError, nearest
 from seawall.stores.panel import Panel
-from seawall.windows.gather import Gather
-from seawall.windows.samples import select_samples
-from seawall.windows.stream import Order, Windows
+from seawall.units import format_bytes, parse_bytes
+from seawall.windows.choose import ORDERS, Chosen, choose_order, stream_claims
+from seawall.windows.gather import Beside, Gather
+from seawall.windows.samples import Samples, select_samples
+from seawall.windows.share import Deal, Share
+from seawall.windows.slabs import SlabOrder
+from seawall.windows.stream import Pooled, State, Windows
+from seawall.windows.tiles import TileOrder
+
+Arrays: TypeAlias = dict[str, AnyArray]
 
 
-def windows(
-    panel: Panel | str | Path,
-    *,
-    lookback: int,
-    batch: int = 512,
-    order: Order = "shuffle",
-    features: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Windows:
-    """Iterate over all legal windows of a panel, resumable at every batch.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsChoice:
+    """What a stream of windows gives and in which order; see :func:`seawall.windows`."""
 
-    Features come as stored: unscaled, NaN where missing. Targets are unscaled, NaN where undefined; rows are not
-    dropped for a missing target. Memory is two batches; the order is computed, not stored.
+    lookback: int
+    batch: int = 512
+    order: str = "auto"
+    seed: int = 0
+    columns: Sequence[str] | None = None
+    targets: Sequence[str] | None = None
+    sequence_targets: bool = False
+    mask: bool = False
+    missing: str = "keep"
+    static: Sequence[str] | Float32 | None = None
+    rank: int = 0
+    world_size: int = 1
+    deal: Deal = "batches"
+    pool: str | int | None = None
+    memory: str | int | None = None
+
+
+class NamedWindows:
+    """Batches as dictionaries of arrays: ``x``, ``y``, ``row``, ``entity``, ``time``, and ``mask``, ``static`` if asked.
+
+    Iterating gives one epoch, iterating again the next. ``len`` is the number of batches of an epoch. :meth:`state`
+    and :meth:`load_state` continue exactly after any batch. An array that is kept is never written over.
 
     Parameters
     ----------
-    lookback
-        Consecutive rows of an entity that a window holds.
-    batch
-        Windows in a batch; the last one of an epoch may be short.
-    order
-        ``shuffle`` (a new keyed permutation each epoch) or ``sequential`` (by entity, then time).
-    features, targets
-        Column names; None takes all.
+    convert
+        Applied to each batch before it is handed out.
+    """
+
+    def __init__(
+        self, panel: Panel, samples: Samples, choice: WindowsChoice, convert: Callable[[Arrays], dict[str, Any]] = dict
+    ) -> None:
+        if choice.order != "auto" and choice.order not in ORDERS:
+            do = nearest(choice.order, (*ORDERS, "auto"))
+            raise ConfigError("order", "unknown order", found=repr(choice.order), do=do)
+        if choice.missing not in ("keep", "zero"):
+            raise ConfigError("missing", "unknown", found=repr(choice.missing), allowed="keep or zero")
+        self.panel, self.samples, self.choice, self.convert = panel, samples, choice, convert
+        self._columns = columns_of(panel, "features", choice.columns)
+        self._targets = columns_of(panel, "targets", choice.targets)
+        pool_bytes = None if choice.pool is None else parse_bytes(choice.pool, where="pool")
+        room_bytes = find_budget(choice.memory).bytes
+        self.chosen = choose_order(choice.order, self._data_bytes(), room_bytes, pool_bytes)
+        self.stream = self._stream(self.chosen)
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.stream:
+            yield self.convert(batch.named())
+
+    def steps(self, epoch: int, *, first_step: int = 0, stride: int = 1) -> Iterator[dict[str, Any]]:
+        """Give the batches of any epoch from any step on, every ``stride``-th; the position does not move."""
+        for batch in self.stream.epoch(epoch, first_step=first_step, stride=stride):
+            yield self.convert(batch.named())
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the next batch."""
+        return self.stream.position[0]
+
+    @property
+    def progress(self) -> float:
+        """Share of the epoch that was handed out."""
+        return self.stream.position[1] / max(1, len(self))
+
+    def state(self) -> State:
+        """Give the position as a small dictionary of plain values: the batch handed out last counts as used."""
+        return self.stream.state()
+
+    def load_state(self, state: State) -> None:
+        """Continue at a position that :meth:`state` gave.
+
+        An order that was left to the memory at hand stays what it was when the state was taken.
+
+        Raises
+        ------
+        ResumeError
+            Where the state belongs to another panel, batch, lookback, order, pool or seed.
+        """
+        order, pool_bytes = str(state.get("order")), int(state.get("pool_bytes", 0))
+        if self.choice.order == "auto" and (order, pool_bytes) != (self.chosen.order, self.chosen.pool_bytes):
+            known = next((name for name in ORDERS if name == order), self.chosen.order)
+            self.chosen = Chosen(known, pool_bytes, "as when the state was taken")
+            self.stream = self._stream(self.chosen)
+        self.stream.load_state(state)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Say what this stream holds at most."""
+        choice = self.choice
+        per_step = len(self._columns) * (5 if choice.mask else 4) + len(self._targets) * 4 * choice.sequence_targets
+        window_bytes = choice.lookback * per_step + 4 * len(self._targets) + 24
+        largest = choice.batch // choice.world_size
+        if self.chosen.order == "by_time":
+            largest = self.panel.shape.max_rows_per_date
+        return stream_claims(self.chosen, largest, window_bytes)
+
+    def describe(self) -> str:
+        """Tell what comes in which order, why, how much is read for it, and how much memory it takes."""
+        choice, order = self.choice, self.stream.source
+        lines = [
+            f"{self.samples.num_samples:,} windows of {choice.lookback} rows x {len(self._columns)} features",
+            f"order {self.chosen.order}: {self.chosen.why}",
+            f"batches: {len(self):,} an epoch" + ("" if choice.world_size == 1 else f" on each of {choice.world_size}"),
+        ]
+        if isinstance(order, Pooled):
+            lines.append(_pool_text(order.order, self.panel.shape.num_rows))
+        lines += [f"memory, {claim.purpose}: {format_bytes(claim.bytes)} = {claim.formula}" for claim in self.claims()]
+        return "\n".join(lines)
+
+    def _data_bytes(self) -> int:
+        shape = self.panel.shape
+        return 4 * shape.num_rows * (shape.num_features + shape.num_targets)
+
+    def _stream(self, chosen: Chosen) -> Windows:
+        choice = self.choice
+        beside = Beside(
+            sequence_targets=choice.sequence_targets,
+            mask=choice.mask,
+            fill_missing=choice.missing == "zero",
+            entity=True,
+            time=True,
+            static=_static(self.panel, choice.static),
+        )
+        gather = Gather(
+            self.panel,
+            choice.lookback,
+            features=self._columns,
+            targets=self._targets,
+            random_access=chosen.order == "shuffle" and "slow" in chosen.why,
+            beside=beside,
+        )
+        return Windows(
+            gather,
+            self.samples,
+            batch_size=choice.batch,
+            order=chosen.order,
+            seed=choice.seed,
+            share=Share(choice.rank, choice.world_size, choice.deal),
+            pool_bytes=chosen.pool_bytes or None,
+        )
+
+
+def make_windows(
+    panel: Panel,
+    choice: WindowsChoice,
+    *,
+    dates: tuple[int, int] | None = None,
+    convert: Callable[[Arrays], dict[str, Any]] = dict,
+) -> NamedWindows:
+    """Open a stream over all legal windows of a panel, or of a half-open range of calendar indices.
 
     Raises
     ------
     ConfigError
-        For unknown columns, or where no entity has ``lookback`` rows.
-
-    Examples
-    --------
-    ::
-
-        for batch in sw.windows(panel, lookback=60, batch=512):
-            batch.x, batch.y, batch.row        # float32 [B, L, F], float32 [B, K], int64 [B]
+        For unknown columns or orders, or where no entity has ``lookback`` rows.
     """
-    opened = panel if isinstance(panel, Panel) else Panel(panel)
-    gather = Gather(
-        opened,
-        lookback,
-        features=columns_of(opened, "features", features),
-        targets=columns_of(opened, "targets", targets),
-    )
-    samples = select_samples(opened, (0, opened.shape.num_dates), lookback)
-    return Windows(gather, samples, batch_size=batch, order=order, seed=seed)
+    if choice.lookback < 1:
+        raise ConfigError("lookback", "must be greater than zero", found=str(choice.lookback))
+    samples = select_samples(panel, dates or (0, panel.shape.num_dates), choice.lookback)
+    return NamedWindows(panel, samples, choice, convert)
 
 
 def columns_of(panel: Panel, group: str, names: Sequence[str] | None) -> tuple[int, ...]:
@@ -65,3 +196,27 @@ def columns_of(panel: Panel, group: str, names: Sequence[str] | None) -> tuple[i
     if names is None:
         return tuple(np.arange(len(panel.names(group))).tolist())
     return tuple(panel.column_index(group, name) for name in names)
+
+
+def _static(panel: Panel, static: Sequence[str] | Float32 | None) -> Float32 | None:
+    """Take static attributes as float32 [E, S]: columns of the store by name, or the caller's own array."""
+    if static is None:
+        return None
+    if not isinstance(static, np.ndarray):
+        return panel.static(tuple(static))
+    if static.ndim != 2 or len(static) != panel.shape.num_entities:
+        allowed = f"[{panel.shape.num_entities:,}, S], one row an entity of the store"
+        raise ConfigError("static", "wrong shape", found=str(list(static.shape)), allowed=allowed)
+    return np.ascontiguousarray(static, np.float32)
+
+
+def _pool_text(order: TileOrder | SlabOrder, num_rows: int) -> str:
+    if isinstance(order, SlabOrder):
+        return f"slabs: {order.num_pools:,}, bytes read {order.amplification:.2f} x the data"
+    tiles = order.tiles
+    shuffle = "an exact global shuffle" if order.num_pools == 1 else "shuffled inside each pool"
+    amplification = tiles.read_rows / max(1, num_rows)
+    return (
+        f"pools: {order.num_pools:,} of {-(-order.own_tiles // order.num_pools):,} tiles of {tiles.tile_samples} windows,"
+        f" {shuffle}; bytes read {amplification:.2f} x the data"
+    )

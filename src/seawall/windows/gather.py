@@ -1,30 +1,60 @@
-"""One batch of windows from the mapped store: a single fancy index on a strided view, then scaling in place."""
+"""One batch of windows from the mapped store, with what belongs beside it."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from seawall.arrays import Float32, Int64
+from seawall.arrays import AnyArray, Bool, Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
+from seawall.windows.cutter import Cutter, Scaling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What a batch carries beside features and targets."""
+
+    sequence_targets: bool = False
+    """Targets of every step, float32 [B, L, K], not of the last alone."""
+    mask: bool = False
+    """bool [B, L, F], True where a feature is stored; NaN becomes 0 in the features."""
+    fill_missing: bool = False
+    """NaN becomes 0, without a mask."""
+    entity: bool = False
+    """int64 [B], the entity's number in the store."""
+    time: bool = False
+    """int64 [B], the calendar index of the last step."""
+    static: Float32 | None = None
+    """float32 [E, S], one row an entity; a batch then has float32 [B, S]."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
-    """What turns raw features into model inputs: ``(x - mean) / std``, clipped to +-``clip``, NaN to 0 (the mean)."""
+class Batch:
+    """Windows that belong together in one step."""
 
-    mean: Float32
-    """float32 [F] of the chosen columns."""
-    std: Float32
-    """float32 [F], none 0."""
-    clip: float
-    """In standard deviations."""
+    x: Float32
+    """float32 [B, L, F]"""
+    y: Float32
+    """float32 [B, K], or [B, L, K] of every step; unscaled, NaN where undefined"""
+    row: Int64
+    """int64 [B], the panel row each window ends at"""
+    mask: Bool | None = None
+    entity: Int64 | None = None
+    time: Int64 | None = None
+    static: Float32 | None = None
+
+    def named(self) -> dict[str, AnyArray]:
+        """Give the arrays that are there by name: x, y, row, mask, entity, time, static."""
+        arrays = ((name, getattr(self, name)) for name in ("x", "y", "row", "mask", "entity", "time", "static"))
+        return {name: array for name, array in arrays if array is not None}
+
+    def __len__(self) -> int:
+        return len(self.row)
 
 
 class Gather:
-    """Read windows of one panel into fresh arrays, without a Python loop over samples.
+    """Read windows of one panel, without a Python loop over samples.
 
     Parameters
     ----------
@@ -36,6 +66,8 @@ class Gather:
         Tell the kernel not to read ahead on this panel's feature file. Right where the file does not fit in the memory
         at hand: read-ahead then pulls in the whole file many times over. Wrong where it does: reading ahead fills the
         cache in large, cheap steps.
+    beside
+        What else a batch carries.
     """
 
     def __init__(
@@ -47,47 +79,69 @@ class Gather:
         targets: tuple[int, ...] = (),
         scaling: Scaling | None = None,
         random_access: bool = False,
+        beside: Beside = Beside(),
     ) -> None:
-        source = panel.features
-        num_rows, num_features = source.shape
+        num_rows, num_features = panel.features.shape
         if not 1 <= lookback_periods <= max(num_rows, 1):
             allowed = f"1 to {num_rows:,}, the rows of the panel"
             raise ConfigError("lookback_periods", "out of range", found=str(lookback_periods), allowed=allowed)
         if random_access:
-            advise_random(source)
+            advise_random(panel.features)
         self.panel, self.lookback_periods, self.targets = panel, lookback_periods, targets
+        self.columns, self.scaling, self.beside = features, scaling, beside
         self.num_features = num_features if features is None else len(features)
-        whole = features is None or features == tuple(range(num_features))
-        self._columns = None if whole or features is None else np.asarray(features)
-        shape = (max(num_rows - lookback_periods + 1, 0), lookback_periods, num_features)
-        self._windows_NLF = as_strided(source, shape, (source.strides[0], *source.strides), writeable=False)
-        self._scaling = None if scaling is None else _flat(scaling, lookback_periods)
+        self._cutter = self.cutter(panel.features)
+        self._target_cutter = self.target_cutter(panel.targets) if beside.sequence_targets else None
+
+    def cutter(self, source: Float32, columns: tuple[int, ...] | None = None) -> Cutter:
+        """Make what cuts this gather's windows out of rows of features, mapped or in a pool."""
+        return Cutter(
+            source,
+            self.lookback_periods,
+            columns=self.columns if columns is None else columns,
+            scaling=self.scaling,
+            fill_missing=self.beside.fill_missing or self.beside.mask,
+        )
+
+    def target_cutter(self, source: Float32, columns: tuple[int, ...] | None = None) -> Cutter:
+        """Make what cuts windows of targets out of rows of targets."""
+        return Cutter(source, self.lookback_periods, columns=self.targets if columns is None else columns)
 
     def features(self, rows: Int64) -> Float32:
         """Give float32 [B, L, F]: the lookback of each sample, oldest step first, ending at its row.
 
-        Memory is twice the batch where columns are chosen, else once. Nothing after a sample's row is read.
+        Memory is the batch. Nothing after a sample's row is read.
         """
-        x_BLF: Float32 = self._windows_NLF[rows - (self.lookback_periods - 1)]
-        if self._columns is not None:
-            x_BLF = np.take(x_BLF, self._columns, axis=2)
-        if self._scaling is not None:
-            # One flat row a sample: NumPy's inner loop then runs over the whole lookback, not over a few features.
-            _scale(x_BLF.reshape(len(x_BLF), -1), self._scaling)
-        return x_BLF
+        return self._cutter.cut(rows - (self.lookback_periods - 1))
 
     def target_values(self, rows: Int64) -> Float32:
-        """Give float32 [B, K]: the chosen targets as stored, NaN where undefined."""
+        """Give float32 [B, K], or [B, L, K] of every step: the chosen targets as stored, NaN where undefined."""
+        if not self.targets:
+            return np.empty((len(rows), 0), np.float32)
+        if self._target_cutter is not None:
+            return self._target_cutter.cut(rows - (self.lookback_periods - 1))
         values: Float32 = np.asarray(self.panel.targets[rows])[:, list(self.targets)]
         return values
 
+    def batch(self, rows: Int64) -> Batch:
+        """Read the samples that end at these rows, and what belongs beside them."""
+        mask: Bool | None = None
+        if self.beside.mask:
+            x, mask = self._cutter.cut_with_mask(rows - (self.lookback_periods - 1))
+        else:
+            x = self.features(rows)
+        return self.beside_rows(rows, x, self.target_values(rows), mask)
 
-def _flat(scaling: Scaling, lookback_periods: int) -> Scaling:
-    return Scaling(np.tile(scaling.mean, lookback_periods), np.tile(scaling.std, lookback_periods), scaling.clip)
-
-
-def _scale(x: Float32, scaling: Scaling) -> None:
-    x -= scaling.mean
-    x /= scaling.std
-    np.clip(x, -scaling.clip, scaling.clip, out=x)
-    np.copyto(x, 0.0, where=np.isnan(x))
+    def beside_rows(self, rows: Int64, x: Float32, y: Float32, mask: Bool | None) -> Batch:
+        """Put windows together with the index arrays of their rows."""
+        wanted, static = self.beside, self.beside.static
+        entity = self.panel.entity_of(rows) if wanted.entity or static is not None else None
+        return Batch(
+            x,
+            y,
+            rows,
+            mask,
+            entity if wanted.entity else None,
+            np.asarray(self.panel.time_index[rows], np.int64) if wanted.time else None,
+            None if static is None or entity is None else static[entity],
+        )

@@ -11,10 +11,17 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
 
+BLOCK = 32_768
+"""Positions permuted together: 26 ns each; 59 ns at 8,192, where NumPy calls weigh more, 36 ns at 65,536, where the
+scratch outgrows a core's cache (measured)."""
 
-def order_key(seed: int, epoch: int) -> int:
-    """Mix a seed and an epoch into one 64-bit key."""
-    return _mixed(_mixed(seed & _MASK_64) ^ ((epoch * _GOLDEN) & _MASK_64))
+
+def order_key(seed: int, *parts: int) -> int:
+    """Mix a seed and what the order belongs to (an epoch; an epoch and a pool) into one 64-bit key."""
+    key = _mixed(seed & _MASK_64)
+    for part in parts:
+        key = _mixed(key ^ ((part * _GOLDEN) & _MASK_64))
+    return key
 
 
 def permute(n: int, key: int, positions: Int64) -> Int64:
@@ -33,24 +40,29 @@ def permute(n: int, key: int, positions: Int64) -> Int64:
     Returns
     -------
     int64 [B]
-        Memory is a few arrays of B; none of n.
+        Memory is a few arrays of 32,768 values beside the result; none of n.
     """
     bits = max(2, (n - 1).bit_length())
     keys = _round_keys(key)
-    walking = positions.astype(np.uint64)
-    result = walking
-    outside: Int64 | None = None
-    while True:
-        walking = _feistel(walking, bits, keys)
-        if outside is None:
-            result = walking
-        else:
-            result[outside] = walking
-        still = np.flatnonzero(walking >= n)
-        if not len(still):
-            return result.astype(np.int64)
-        outside = still if outside is None else outside[still]
-        walking = walking[still]
+    result = np.empty(len(positions), np.int64)
+    for start in range(0, len(positions), BLOCK):
+        result[start : start + BLOCK] = _walked(n, bits, keys, positions[start : start + BLOCK])
+    return result
+
+
+def permutation(n: int, key: int) -> Int64:
+    """Give the whole shuffled order at once: int64 [n]."""
+    return permute(n, key, np.arange(n))
+
+
+def _walked(n: int, bits: int, keys: list[int], positions: Int64) -> npt.NDArray[np.uint64]:
+    result = _feistel(positions.astype(np.uint64), bits, keys)
+    outside = np.flatnonzero(result >= n)
+    while len(outside):
+        walking = _feistel(result[outside], bits, keys)
+        result[outside] = walking
+        outside = outside[walking >= n]
+    return result
 
 
 def _feistel(values: npt.NDArray[np.uint64], bits: int, keys: list[int]) -> npt.NDArray[np.uint64]:

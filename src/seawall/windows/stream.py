@@ -1,95 +1,141 @@
 """Batches of windows in an order that is a pure function of (seed, epoch): any step can be asked for at any time."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from seawall.arrays import Float32, Int64
+from seawall.arrays import Int64
 from seawall.errors import ConfigError, ResumeError, nearest
-from seawall.windows.gather import Gather
-from seawall.windows.order import order_key, permute
+from seawall.windows.ahead import ahead
+from seawall.windows.choose import ORDERS, Order
+from seawall.windows.direct import DateOrder, PositionOrder
+from seawall.windows.gather import Batch, Gather
+from seawall.windows.pool import Pool, PoolReader
 from seawall.windows.samples import Samples
+from seawall.windows.share import Share
+from seawall.windows.slabs import SlabOrder
+from seawall.windows.tiles import PoolSize, TileOrder, Tiling
 
-Order: TypeAlias = Literal["shuffle", "sequential"]
-ORDERS: tuple[Order, ...] = ("shuffle", "sequential")
-
-_ORDER_BLOCK = 8192
-"""Positions permuted together: 27 us per batch of 512 against 210 us when each batch is permuted alone (measured)."""
+State: TypeAlias = dict[str, int | str]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Windows that belong together in one step."""
+class Source(Protocol):
+    """Where the batches of an epoch come from."""
 
-    x: Float32
-    """float32 [B, L, F]"""
-    y: Float32
-    """float32 [B, K], unscaled, NaN where undefined"""
-    row: Int64
-    """int64 [B], the panel row each window ends at"""
+    num_steps: int
+
+    def batches(self, epoch: int, steps: range) -> Iterator[Batch]:
+        """Give the batches of these steps, in order."""
+
+
+class Mapped:
+    """Batches gathered from the mapped store where their rows lie."""
+
+    def __init__(self, gather: Gather, order: PositionOrder | DateOrder) -> None:
+        self.gather, self.order, self.num_steps = gather, order, order.num_steps
+
+    def rows(self, epoch: int, step: int) -> Int64:
+        """Give the rows of one batch."""
+        return self.order.rows(epoch, step)
+
+    def batches(self, epoch: int, steps: range) -> Iterator[Batch]:
+        """Give the batches of these steps; a thread gathers the next while one is used."""
+        return ahead((self.gather.batch(self.rows(epoch, step)) for step in steps), "gather")
+
+
+class Pooled:
+    """Batches cut out of pools: one thread reads the next pool, one cuts the next batch."""
+
+    def __init__(self, gather: Gather, order: TileOrder | SlabOrder) -> None:
+        self.gather, self.order, self.num_steps = gather, order, order.num_steps
+        self.reader = PoolReader(gather, order)
+
+    def batches(self, epoch: int, steps: range) -> Iterator[Batch]:
+        """Give the batches of these steps. Pools that no step needs are not read."""
+        return ahead(self._cut(epoch, steps), "gather")
+
+    def _cut(self, epoch: int, steps: range) -> Iterator[Batch]:
+        pools = ahead((self.reader.load(epoch, pool) for pool in self._needed(epoch, steps)), "read")
+        pool: Pool | None = None
+        for step in steps:
+            pieces = []
+            for number, first, stop in self.order.parts(epoch, step):
+                while pool is None or pool.number != number:
+                    pool = next(pools)
+                pieces.append(pool.batch(first, stop, self.gather))
+            yield _joined(pieces) if pieces else self.gather.batch(np.empty(0, np.int64))
+        pools.close()
+
+    def _needed(self, epoch: int, steps: range) -> Iterator[int]:
+        last = -1
+        for step in steps:
+            for number, _, _ in self.order.parts(epoch, step):
+                if number != last:
+                    yield number
+                last = number
 
 
 class Windows:
-    """All samples once an epoch, in batches of ``batch_size`` (the last one may be short).
+    """All samples once an epoch, in batches.
 
     Iterating gives one epoch, then stops; iterating again gives the next. :meth:`state` between two batches and
-    :meth:`restore` continue exactly there. The same (seed, epoch, step) gives the same batch whatever was read before.
+    :meth:`load_state` continue exactly there. The same (seed, epoch, step) gives the same batch whatever was read
+    before, and whatever reads ahead.
 
-    Memory is two batches (one being used, one being gathered ahead in a thread) and 64 KiB of order.
+    Memory is three batches (one being used, one ready, one being gathered), the pools where there are some, and 256 KiB
+    of order.
 
     Parameters
     ----------
+    batch_size
+        Windows of a *global* batch: each of ``share.world_size`` ranks gets its part of it. The last one of an epoch
+        may be short. Orders by whole dates do not use it.
     order
-        ``shuffle``: a keyed permutation of all samples, new each epoch; ``sequential``: row order, every epoch alike.
+        ``shuffle``: a keyed permutation of all samples, new each epoch. ``blocks``: tiles of neighbouring samples read
+        into a pool, all windows of the pool in random order; a pool that holds all is an exact global shuffle.
+        ``by_time``: a batch is one date's cross-section; dates in a keyed permutation, with a pool slab by slab.
+        ``sequential``: row order, every epoch alike.
+    pool_bytes
+        Size of a pool; two are held where the data need more than one. Required by ``blocks``; with it ``by_time``
+        reads slabs of dates instead of the mapped store.
     """
 
     def __init__(
-        self, gather: Gather, samples: Samples, *, batch_size: int, order: Order = "shuffle", seed: int = 0
+        self,
+        gather: Gather,
+        samples: Samples,
+        *,
+        batch_size: int,
+        order: Order = "shuffle",
+        seed: int = 0,
+        share: Share = Share(),
+        pool_bytes: int | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigError("batch_size", "must be greater than zero", found=str(batch_size))
         if order not in ORDERS:
             raise ConfigError("order", "unknown order", found=repr(order), do=nearest(order, ORDERS))
         self.gather, self.samples, self.batch_size, self.order, self.seed = gather, samples, batch_size, order, seed
+        self.share, self.pool_bytes = share, pool_bytes
+        self.source = self._source()
         self._epoch = self._step = 0
-        self._block: tuple[tuple[int, int], Int64] = ((-1, -1), np.empty(0, np.int64))
 
     @property
     def num_batches(self) -> int:
         """Batches of one epoch."""
-        return -(-self.samples.num_samples // self.batch_size)
+        return self.source.num_steps
 
     def __len__(self) -> int:
         return self.num_batches
 
-    def rows(self, epoch: int, step: int) -> Int64:
-        """Give the rows of one batch: int64 [B]."""
-        start = step * self.batch_size
-        positions = np.arange(start, min(start + self.batch_size, self.samples.num_samples))
-        if self.order == "shuffle":
-            positions = self._shuffled(epoch, positions)
-        return self.samples.rows(positions)
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epoch and step of the next batch."""
+        return self._epoch, self._step
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Gather one batch."""
-        rows = self.rows(epoch, step)
-        return Batch(self.gather.features(rows), self.gather.target_values(rows), rows)
-
-    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[Batch]:
-        """Give the batches of an epoch from ``first_step`` on; a thread gathers the next while one is used."""
-        steps = range(first_step, self.num_batches)
-        if not steps:
-            return
-        with ThreadPoolExecutor(1, "gather") as pool:
-            ahead = pool.submit(self.batch, epoch, steps[0])
-            for step in steps[1:]:
-                ready = ahead.result()
-                ahead = pool.submit(self.batch, epoch, step)
-                yield ready
-            yield ahead.result()
+    def epoch(self, epoch: int, *, first_step: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """Give the batches of an epoch from ``first_step`` on, every ``stride``-th."""
+        steps = range(first_step, self.num_batches, stride)
+        return self.source.batches(epoch, steps) if steps else iter(())
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.epoch(self._epoch, first_step=self._step):
@@ -97,17 +143,17 @@ class Windows:
             yield batch
         self._epoch, self._step = self._epoch + 1, 0
 
-    def state(self) -> dict[str, int | str]:
+    def state(self) -> State:
         """Give the position as small plain values; the batch handed out last counts as used."""
         return {**self._identity(), "epoch": self._epoch, "step": self._step}
 
-    def restore(self, state: dict[str, int | str]) -> None:
+    def load_state(self, state: State) -> None:
         """Continue at a position that :meth:`state` gave.
 
         Raises
         ------
         ResumeError
-            Where the state belongs to other samples, another batch size, order or seed.
+            Where the state belongs to other samples, another batch size, order, pool or seed.
         """
         for name, value in self._identity().items():
             if state.get(name) != value:
@@ -115,24 +161,44 @@ class Windows:
                 raise ResumeError(f"windows.{name}", what, found=repr(state.get(name)), allowed=repr(value))
         self._epoch, self._step = int(state["epoch"]), int(state["step"])
 
-    def _identity(self) -> dict[str, int | str]:
-        return {
+    def _identity(self) -> State:
+        """Name what decides the order. The number of ranks is part of it only where it does."""
+        identity: State = {
+            "panel": self.gather.panel.content_key,
             "num_samples": self.samples.num_samples,
+            "lookback_periods": self.gather.lookback_periods,
             "batch_size": self.batch_size,
             "order": self.order,
             "seed": self.seed,
         }
+        if isinstance(self.source, Pooled):
+            identity["pool_bytes"] = self.pool_bytes or 0
+        if self.share.world_size > 1 and (self.share.deal == "tiles" or self.order == "by_time"):
+            identity["world_size"] = self.share.world_size
+        return identity
 
-    def _shuffled(self, epoch: int, positions: Int64) -> Int64:
-        parts = []
-        for block in range(int(positions[0]) // _ORDER_BLOCK, int(positions[-1]) // _ORDER_BLOCK + 1):
-            inside = positions[positions // _ORDER_BLOCK == block]
-            parts.append(self._order_block(epoch, block)[inside - block * _ORDER_BLOCK])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _source(self) -> Mapped | Pooled:
+        gather, samples, seed, share = self.gather, self.samples, self.seed, self.share
+        if share.deal == "tiles" and self.order != "blocks":
+            do = "Use deal batches."
+            raise ConfigError("deal", "only the order blocks has tiles", found=f"order {self.order!r}", do=do)
+        if self.order in ("shuffle", "sequential"):
+            shuffle = self.order == "shuffle"
+            return Mapped(gather, PositionOrder(samples, self.batch_size, seed, share, shuffle=shuffle))
+        if self.pool_bytes is None:
+            if self.order == "blocks":
+                raise ConfigError("pool", "the order blocks needs a pool", do="Declare one, for example 64MiB.")
+            return Mapped(gather, DateOrder(gather.panel, samples, seed, share))
+        size = PoolSize(self.pool_bytes, 4 * (gather.num_features + len(gather.targets)))
+        if self.order == "by_time":
+            return Pooled(gather, SlabOrder(gather.panel, samples, gather.lookback_periods, seed, share, size))
+        tiling = Tiling(samples, gather.lookback_periods)
+        return Pooled(gather, TileOrder(samples, self.batch_size, seed, share, size, tiling))
 
-    def _order_block(self, epoch: int, block: int) -> Int64:
-        if self._block[0] != (epoch, block):
-            num_samples = self.samples.num_samples
-            positions = np.arange(block * _ORDER_BLOCK, min((block + 1) * _ORDER_BLOCK, num_samples))
-            self._block = ((epoch, block), permute(num_samples, order_key(self.seed, epoch), positions))
-        return self._block[1]
+
+def _joined(pieces: list[Batch]) -> Batch:
+    """Put the parts of a batch that two pools hold together."""
+    if len(pieces) == 1:
+        return pieces[0]
+    parts = [piece.named() for piece in pieces]
+    return Batch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
