@@ -68,8 +68,9 @@ import seawall.windows.api as api, seawall.ingest.config as config, seawall.wind
 import seawall as sw
 import inspect
 from seawall import windows
-first = callable(sw.windows) and callable(sw.ingest) and windows is sw.windows and config.IngestConfig and api.windows
-first = bool(first) and "lookback" in inspect.signature(sw.windows).parameters
+first = callable(sw.windows) and callable(sw.ingest) and windows is sw.windows
+first = bool(first and config.IngestConfig and api.make_windows)
+first = first and "lookback" in inspect.signature(sw.windows).parameters
 import seawall.ingest.run
 print(json.dumps({"modules": [], "functions": float(first and callable(sw.ingest) and callable(sw.windows))}))
 """

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from seawall import datasets, metrics
     from seawall.errors import SeawallError
     from seawall.pipeline.api import ingest, run
+    from seawall.pipeline.loader import windows
     from seawall.pipeline.result import Run
     from seawall.stores.panel import Panel
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
-    from seawall.windows.api import windows
     from seawall.windows.folds import Rolling
     from seawall.windows.folds import make_folds as folds
 
@@ -50,7 +50,7 @@ _PLACES = {
     "windows": ("seawall.windows", ""),
 }
 
-_CALLS = {"ingest": ("seawall.pipeline.api", "ingest"), "windows": ("seawall.windows.api", "windows")}
+_CALLS = {"ingest": ("seawall.pipeline.api", "ingest"), "windows": ("seawall.pipeline.loader", "windows")}
 """Packages whose name is also a public function: ``sw.windows(...)``, and ``import seawall.windows.folds``."""
 
 

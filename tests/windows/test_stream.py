@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from seawall.errors import ConfigError, ResumeError
+from seawall.pipeline.loader import windows as open_windows
 from seawall.stores.panel import Panel
-from seawall.windows import api
+from seawall.windows.choose import Order
 from seawall.windows.gather import Gather
 from seawall.windows.samples import select_samples
-from seawall.windows.stream import Order, Windows
+from seawall.windows.stream import Windows
 from tests.support import make_panel
 
 
@@ -95,19 +96,19 @@ def test_an_error_while_gathering_reaches_the_caller(panel: Panel, monkeypatch: 
 
 
 def test_the_public_helper_takes_names_and_serves_all_legal_rows(panel: Panel) -> None:
-    windows = api.windows(panel.path, lookback=20, batch=50, features=["f2", "f0"], order="sequential")
+    windows = open_windows(panel.path, lookback=20, batch=50, columns=["f2", "f0"], order="sequential")
 
     batches = list(windows)
 
-    assert sum(len(batch.row) for batch in batches) == windows.samples.num_samples
-    np.testing.assert_array_equal(batches[0].x[:, -1], panel.features[batches[0].row][:, [2, 0]])
-    assert any(np.isnan(batch.y).any() for batch in batches)
+    assert sum(len(batch["row"]) for batch in batches) == windows.samples.num_samples
+    np.testing.assert_array_equal(batches[0]["x"][:, -1], panel.features[batches[0]["row"]][:, [2, 0]])
+    assert any(np.isnan(batch["y"]).any() for batch in batches)
 
 
 def test_the_public_helper_names_near_columns_and_orders(panel: Panel) -> None:
     with pytest.raises(ConfigError, match=r"unknown column, found 'f9'\. Did you mean"):
-        api.windows(panel, lookback=5, features=["f9"])
+        open_windows(panel, lookback=5, columns=["f9"])
     with pytest.raises(ConfigError, match=r"unknown order, found 'shufle'\. Did you mean 'shuffle'"):
-        api.windows(panel, lookback=5, order="shufle")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="batch_size: must be greater than zero, found 0"):
-        api.windows(panel, lookback=5, batch=0)
+        open_windows(panel, lookback=5, order="shufle")
+    with pytest.raises(ConfigError, match="batch: must be greater than zero, found 0"):
+        open_windows(panel, lookback=5, batch=0)

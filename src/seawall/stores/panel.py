@@ -133,6 +133,12 @@ class Panel:
         # It answers every read that the stages make of an array; a type of its own would double each signature.
         return cast("AnyArray", SegmentedRows(self.layout, parts, places))
 
+    def parts(self, array: str) -> list[AnyArray]:
+        """Map a row array of each segment, oldest first; :attr:`layout` tells how their rows follow one another."""
+        if self.layout is None:
+            return [getattr(self, array)]
+        return [segment.rows(array) for segment in self.segments]
+
     def rows(self, array: str, start: int, stop: int) -> AnyArray:
         """Give rows ``start`` .. ``stop`` - 1 of a row array: a view where one segment holds them, else a copy."""
         found: AnyArray = getattr(self, array)[start:stop]

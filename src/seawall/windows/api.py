@@ -25,27 +25,49 @@ Arrays: TypeAlias = dict[str, AnyArray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsChoice:
-    """What a stream of windows gives and in which order; see :func:`seawall.windows`."""
+    """What a stream of windows gives and in which order."""
 
     lookback: int
+    """Consecutive rows of an entity that a window holds."""
     batch: int = 512
+    """Windows of a global batch: each rank gets its part of it."""
     order: str = "auto"
+    """``shuffle``, ``blocks``, ``by_time``, ``sequential``; ``auto`` takes what the memory at hand allows."""
     seed: int = 0
     columns: Sequence[str] | None = None
+    """Features by name, in this order; None takes all."""
     targets: Sequence[str] | None = None
+    """Targets by name; None takes all."""
     sequence_targets: bool = False
+    """``y`` of every step, not of the last alone."""
     mask: bool = False
+    """``mask`` beside ``x``, True where a value is stored; missing values become 0."""
     missing: str = "keep"
-    static: Sequence[str] | Float32 | None = None
+    """``keep`` leaves missing features NaN, ``zero`` makes them 0."""
+    static: Float32 | None = None
+    """float32 [E, S] in the order of ``panel.entities``; a batch has its rows as ``static``."""
     rank: int = 0
     world_size: int = 1
     deal: Deal = "batches"
+    """``tiles`` deals whole tiles of the order ``blocks`` to ranks: no rank reads what another uses."""
     pool: str | int | None = None
+    """Size of a pool, for example ``64MiB``; None leaves it to the memory at hand."""
     memory: str | int | None = None
+    """Memory at hand, for example ``2GiB``; None asks the machine and its container."""
+
+    def __post_init__(self) -> None:
+        if self.order != "auto" and self.order not in ORDERS:
+            do = nearest(self.order, (*ORDERS, "auto"))
+            raise ConfigError("order", "unknown order", found=repr(self.order), do=do)
+        if self.missing not in ("keep", "zero"):
+            raise ConfigError("missing", "unknown", found=repr(self.missing), allowed="keep or zero")
+        for name, value in (("lookback", self.lookback), ("batch", self.batch)):
+            if value < 1:
+                raise ConfigError(name, "must be greater than zero", found=str(value))
 
 
 class NamedWindows:
-    """Batches as dictionaries of arrays: ``x``, ``y``, ``row``, ``entity``, ``time``, and ``mask``, ``static`` if asked.
+    """Batches as dictionaries of arrays: x, y, row, entity, time, and mask and static where asked for.
 
     Iterating gives one epoch, iterating again the next. ``len`` is the number of batches of an epoch. :meth:`state`
     and :meth:`load_state` continue exactly after any batch. An array that is kept is never written over.
@@ -59,11 +81,6 @@ class NamedWindows:
     def __init__(
         self, panel: Panel, samples: Samples, choice: WindowsChoice, convert: Callable[[Arrays], dict[str, Any]] = dict
     ) -> None:
-        if choice.order != "auto" and choice.order not in ORDERS:
-            do = nearest(choice.order, (*ORDERS, "auto"))
-            raise ConfigError("order", "unknown order", found=repr(choice.order), do=do)
-        if choice.missing not in ("keep", "zero"):
-            raise ConfigError("missing", "unknown", found=repr(choice.missing), allowed="keep or zero")
         self.panel, self.samples, self.choice, self.convert = panel, samples, choice, convert
         self._columns = columns_of(panel, "features", choice.columns)
         self._targets = columns_of(panel, "targets", choice.targets)
@@ -150,7 +167,7 @@ class NamedWindows:
             fill_missing=choice.missing == "zero",
             entity=True,
             time=True,
-            static=_static(self.panel, choice.static),
+            static=_checked_static(self.panel, choice.static),
         )
         gather = Gather(
             self.panel,
@@ -185,8 +202,6 @@ def make_windows(
     ConfigError
         For unknown columns or orders, or where no entity has ``lookback`` rows.
     """
-    if choice.lookback < 1:
-        raise ConfigError("lookback", "must be greater than zero", found=str(choice.lookback))
     samples = select_samples(panel, dates or (0, panel.shape.num_dates), choice.lookback)
     return NamedWindows(panel, samples, choice, convert)
 
@@ -198,12 +213,9 @@ def columns_of(panel: Panel, group: str, names: Sequence[str] | None) -> tuple[i
     return tuple(panel.column_index(group, name) for name in names)
 
 
-def _static(panel: Panel, static: Sequence[str] | Float32 | None) -> Float32 | None:
-    """Take static attributes as float32 [E, S]: columns of the store by name, or the caller's own array."""
+def _checked_static(panel: Panel, static: Float32 | None) -> Float32 | None:
     if static is None:
         return None
-    if not isinstance(static, np.ndarray):
-        return panel.static(tuple(static))
     if static.ndim != 2 or len(static) != panel.shape.num_entities:
         allowed = f"[{panel.shape.num_entities:,}, S], one row an entity of the store"
         raise ConfigError("static", "wrong shape", found=str(list(static.shape)), allowed=allowed)
@@ -213,10 +225,10 @@ def _static(panel: Panel, static: Sequence[str] | Float32 | None) -> Float32 | N
 def _pool_text(order: TileOrder | SlabOrder, num_rows: int) -> str:
     if isinstance(order, SlabOrder):
         return f"slabs: {order.num_pools:,}, bytes read {order.amplification:.2f} x the data"
-    tiles = order.tiles
+    tiles, in_pool = order.tiles, -(-order.own_tiles // order.num_pools)
     shuffle = "an exact global shuffle" if order.num_pools == 1 else "shuffled inside each pool"
     amplification = tiles.read_rows / max(1, num_rows)
     return (
-        f"pools: {order.num_pools:,} of {-(-order.own_tiles // order.num_pools):,} tiles of {tiles.tile_samples} windows,"
-        f" {shuffle}; bytes read {amplification:.2f} x the data"
+        f"pools: {order.num_pools:,} of {in_pool:,} tiles of {tiles.tile_samples} windows, {shuffle};"
+        f" bytes read {amplification:.2f} x the data"
     )

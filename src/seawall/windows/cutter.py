@@ -1,12 +1,15 @@
 """Windows cut out of a row-major array, many in one call: a strided view and one index."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
 from seawall.arrays import AnyArray, Bool, Float32, Int64
+from seawall.errors import ConfigError
+from seawall.stores.segments import Layout
 
 CHUNK_BYTES = 98_304
 """Windows changed on their way (scaled, columns chosen) are taken this much at a time: the passes over them then stay
@@ -62,6 +65,10 @@ class Cutter:
 
     Parameters
     ----------
+    source
+        The rows: one array, or with a ``layout`` one array a segment.
+    layout
+        How the rows of several segments follow one another.
     columns
         Columns to give, in this order; None gives all.
     scaling
@@ -72,22 +79,26 @@ class Cutter:
 
     def __init__(
         self,
-        source: Float32,
+        source: Sequence[Float32],
         length: int,
         *,
+        layout: Layout | None = None,
         columns: tuple[int, ...] | None = None,
         scaling: Scaling | None = None,
         fill_missing: bool = False,
     ) -> None:
-        width = source.shape[1]
+        width = source[0].shape[1]
         self.length, self._width = length, width
+        if columns is not None and not all(0 <= column < width for column in columns):
+            raise ConfigError("columns", "no such column", found=str(columns), allowed=f"0 to {width - 1}")
         whole = columns is None or columns == tuple(range(width))
         self._columns = None if whole or columns is None else np.asarray(columns, np.intp)
         self.num_columns = width if columns is None else len(columns)
         self._scaling = None if scaling is None else _flat(scaling, length)
         self._fill_missing = fill_missing or scaling is not None
         self._ring, self._masks = Ring(), Ring()
-        self._windows = _whole_windows(source, length)
+        self._windows = [_whole_windows(part, length) for part in source]
+        self._source, self._layout = source, layout
         self._chunk = max(1, CHUNK_BYTES // max(1, 4 * length * width))
 
     @property
@@ -109,7 +120,25 @@ class Cutter:
         return self._changed(starts, mask_BLF), mask_BLF
 
     def _taken(self, starts: Int64) -> Float32:
-        taken: Float32 = self._windows[starts].view("<f4").reshape(len(starts), self.length, self._width)
+        if self._layout is not None:
+            return self._taken_over_segments(self._layout, starts)
+        taken: Float32 = self._windows[0][starts].view("<f4").reshape(len(starts), self.length, self._width)
+        return taken
+
+    def _taken_over_segments(self, layout: Layout, starts: Int64) -> Float32:
+        """Index each segment's windows at once; windows that cross from one segment to another are pieced together."""
+        first, place = layout.locate(starts)
+        last, end = layout.locate(starts + (self.length - 1))
+        whole = (first == last) & (end - place == self.length - 1)
+        taken = np.empty((len(starts), self.length, self._width), np.float32)
+        for segment in np.unique(first[whole]).tolist():
+            here = whole & (first == segment)
+            taken[here] = self._windows[segment][place[here]].view("<f4").reshape(-1, self.length, self._width)
+        for window in np.flatnonzero(~whole).tolist():
+            step = 0
+            for segment, at, num_rows in layout.pieces(int(starts[window]), int(starts[window]) + self.length):
+                taken[window, step : step + num_rows] = self._source[segment][at : at + num_rows]
+                step += num_rows
         return taken
 
     def _changed(self, starts: Int64, mask_BLF: Bool | None) -> Float32:

@@ -90,22 +90,18 @@ class Gather:
         self.panel, self.lookback_periods, self.targets = panel, lookback_periods, targets
         self.columns, self.scaling, self.beside = features, scaling, beside
         self.num_features = num_features if features is None else len(features)
-        self._cutter = self.cutter(panel.features)
-        self._target_cutter = self.target_cutter(panel.targets) if beside.sequence_targets else None
-
-    def cutter(self, source: Float32, columns: tuple[int, ...] | None = None) -> Cutter:
-        """Make what cuts this gather's windows out of rows of features, mapped or in a pool."""
-        return Cutter(
-            source,
-            self.lookback_periods,
-            columns=self.columns if columns is None else columns,
-            scaling=self.scaling,
-            fill_missing=self.beside.fill_missing or self.beside.mask,
+        self._cutter = Cutter(
+            panel.parts("features"),
+            lookback_periods,
+            layout=panel.layout,
+            columns=features,
+            scaling=scaling,
+            fill_missing=beside.fill_missing or beside.mask,
         )
-
-    def target_cutter(self, source: Float32, columns: tuple[int, ...] | None = None) -> Cutter:
-        """Make what cuts windows of targets out of rows of targets."""
-        return Cutter(source, self.lookback_periods, columns=self.targets if columns is None else columns)
+        self._target_cutter: Cutter | None = None
+        if beside.sequence_targets:
+            parts = panel.parts("targets")
+            self._target_cutter = Cutter(parts, lookback_periods, layout=panel.layout, columns=targets)
 
     def features(self, rows: Int64) -> Float32:
         """Give float32 [B, L, F]: the lookback of each sample, oldest step first, ending at its row.

@@ -1,13 +1,15 @@
 """Rows of a pool: read with pread where the kernel's read-ahead would only waste the disk, then cut like a store."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from seawall.arrays import Float32, Int64
+from seawall.errors import FormatError
+from seawall.stores.segments import Layout
 from seawall.windows.cutter import Cutter
 from seawall.windows.gather import Batch, Gather
 from seawall.windows.tiles import Members
@@ -27,47 +29,60 @@ class PooledOrder(Protocol):
 class Rows:
     """Read ranges of rows of a mapped array, whole or some columns.
 
-    A plain mapped file is read with ``preadv`` past the mapping: nothing is read ahead, and no page table grows. Any
-    other array is read by slices.
+    Mapped files are read with ``preadv`` past the mapping: nothing is read ahead, and no page table grows.
     """
 
-    def __init__(self, array: Float32, columns: tuple[int, ...]) -> None:
-        self.array, self.width = array, len(columns)
-        self._columns = None if columns == tuple(range(array.shape[1])) else np.asarray(columns, np.intp)
-        self._row_bytes = array.shape[1] * 4
-        path = array.filename if isinstance(array, np.memmap) else None
-        self._offset = int(array.offset) if isinstance(array, np.memmap) else 0
-        self._file = os.open(path, os.O_RDONLY) if isinstance(path, Path | str) else -1
-        if self._file >= 0 and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
+    def __init__(self, parts: Sequence[Float32], columns: tuple[int, ...], layout: Layout | None) -> None:
+        self.width, self._layout = len(columns), layout
+        num_columns = parts[0].shape[1]
+        self._columns = None if columns == tuple(range(num_columns)) else np.asarray(columns, np.intp)
+        self._files = [_File(part) for part in parts] if columns else []
+        self._num_columns = num_columns
         self.bytes_read = 0
 
     def read(self, start: int, stop: int, into: Float32) -> None:
         """Copy rows ``start`` .. ``stop`` - 1 to ``into`` [stop - start, columns]."""
         if not self.width:
             return
-        self.bytes_read += (stop - start) * self._row_bytes
-        if self._file < 0 or self._columns is not None:
-            whole = np.empty((stop - start, self.array.shape[1]), np.float32)
-            rows = self.array[start:stop] if self._file < 0 else self._pread(start, whole)
-            np.copyto(into, rows if self._columns is None else np.take(rows, self._columns, axis=1))
-        else:
-            self._pread(start, into)
+        self.bytes_read += (stop - start) * self._num_columns * 4
+        whole = into if self._columns is None else np.empty((stop - start, self._num_columns), np.float32)
+        pieces = [(0, start, stop - start)] if self._layout is None else self._layout.pieces(start, stop)
+        done = 0
+        for segment, place, num_rows in pieces:
+            self._files[segment].read(place, whole[done : done + num_rows])
+            done += num_rows
+        if self._columns is not None:
+            np.take(whole, self._columns, axis=1, out=into, mode="clip")
 
-    def _pread(self, start: int, into: Float32) -> Float32:
-        view, place = into.reshape(-1).view(np.uint8).data, self._offset + start * self._row_bytes
+
+class _File:
+    """One mapped array and a descriptor of its own for reading past the mapping; other arrays are copied."""
+
+    def __init__(self, array: Float32) -> None:
+        self._array, self._path, self._descriptor = array, "", -1
+        if isinstance(array, np.memmap) and array.filename is not None:
+            self._path = str(array.filename)
+            self._descriptor = os.open(self._path, os.O_RDONLY)
+            self._offset, self._row_bytes = int(array.offset), 4 * array.shape[1]
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def read(self, place: int, into: Float32) -> None:
+        if self._descriptor < 0:
+            np.copyto(into, self._array[place : place + len(into)])
+            return
+        view, start = into.reshape(-1).view(np.uint8).data, self._offset + place * self._row_bytes
         done = 0
         while done < len(view):
-            got = os.preadv(self._file, [view[done:]], place + done)
+            got = os.preadv(self._descriptor, [view[done:]], start + done)
             if got == 0:
-                raise EOFError(f"the file ends before row {start + len(into):,}")
+                raise FormatError(self._path, "the file has become shorter", do="Run seawall ingest again.")
             done += got
-        return into
 
     def __del__(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 @dataclass(slots=True)
@@ -113,8 +128,9 @@ class PoolReader:
     def __init__(self, gather: Gather, order: PooledOrder) -> None:
         self.gather, self.order = gather, order
         panel, columns = gather.panel, gather.columns
-        self._features = Rows(panel.features, columns or tuple(range(panel.features.shape[1])))
-        self._targets = Rows(panel.targets, gather.targets)
+        every = tuple(range(panel.shape.num_features))
+        self._features = Rows(panel.parts("features"), every if columns is None else columns, panel.layout)
+        self._targets = Rows(panel.parts("targets"), gather.targets, panel.layout)
         self._buffers = [self._room() for _ in range(min(2, order.num_pools))]
         self._turn = 0
 
@@ -138,11 +154,10 @@ class PoolReader:
         capacity = max(self.order.capacity_rows, 1)
         features = np.empty((capacity, self._features.width), np.float32)
         targets = np.empty((capacity, self._targets.width), np.float32)
-        gather, all_columns = self.gather, tuple(range(self._features.width))
-        sequences = None
-        if gather.beside.sequence_targets:
-            sequences = gather.target_cutter(targets, tuple(range(self._targets.width)))
-        return _Buffer(features, targets, gather.cutter(features, all_columns), sequences)
+        gather, length = self.gather, self.gather.lookback_periods
+        fill_missing = gather.beside.fill_missing or gather.beside.mask
+        cutter = Cutter([features], length, scaling=gather.scaling, fill_missing=fill_missing)
+        return _Buffer(features, targets, cutter, Cutter([targets], length) if gather.beside.sequence_targets else None)
 
     def _fill(self, buffer: _Buffer, rows: Int64) -> Int64:
         """Read the lookbacks of these rows, neighbours together; give the place each window begins at."""

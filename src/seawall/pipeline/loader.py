@@ -1,0 +1,114 @@
+"""``sw.windows``: windows of a store, of files or of a table in memory, for anybody's own training loop."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from seawall.errors import ConfigError
+from seawall.pipeline.cache import open_panel
+from seawall.windows.api import NamedWindows, WindowsChoice, make_windows
+from seawall.windows.share import Deal
+
+if TYPE_CHECKING:
+    from seawall.arrays import Float32
+
+
+def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is to choose
+    data: object,
+    *,
+    lookback: int,
+    batch: int = 512,
+    order: str = "auto",
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    sequence_targets: bool = False,
+    mask: bool = False,
+    missing: str = "keep",
+    static: "Float32 | None" = None,
+    rank: int = 0,
+    world_size: int = 1,
+    deal: Deal = "batches",
+    pool: str | int | None = None,
+    memory: str | int | None = None,
+    as_: Literal["numpy", "torch"] = "numpy",
+    ingest: Mapping[str, Any] | None = None,
+) -> NamedWindows:
+    """Iterate over all legal windows of a panel, resumable at every batch.
+
+    Each batch is a dictionary: ``x`` float32 [B, L, F] (a window's oldest row first), ``y`` float32 [B, K] of its last
+    row, ``row``, ``entity``, ``time`` int64 [B]. Features and targets come as stored: unscaled, NaN where missing; no
+    row is dropped for a missing target. Nothing after a window's last row is read into ``x``. Memory is three batches
+    and, where the order needs one, two pools; it does not grow with rows.
+
+    Parameters
+    ----------
+    data
+        A panel or the path of one; or a CSV or Parquet path, or a table in memory: it is ingested once, then found
+        again by its content in a cache folder (see :func:`seawall.pipeline.cache.open_panel`).
+    lookback
+        Consecutive rows of an entity that a window holds.
+    batch
+        Windows of a global batch; the last one of an epoch may be short. A rank gets its part of each.
+    order
+        ``shuffle`` (a keyed permutation of all windows, new each epoch), ``blocks`` (tiles read into a pool, the pool
+        shuffled: for stores larger than memory), ``by_time`` (a batch is one date's cross-section), ``sequential``.
+        ``auto`` takes ``shuffle`` where the rows fit the memory at hand, else ``blocks``; ``describe()`` says why.
+    columns, targets
+        Names; None takes all.
+    sequence_targets
+        ``y`` float32 [B, L, K]: the targets of every step.
+    mask
+        Also ``mask`` bool [B, L, F], True where a value is stored; missing values become 0.
+    missing
+        ``keep`` or ``zero``.
+    static
+        float32 [E, S] in the order of ``panel.entities``: a batch then has ``static`` float32 [B, S].
+    rank, world_size
+        Each rank takes its part of each global batch: together they see what one process sees.
+    deal
+        ``tiles`` gives each rank tiles of its own (order ``blocks``): nothing is read twice, the order depends on
+        ``world_size``.
+    pool, memory
+        Sizes such as ``"64MiB"``; what the machine offers where missing.
+    as_
+        ``numpy`` arrays, or ``torch`` tensors that share their memory.
+    ingest
+        For tables: ``entity``, ``time`` and any other key of the config's ``ingest`` section.
+
+    Raises
+    ------
+    ConfigError
+        For unknown columns or orders, or where no entity has ``lookback`` rows.
+
+    Examples
+    --------
+    ::
+
+        for batch in sw.windows("market.panel", lookback=60, batch=512, as_="torch"):
+            loss = criterion(model(batch["x"]), batch["y"])
+    """
+    choice = WindowsChoice(
+        lookback=lookback,
+        batch=batch,
+        order=order,
+        seed=seed,
+        columns=columns,
+        targets=targets,
+        sequence_targets=sequence_targets,
+        mask=mask,
+        missing=missing,
+        static=static,
+        rank=rank,
+        world_size=world_size,
+        deal=deal,
+        pool=pool,
+        memory=memory,
+    )
+    panel = open_panel(data, ingest, memory=memory)
+    if as_ == "torch":
+        from seawall.bridges.torch_data import to_tensors
+
+        return make_windows(panel, choice, convert=to_tensors)
+    if as_ != "numpy":
+        raise ConfigError("as_", "unknown", found=repr(as_), allowed="numpy or torch")
+    return make_windows(panel, choice)
