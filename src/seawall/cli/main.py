@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall import __version__
-from seawall.cli import clean, demo, doctor, evidence, ingest, plan, run, stages, status
-from seawall.cli.display import rows_table
+from seawall.cli import clean, demo, doctor, evidence, ingest, join, plan, run, stages, status
 from seawall.errors import SeawallError, StageError
 
 EPILOG = (
@@ -35,7 +34,7 @@ app.command("ingest")(ingest.ingest)
 app.command("train")(stages.train)
 app.command("predict")(stages.predict)
 app.command("evaluate")(stages.evaluate)
-app.command("join")(stages.join)
+app.command("join")(join.join)
 app.command("backtest")(stages.backtest)
 app.command("report")(stages.report)
 app.command("status")(status.status)

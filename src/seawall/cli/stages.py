@@ -13,7 +13,8 @@ from seawall.pipeline.run import Order
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
-def _only(stages: tuple[str, ...], config: ConfigFile, memory: str | None, *, as_json: bool, quiet: bool) -> None:
+def only(stages: tuple[str, ...], config: ConfigFile, memory: str | None, *, as_json: bool, quiet: bool) -> None:
+    """Run some stages of a config alone, from what is there."""
     loaded = load_config(config)
     for stage in stages:
         finished = run_config(loaded, memory, Order(None, stage, own_command()), quiet=quiet or as_json)
@@ -27,7 +28,7 @@ def train(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, qu
 
     Example: seawall train examples/pse.yaml --memory 1GiB
     """
-    _only(("folds", "train"), config, memory, as_json=as_json, quiet=quiet)
+    only(("folds", "train"), config, memory, as_json=as_json, quiet=quiet)
 
 
 def predict(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
@@ -35,7 +36,7 @@ def predict(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, 
 
     Example: seawall predict examples/pse.yaml
     """
-    _only(("predict",), config, memory, as_json=as_json, quiet=quiet)
+    only(("predict",), config, memory, as_json=as_json, quiet=quiet)
 
 
 def evaluate(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
@@ -43,15 +44,7 @@ def evaluate(config: ConfigFile, memory: Memory = None, as_json: AsJson = False,
 
     Example: seawall evaluate examples/pse.yaml --json
     """
-    _only(("evaluate",), config, memory, as_json=as_json, quiet=quiet)
-
-
-def join(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Join predictions with forward returns and prices: rows out are rows in.
-
-    Example: seawall join examples/pse.yaml
-    """
-    _only(("join",), config, memory, as_json=as_json, quiet=quiet)
+    only(("evaluate",), config, memory, as_json=as_json, quiet=quiet)
 
 
 def backtest(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
@@ -59,7 +52,7 @@ def backtest(config: ConfigFile, memory: Memory = None, as_json: AsJson = False,
 
     Example: seawall backtest examples/pse.yaml
     """
-    _only(("backtest",), config, memory, as_json=as_json, quiet=quiet)
+    only(("backtest",), config, memory, as_json=as_json, quiet=quiet)
 
 
 def report(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
@@ -67,4 +60,4 @@ def report(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, q
 
     Example: seawall report examples/pse.yaml
     """
-    _only(("report",), config, memory, as_json=as_json, quiet=quiet)
+    only(("report",), config, memory, as_json=as_json, quiet=quiet)

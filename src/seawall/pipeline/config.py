@@ -3,10 +3,10 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
 from seawall.backtest.config import BacktestConfig
@@ -16,6 +16,8 @@ from seawall.ingest.config import IngestConfig, Strict
 from seawall.join.config import JoinConfig
 from seawall.report.config import ReportConfig
 from seawall.train.config import TrainConfig
+
+Model = TypeVar("Model", bound=BaseModel)
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -158,23 +160,34 @@ def parse_config(values: dict[str, Any], where: str) -> RunConfig:
     ConfigError
         For the first mistake, with its place as it is written in the file.
     """
+    return checked_model(RunConfig, values, where)
+
+
+def checked_model(model: type[Model], values: dict[str, Any], where: str) -> Model:
+    """Check plain values against a frozen model.
+
+    Raises
+    ------
+    ConfigError
+        For the first mistake, with its place.
+    """
     try:
-        checked = RunConfig.model_validate(values)
+        checked = model.model_validate(values)
         checked.model_dump_json()
     except ValidationError as error:
-        raise _first_mistake(error, where) from error
+        raise _first_mistake(error, where, model) from error
     except PydanticSerializationError as error:  # a file name in another encoding, say
         reason = str(error).rpartition("UnicodeEncodeError: ")[2]
         raise ConfigError(where, "a name or path is not valid Unicode", found=reason) from error
     return checked
 
 
-def _first_mistake(error: ValidationError, where: str) -> ConfigError:
+def _first_mistake(error: ValidationError, where: str, model: type[BaseModel]) -> ConfigError:
     mistakes = error.errors(include_url=False)
     first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _known_keys(RunConfig, first["loc"][:-1])
+        known = _known_keys(model, first["loc"][:-1])
         hint = nearest(str(first["loc"][-1]), known)
         return ConfigError(f"{where}: {place}", "unknown key", found=repr(str(first["loc"][-1])), do=hint)
     if first["type"] == "missing":

@@ -40,12 +40,24 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     SeawallError
         BudgetError where not even a look fits; ConfigError or DataError for bad sources.
     """
+    request = {"stage": what, "fold": None, "config": config, "budget_bytes": budget_bytes}
+    return _look(what, request, scratch, budget_bytes, command)
+
+
+def look_for_task(
+    name: str, settings: dict[str, Any], scratch: Path, budget_bytes: int, command: str
+) -> dict[str, Any]:
+    """Look at the sources of a task in a child; returns and raises as :func:`look` does."""
+    request = {"task": name, "settings": settings, "knobs": {}}
+    return _look(name, request, scratch, budget_bytes, command)
+
+
+def _look(what: str, request: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
     parent_bytes = parent_share_bytes()
     check_plans([LOOK_PLAN], budget_bytes, parent_bytes=parent_bytes)
-    request = {"stage": what, "fold": None, "run": str(scratch), "config": config, "budget_bytes": budget_bytes}
     job = Job(
         name=what,
-        request=request,
+        request=request | {"run": str(scratch)},
         plan=LOOK_PLAN,
         declared_bytes=budget_bytes,
         parent_bytes=parent_bytes,

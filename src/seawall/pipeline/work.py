@@ -18,6 +18,12 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
     dict
         ``summary`` of the stage and ``outputs`` with checksums.
     """
+    if "task" in request:
+        from seawall.pipeline.tasks import do_task
+
+        folder = Path(request["run"])
+        summary = do_task(request["task"], request["settings"], folder, request["knobs"], beat)
+        return {"summary": summary, "outputs": []}
     config = parse_config(request["config"], "request")
     folder, panel, unit = Path(request["run"]), config.panel_path, Unit(request["stage"], request["fold"])
     if unit.stage == "probe":

@@ -1,0 +1,34 @@
+"""What a child does for each task outside a run folder. Every import of the work is inside the branch that needs it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seawall.budget.heartbeat import Beat
+from seawall.errors import ConfigError
+
+
+def do_task(
+    name: str, settings: Mapping[str, Any], folder: Path, knobs: Mapping[str, int], beat: Beat
+) -> dict[str, Any]:
+    """Do the task of a request.
+
+    Returns
+    -------
+    dict
+        Its summary.
+    """
+    if name in ("look join", "join"):
+        return _join(name, settings, folder, knobs, beat)
+    raise ConfigError("task", "unknown", found=repr(name))
+
+
+def _join(name: str, settings: Mapping[str, Any], folder: Path, knobs: Mapping[str, int], beat: Beat) -> dict[str, Any]:
+    from seawall.join.config import TablesConfig
+    from seawall.join.tables import join_tables, sources
+    from seawall.tables.look import sizes
+
+    config = TablesConfig.model_validate(settings["config"])
+    if name == "look join":
+        return {source.name: sizes(source) for source in sources(config)}
+    return join_tables(config, Path(settings["output"]), folder / "runs", buffer_rows=knobs["buffer_rows"], beat=beat)
