@@ -43,7 +43,10 @@ class Matcher:
         self._policies = (left_policy, right_policy)
 
     def __iter__(self) -> Iterator[MatchedRows]:
-        left, right = self._left.open(self._codes), self._right.open(self._codes)
+        with self._left.open(self._codes) as left, self._right.open(self._codes) as right:
+            yield from self._matched(left, right)
+
+    def _matched(self, left: RunReader, right: RunReader) -> Iterator[MatchedRows]:
         num_values = len(self._right.source.values)
         for taken in left:
             rows = self._checked(taken, self._left, self._policies[0])

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -134,6 +134,9 @@ class _Run:
         self._rows: AnyArray = np.empty(0, dtype)
         self.fill()
 
+    def close(self) -> None:
+        self._file.close()
+
     def fill(self) -> bool:
         """Hold at least half a block, as long as the file has more; False at the end of the run."""
         missing = self._block_rows - len(self._rows)
@@ -169,6 +172,10 @@ class _Merge:
         self._dtype = row_dtype(num_values)
         block_rows = max(SMALLEST_BLOCK_ROWS, buffer_rows // max(1, len(paths)))
         self._runs = [_Run(path, self._dtype, block_rows) for path in paths]
+
+    def close(self) -> None:
+        for run in self._runs:
+            run.close()
 
     def take(self, last_time: int | None) -> AnyArray:
         """Take the next whole dates, none later than ``last_time``; no rows where there are none."""
@@ -206,6 +213,12 @@ class RunReader:
         times, ranks = np.ascontiguousarray(rows["time"]), self._ranks[rows["code"]]
         order = stable_order(dense_ranks(times)[1], ranks)
         return SortedRows(times[order], ranks[order], np.take(rows["values"], order, axis=0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._merge.close()
 
     def __iter__(self) -> Iterator[SortedRows]:
         while len(rows := self.take()):
