@@ -12,7 +12,6 @@ from typing import Literal, Self
 import numpy as np
 
 from seawall.arrays import AnyArray, Bool, Float64, Int64
-from seawall.stores.atomic import DirtyWindow, flush
 from seawall.tables.order import dense_ranks, stable_order
 
 DuplicatePolicy = Literal["error", "first", "last"]
@@ -103,13 +102,11 @@ class RunWriter:
 
     def _merge(self, paths: list[Path]) -> Path:
         merged = self._new_path()
-        window = DirtyWindow(merged)
         with merged.open("wb") as file:
             for rows in _Merge(paths, self._num_values, self._buffer_rows).chunks():
                 np.take(rows, stable_order(dense_ranks(np.ascontiguousarray(rows["time"]))[1])).tofile(file)
                 file.flush()
-                window.note()
-        flush(merged)
+                os.fsync(file.fileno())
         for path in paths:
             path.unlink()
         return merged
