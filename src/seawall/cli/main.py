@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from seawall import __version__
 from seawall.cli import clean, demo, doctor, evidence, ingest, join, plan, run, stages, status
+from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
 
 EPILOG = (
