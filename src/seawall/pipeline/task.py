@@ -11,7 +11,8 @@ from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import Timeline
 from seawall.pipeline.look import look_for_task
-from seawall.pipeline.manifest import open_folder, run_lock
+from seawall.pipeline.lock import run_lock
+from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.run import Listener
 from seawall.pipeline.stages import Unit, parent_share_bytes
 from seawall.pipeline.supervise import Job, interrupted, run_job
@@ -66,8 +67,8 @@ def run_task(task: Task, budget: Budget, listener: Listener, command: str) -> di
             )
             with Timeline(task.folder / "memory.csv") as timeline:
                 result = run_job(job, task.folder, timeline, lambda beat, high: listener.sampled(unit, beat, high))
-        except KeyboardInterrupt:
-            raise interrupted(command) from None
+        except KeyboardInterrupt as stop:
+            raise interrupted(command, stop) from None
         finally:
             shutil.rmtree(task.folder, ignore_errors=True)
     record = result | {
