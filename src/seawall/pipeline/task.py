@@ -10,8 +10,8 @@ from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import Timeline
-from seawall.pipeline.look import look_for_task
 from seawall.pipeline.lock import run_lock
+from seawall.pipeline.look import look_for_task
 from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.run import Listener
 from seawall.pipeline.stages import Unit, parent_share_bytes
