@@ -3,6 +3,7 @@
 from seawall.errors import DataError
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.sources import source_files
+from seawall.tables.sample import sample_tables
 from seawall.tables.table import Table, open_tables
 
 
@@ -18,6 +19,7 @@ def number_columns(config: IngestConfig) -> list[str]:
     tables[0].require([])
     first = tables[0].number_columns()
     if not first:
+        sample_tables(tables[:1])  # which says where there is no row at all
         found = ", ".join(repr(name) for name in tables[0].names[:8])
         do = "Declare layout: decimal, thousands or delimiter, or name the features."
         raise DataError(f"source {tables[0].part.label}", "no column of numbers beside the keys", found=found, do=do)

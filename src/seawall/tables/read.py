@@ -217,7 +217,7 @@ def _converted(
     usable = np.ones(batch.num_rows, bool)
     for name in values:
         texts = batch.column(name)
-        numbers, valid = _to_numbers(texts, layout)
+        numbers, valid = to_numbers(texts, layout)
         columns.append(numbers)
         places = np.flatnonzero(~valid & usable).tolist()
         reason = f"{name} is not a number"
@@ -236,7 +236,7 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
     return np.setdiff1d(lines, np.array(skipped, np.int64))[:num_rows]
 
 
-def _to_numbers(texts: pa.Array, layout: Layout) -> tuple[pa.Array, Bool]:
+def to_numbers(texts: pa.Array, layout: Layout) -> tuple[pa.Array, Bool]:
     """Convert texts to float64; False where a text is neither missing nor a number of the fast reader."""
     trimmed = _with_usual_marks(pc.utf8_trim_whitespace(texts), layout)
     present = pc.if_else(pc.is_in(trimmed, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), trimmed)

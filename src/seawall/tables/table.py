@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from seawall.arrays import Float64, Int64
 from seawall.errors import ConfigError, DataError, nearest
 from seawall.tables import arrow_file, qlib_bins, read
+from seawall.tables.kinds import mostly_numbers
 from seawall.tables.layout import BARS, Layout
 from seawall.tables.parts import Part, entity_in_name, parts_of
 from seawall.tables.read import BadRow, RawBlock
@@ -119,6 +120,8 @@ class Table:
             return self.physical
         if self.part.kind == "arrow":
             numbers = read.number_fields(arrow_file.schema(self.part))
+        elif self.part.kind in ("csv", "json"):
+            numbers = mostly_numbers(self.part, self.layout)
         else:
             numbers = read.number_columns(self.part, self.layout)
         return [name for name in numbers if name not in (self.entity, self.time)]
