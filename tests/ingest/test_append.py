@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from seawall.arrays import Int64
 from seawall.errors import ConfigError, DataError
-from seawall.ingest.append import append, reach_of
+from seawall.ingest.append import append
 from seawall.ingest.compact import compact
+from seawall.ingest.reach import features_back
+from seawall.ingest.recipe import Reach, Recipe
 from seawall.ingest.run import ingest
-from seawall.ingest.tails import Reach
 from seawall.stores.panel import Panel
 from seawall.stores.segments import ARRAYS
 from tests.ingest.world import BUDGET_BYTES, market
@@ -130,9 +131,10 @@ UNBOUNDED: dict[str, Any] = {**EXACT, "features": {"age": "row_number() OVER ent
 
 def test_expressions_without_a_bound_read_the_whole_entity(tmp_path: Path) -> None:
     frame = coarse(market(num_entities=4, num_dates=40, seed=8))
-    assert reach_of(recipe(tmp_path, **UNBOUNDED), 40) == Reach(40, 4)
-    assert reach_of(recipe(tmp_path, **EXACT), 40) == Reach(9, 4)
-    assert reach_of(recipe(tmp_path, **PLAIN), 40) == Reach(0, 4)
+    for changes, back in ((UNBOUNDED, None), (EXACT, 9), (PLAIN, 0)):
+        config = recipe(tmp_path, **changes)
+        assert features_back(config) == back
+        assert Recipe(config, back).reach(40) == Reach(40 if back is None else back, 4)
     day = np.searchsorted(np.unique(frame["date"]), frame["date"])
     check_pieces(frame, np.minimum(day // 15, 2), **UNBOUNDED)
 

@@ -1,1 +1,1 @@
-"""To other libraries, one a file: each is imported only by who uses it, and needs that library installed."""
+"""To other libraries and programs, one a file: each is imported only by who uses it, and names what it needs."""

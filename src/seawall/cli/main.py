@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall import __version__
-from seawall.cli import clean, demo, doctor, evidence, ingest, join, plan, run, stages, status
+from seawall.cli import append, clean, demo, doctor, evidence, export, ingest, join, plan, run, stages, status
 from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
 
@@ -32,6 +32,9 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("ingest")(ingest.ingest)
+app.command("append")(append.append)
+app.command("compact")(append.compact)
+app.command("export")(export.export)
 app.command("train")(stages.train)
 app.command("predict")(stages.predict)
 app.command("evaluate")(stages.evaluate)

@@ -11,25 +11,22 @@ import numpy as np
 from seawall.arrays import Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError
+from seawall.ingest.attributes import attributes_of
 from seawall.ingest.append_memory import plan_append
-from seawall.ingest.bucket import WINDOW, Builder
+from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SLAB_BYTES, SQL_FLOOR_BYTES
-from seawall.ingest.recipe import raw_config, read_recipe
+from seawall.ingest.recipe import Recipe, nothing_new, raw_config, read_recipe
 from seawall.ingest.run import declared_breaks, ingest
-from seawall.ingest.sources import source_files
-from seawall.ingest.tails import Merge, Reach, Tail, find_tails
+from seawall.ingest.sources import fresh_files
+from seawall.ingest.tails import Merge, Tail, find_tails
 from seawall.stores.folder import check_output
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter, Publication
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
-from seawall.tables.reach import rows_back
-from seawall.tables.sources import fingerprint
 from seawall.tables.times import TimeFormat, declared_format
 from seawall.units import MIB, format_bytes
-
-UNIVERSE = "__universe"
 
 
 def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Bea
     Parameters
     ----------
     sources
-        Files, folders or globs with the columns of the panel's own sources.
+        Files, folders or globs with the columns of the panel's own sources; files that are in it already are passed by.
     output
         The ``NAME.panel`` folder, made by an ingest.
     budget_bytes
@@ -62,43 +59,33 @@ def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Bea
     """
     panel = Panel(output)
     check_output(output, continues=True)
-    config = read_recipe(panel.manifest, sources, str(output))
-    records = [fingerprint(file).record() for file in source_files(config.sources)]
-    if records and all(record in panel.manifest["sources"] for record in records):
-        return {"appended": False, "panel": str(output), "content_key": panel.content_key, "num_new_rows": 0}
+    recipe = read_recipe(panel.manifest, sources, str(output))
+    fresh = tuple(str(file) for file in fresh_files(sources, panel.manifest["sources"]))
+    if not fresh:
+        return nothing_new(output, panel.content_key)
     work = output.with_name(f".{output.name}.append")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        report = ingest(raw_config(config), work / "new.panel", budget_bytes=budget_bytes, beat=beat)["ingest"]
+        raw = raw_config(recipe.config).model_copy(update={"sources": fresh})
+        report = ingest(raw, work / "new.panel", budget_bytes=budget_bytes, beat=beat)["ingest"]
         with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
-            return _append(panel, Panel(work / "new.panel"), config, engine, report, budget_bytes, beat)
+            return _append(panel, Panel(work / "new.panel"), recipe, engine, report, budget_bytes, beat)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def reach_of(config: IngestConfig, longest_rows: int) -> Reach:
-    """Count how far rows see one another; ``longest_rows`` where an expression has no bound."""
-    expressions = dict(config.features) | ({UNIVERSE: config.universe} if config.universe else {})
-    found = rows_back(expressions, config.derived, WINDOW)
-    back = max((longest_rows if count is None else count for count in found.values()), default=0)
-    back = max(back, config.history_periods)
-    returns = [target.forward_return for target in config.targets.values()]
-    ahead = max((spec.horizon_periods + spec.delay_periods for spec in returns), default=0)
-    return Reach(min(back, longest_rows), ahead)
 
 
 def _append(
     panel: Panel,
     new: Panel,
-    config: IngestConfig,
+    recipe: Recipe,
     engine: SqlEngine,
     report: dict[str, Any],
     budget_bytes: int,
     beat: Beat,
 ) -> dict[str, Any]:
-    _check_same_kind(panel, new)
-    reach = reach_of(config, panel.shape.max_rows_per_entity)
-    tails = find_tails(panel, new, reach)
+    config = recipe.config
+    _check_calendar(panel, new, config)
+    tails = find_tails(panel, new, recipe.reach(panel.shape.max_rows_per_entity))
     longest_rows = max((tail.num_rows for tail in tails), default=0)
     exact = plan_append(config, new.shape, panel.shape, longest_rows=longest_rows, budget_bytes=budget_bytes)
     if exact.projected_cgroup_bytes > budget_bytes:
@@ -110,14 +97,19 @@ def _append(
     merge, first_places = Merge(panel, new, config), [np.empty(0, np.int64)]
     with PanelWriter(panel.path, _spec(panel), _calendar_of(panel, new, tails), base=panel.manifest) as writer:
         done = num_written = 0
+        names_written: list[str] = []
         for rows, num_halo, taken in merge.blocks(tails, exact.neutral["block_rows"]):
             beat("merge and compute", done, len(tails))
             block = _without_halo(builder.compute(rows), num_halo)
             writer.append(block)
+            names_written += block.names
             first_places.append(np.array([tail.keep - tail.start for tail in taken], np.int64))
             done, num_written = done + len(taken), num_written + len(block.times)
+        if config.static is not None and names_written:
+            attributes, report["static"] = attributes_of(config, config.static, names_written)
+            writer.set_attributes(attributes)
         if merge.first_changed is None:
-            return _nothing_new(panel, merge, report)
+            return nothing_new(panel.path, panel.content_key) | {"num_left_out": merge.num_left_out}
         beat("index and checksum", len(tails), len(tails))
         told = Publication(
             sources=new.manifest["sources"],
@@ -142,19 +134,7 @@ def _append(
     }
 
 
-def _nothing_new(panel: Panel, merge: Merge, report: dict[str, Any]) -> dict[str, Any]:
-    """Leave the panel as it is: every row is in it already, and the first one counts."""
-    return {
-        "appended": False,
-        "panel": str(panel.path),
-        "content_key": panel.content_key,
-        "num_new_rows": 0,
-        "num_left_out": merge.num_left_out,
-        "ingest": report,
-    }
-
-
-def _check_same_kind(panel: Panel, new: Panel) -> None:
+def _check_calendar(panel: Panel, new: Panel, config: IngestConfig) -> None:
     if panel.calendar_kind != new.calendar_kind:
         raise ConfigError(
             f"append to {panel.path}",
@@ -162,6 +142,15 @@ def _check_same_kind(panel: Panel, new: Panel) -> None:
             found=new.calendar_kind,
             allowed=panel.calendar_kind,
             do="Declare time_format at ingest, or mend the time column.",
+        )
+    unknown = new.calendar[~np.isin(new.calendar, panel.calendar)]
+    if any(chosen.counts_dates for chosen in config.feature_sets) and (unknown < panel.calendar[-1]).any():
+        time = panel.calendar_kind == "timestamp" and str(unknown[:1].view("datetime64[ns]")[0])[:19]
+        raise ConfigError(
+            f"append to {panel.path}",
+            "a date lies between two of the calendar, and windows that count dates would move for every entity",
+            found=str(time or unknown[0]),
+            do="Ingest all sources anew, or use feature sets with align: rows.",
         )
 
 

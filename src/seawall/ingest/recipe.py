@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,40 +11,75 @@ from pydantic import ValidationError
 from seawall.errors import ConfigError
 from seawall.ingest.config import IngestConfig
 
-COMPUTED = ("features", "feature_sets", "derived", "targets", "universe", "adjustment", "values")
-"""Keys of a config that say what is computed from the columns read, not which are read and how."""
+COMPUTED = ("features", "feature_sets", "derived", "targets", "universe", "adjustment", "values", "static")
+"""Keys of a config that say what is made of the columns read, not which are read and how."""
 
 
-def recipe_of(config: IngestConfig, time_format: str | None) -> str:
+def recipe_of(config: IngestConfig, time_format: str | None, rows_back: int | None) -> str:
     """Give the config as JSON text, without its sources and with the time format as it was found.
 
     Text, because the order of its keys is the order of columns, and a manifest is written with sorted keys.
+
+    Parameters
+    ----------
+    rows_back
+        How many earlier rows expressions read; None without bound.
     """
-    recipe: dict[str, Any] = json.loads(config.model_dump_json(exclude={"sources"}))
+    section: dict[str, Any] = json.loads(config.model_dump_json(exclude={"sources"}))
     if time_format is not None:
-        recipe["time_format"] = time_format
-    return json.dumps(recipe)
+        section["time_format"] = time_format
+    return json.dumps({"ingest": section, "rows_back": rows_back})
 
 
-def read_recipe(manifest: Mapping[str, Any], sources: Sequence[str], where: str) -> IngestConfig:
-    """Give the config that made a panel, with other sources.
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the columns of a panel were made, with the sources to append."""
+
+    config: IngestConfig
+    rows_back: int | None
+
+    def reach(self, longest_rows: int) -> "Reach":
+        """Count how far rows see one another; ``longest_rows`` where an expression has no bound."""
+        back = longest_rows if self.rows_back is None else min(self.rows_back, longest_rows)
+        returns = [target.forward_return for target in self.config.targets.values()]
+        return Reach(back, max((spec.horizon_periods + spec.delay_periods for spec in returns), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many rows a row is seen from: ``back`` by features of later rows, ``ahead`` by targets of earlier ones."""
+
+    back: int
+    ahead: int
+
+
+def read_recipe(manifest: Mapping[str, Any], sources: Sequence[str], where: str) -> Recipe:
+    """Read how a panel was made, to make rows of other sources in the same way.
 
     Raises
     ------
     ConfigError
         Where the panel has no recipe, or one of another version.
     """
-    recipe = manifest.get("recipe")
-    if not isinstance(recipe, str):
+    text = manifest.get("recipe")
+    if not isinstance(text, str):
         raise ConfigError(where, "rows cannot be appended: it was not made by an ingest", do="Ingest all sources anew.")
     try:
-        return IngestConfig.model_validate({**json.loads(recipe), "sources": tuple(sources)})
-    except (ValueError, TypeError) as error:
+        recipe = json.loads(text)
+        config = IngestConfig.model_validate({**recipe["ingest"], "sources": tuple(sources)})
+        rows_back = recipe["rows_back"]
+        return Recipe(config, None if rows_back is None else int(rows_back))
+    except (ValueError, TypeError, LookupError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("recipe",), "msg": str(error)}
         found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ConfigError(
             where, "its recipe is of another version", found=found, do="Ingest all sources anew."
         ) from error
+
+
+def nothing_new(panel: Path, content_key: str) -> dict[str, Any]:
+    """Report an append that leaves the panel as it is: every file or row is in it already."""
+    return {"appended": False, "panel": str(panel), "content_key": content_key, "num_new_rows": 0}
 
 
 def raw_config(config: IngestConfig) -> IngestConfig:

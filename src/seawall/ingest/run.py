@@ -17,6 +17,7 @@ from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.probe import estimate
+from seawall.ingest.reach import features_back
 from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, record_dtype, split_points
@@ -237,7 +238,7 @@ def _build(
             sources=[f.record() for f in fingerprints],
             ingest=report,
             slab_bytes=knobs["slab_bytes"],
-            recipe=recipe_of(config, time_format.name if time_format else None),
+            recipe=recipe_of(config, time_format.name if time_format else None, features_back(config)),
         )
 
 

@@ -1,12 +1,13 @@
 """Which files an ingest reads; light, for the planning parent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from seawall import datasets
 from seawall.errors import ConfigError, nearest
 from seawall.ingest.config import IngestConfig
-from seawall.tables.sources import expand
+from seawall.tables.sources import expand, fingerprint
 
 DATASET = "dataset:"
 
@@ -42,3 +43,20 @@ def source_files(sources: Sequence[str]) -> list[Path]:
             raise ConfigError(f"source {source}", "unknown dataset", found=repr(name), do=hint)
         files.append(getattr(datasets, name)())
     return files
+
+
+def fresh_files(sources: Sequence[str], known: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """List the input files that a panel does not have yet, told by size, time and the checksum of their ends.
+
+    Parameters
+    ----------
+    known
+        ``sources`` of the panel's manifest.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`source_files`.
+    """
+    seen = [{**record, "path": ""} for record in known]
+    return [file for file in source_files(sources) if {**fingerprint(file).record(), "path": ""} not in seen]

@@ -9,19 +9,11 @@ from seawall.arrays import Bool, Float64, Int64
 from seawall.errors import DataError
 from seawall.ingest.bucket import Rows
 from seawall.ingest.config import IngestConfig
-from seawall.ingest.recipe import kept_columns, plain_features
+from seawall.ingest.recipe import Reach, kept_columns, plain_features
 from seawall.stores.panel import Panel
 
 FIRST_LOOK_ROWS = 64
 """Rows looked at from the end of an entity to find where a new row belongs; doubled until it is found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How many rows a row is seen from: ``back`` by features of later rows, ``ahead`` by targets of earlier ones."""
-
-    back: int
-    ahead: int
 
 
 @dataclass(frozen=True, slots=True)

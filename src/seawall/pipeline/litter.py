@@ -105,6 +105,7 @@ def litter_of_panel(panel: Path, *, root: Path | None = None) -> list[Litter]:
     root = root or panel.parent
     found = [
         _litter(panel.with_name(f".{panel.name}.ingest"), "spilled rows of a killed ingest", root),
+        _litter(panel.with_name(f".{panel.name}.append"), "rows of a killed append", root),
         _litter(panel.with_name(f".{panel.name}.run"), "scratch of a killed ingest", root),
         _litter(panel.with_name(f".{panel.name}.lock"), "lock that nobody holds", root),
     ]

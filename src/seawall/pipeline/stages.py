@@ -36,6 +36,9 @@ STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest",
 FOLD_STAGES = ("train", "predict")
 """Stages with a unit for each fold."""
 
+UPKEEP = ("append", "compact", "export")
+"""Work on a panel store outside any run."""
+
 VERSIONS = {
     "ingest": INGEST_VERSION,
     "folds": FOLDS_VERSION,

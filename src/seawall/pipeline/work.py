@@ -7,7 +7,7 @@ from typing import Any
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.pipeline.config import parse_config
-from seawall.pipeline.stages import Unit, output_records, required_ingest, required_train
+from seawall.pipeline.stages import UPKEEP, Unit, output_records, required_ingest, required_train
 
 
 def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
@@ -24,6 +24,10 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
         folder = Path(request["run"])
         summary = do_task(request["task"], request["settings"], folder, request["knobs"], beat)
         return {"summary": summary, "outputs": []}
+    if request["stage"] in UPKEEP:
+        from seawall.pipeline.upkeep_work import do_upkeep
+
+        return {"summary": do_upkeep(request, beat), "outputs": []}
     config = parse_config(request["config"], "request")
     folder, panel, unit = Path(request["run"]), config.panel_path, Unit(request["stage"], request["fold"])
     if unit.stage == "probe":

@@ -1,10 +1,9 @@
 """How many earlier rows of its entity an SQL expression reads: found in DuckDB's own parse of it, never guessed."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-import duckdb
+from seawall.errors import ConfigError
+from seawall.tables.expressions import Expressions, Node, arguments
 
 ENTITY = "__entity"
 
@@ -30,37 +29,32 @@ def rows_back(expressions: Mapping[str, str], derived: Mapping[str, str], window
         By name of the expression; None where it has no bound: a frame from the start, RANGE and GROUPS frames, ranks,
         IGNORE NULLS, bounds that are not plain numbers, subqueries, and text that does not parse.
     """
-    connection = duckdb.connect(config={"threads": "1"})
+    parser = Expressions(window)
     try:
-        connection.execute("SET enable_external_access = false")
-        helpers = {name.casefold(): _parsed(connection, text, window) for name, text in derived.items()}
-        reach = _Reach({name: node for name, node in helpers.items() if node is not None})
-        nodes = {name: _parsed(connection, text, window) for name, text in expressions.items()}
-        return {name: None if node is None else reach.of(node) for name, node in nodes.items()}
+        helpers = {name.casefold(): _parsed(parser, text) for name, text in derived.items()}
+        reach = _Reach(helpers)
+        return {name: reach.of(_parsed(parser, text)) for name, text in expressions.items()}
     finally:
-        connection.close()
+        parser.close()
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, text: str, window: str) -> dict[str, Any] | None:
-    query = f"SELECT ({text}\n) FROM t {window}"
+def _parsed(parser: Expressions, text: str) -> Node | None:
     try:
-        answer = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
-    except (duckdb.Error, ValueError, RecursionError):
+        return parser.parse(text, where="expression")
+    except ConfigError:  # said better where expressions are checked; here it has no bound
         return None
-    if answer.get("error") or len(answer.get("statements", ())) != 1:
-        return None
-    selected = answer["statements"][0]["node"].get("select_list", ())
-    return selected[0] if len(selected) == 1 and isinstance(selected[0], dict) else None
 
 
 class _Reach:
     """Walks a parse; None is without bound and swallows everything."""
 
-    def __init__(self, helpers: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(self, helpers: Mapping[str, Node | None]) -> None:
         self._helpers = helpers
         self._known: dict[str, int | None] = {}
 
     def of(self, node: object) -> int | None:
+        if node is None:
+            return None
         if isinstance(node, list):
             return self._widest([self.of(item) for item in node])
         if not isinstance(node, dict):
@@ -70,9 +64,9 @@ class _Reach:
         if node.get("class") == "COLUMN_REF":
             return self._of_column(str(node["column_names"][-1]).casefold())
         if node.get("class") != "WINDOW":
-            return self.of(list(node.values()))
+            return self.of([value for value in node.values() if value is not None])
         own = _of_window(node)
-        inner = self.of([value for key, value in node.items() if key not in ("partitions", "orders")])
+        inner = self.of([value for key, value in node.items() if key not in ("partitions", "orders") and value is not None])
         return None if own is None or inner is None else own + inner
 
     def _of_column(self, name: str) -> int | None:
@@ -89,13 +83,13 @@ class _Reach:
         return max(bounded, default=0) if len(bounded) == len(found) else None
 
 
-def _of_window(node: Mapping[str, Any]) -> int | None:
+def _of_window(node: Node) -> int | None:
     """Count the rows before its own that a window call reads, its arguments taken as columns."""
     if node.get("ignore_nulls") or not _is_own_entity(node.get("partitions")):
         return None
     if node["type"] in _SHIFTED:
-        arguments = node.get("arguments", ())
-        return 1 if len(arguments) < 2 else _number(arguments[1].get("expression"))
+        given = arguments(node)
+        return 1 if len(given) < 2 else _number(given[1])
     if node["type"] not in _FRAMED:
         return None
     start = str(node.get("start"))

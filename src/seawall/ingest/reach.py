@@ -1,0 +1,13 @@
+"""How far back the features of a config read: what an append must have beside new rows."""
+
+from seawall.ingest.bucket import UNIVERSE, WINDOW
+from seawall.ingest.config import IngestConfig
+from seawall.tables.reach import rows_back
+
+
+def features_back(config: IngestConfig) -> int | None:
+    """Count the earlier rows of its entity that the features and the universe of a row read; None without bound."""
+    expressions = dict(config.features) | ({UNIVERSE: config.universe} if config.universe else {})
+    found = rows_back(expressions, config.derived, WINDOW).values()
+    bounded = [count for count in found if count is not None]
+    return max([*bounded, config.history_periods]) if len(bounded) == len(found) else None

@@ -1,0 +1,161 @@
+"""Work on a panel store outside any run: append, compact, export, each in a child with a plan, a meter and a fence."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seawall.bridges.memory import plan_export
+from seawall.budget.check import check_plans
+from seawall.budget.claims import StagePlan
+from seawall.budget.limits import Budget
+from seawall.budget.meter import Timeline
+from seawall.errors import ConfigError, StageError
+from seawall.ingest.append_memory import plan_append
+from seawall.ingest.compact_memory import plan_compact
+from seawall.ingest.recipe import nothing_new, read_recipe
+from seawall.ingest.sources import fresh_files
+from seawall.pipeline.lock import PanelLock
+from seawall.pipeline.look import look
+from seawall.pipeline.run import Listener
+from seawall.pipeline.scratch import scratch_folder
+from seawall.pipeline.stages import Unit, parent_share_bytes
+from seawall.pipeline.supervise import Job, interrupted, run_job
+from seawall.stores.shape import PanelShape, read_manifest, read_shape
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """One piece of work on a panel store."""
+
+    stage: str
+    panel: Path
+    budget: Budget
+    listener: Listener
+    command: str
+    """The user's own command, for messages that say how to continue."""
+
+
+def append(upkeep: Upkeep, sources: Sequence[str]) -> dict[str, Any]:
+    """Add the rows of tables to a panel as a segment; until it is done, a reader sees the panel as it was.
+
+    Returns
+    -------
+    dict
+        The record: ``summary`` of :func:`seawall.ingest.append.append`, projected and measured memory.
+
+    Raises
+    ------
+    SeawallError
+        With file, line and what to do; the panel is untouched.
+    """
+    panel, parent_bytes = upkeep.panel, parent_share_bytes()
+    _check_panel(panel)
+    manifest = read_manifest(panel)
+    listed = [str(file) for file in fresh_files(list(sources), manifest["sources"])]
+    if not listed:
+        return {"stage": "append", "summary": nothing_new(panel, str(manifest.get("content_key")))}
+
+    def plan(scratch: Path) -> StagePlan:
+        recipe = read_recipe(manifest, listed, str(panel))
+        section = json.loads(recipe.config.model_dump_json())
+        asked = {"output": str(scratch), "panel": str(panel), "ingest": section}
+        new = PanelShape(**look("probe", asked, scratch, upkeep.budget.bytes, upkeep.command))
+        shape, reach = read_shape(panel), recipe.reach(read_shape(panel).max_rows_per_entity)
+        longest_rows = min(reach.back + reach.ahead + 1, shape.max_rows_per_entity) + new.max_rows_per_entity
+        share_bytes = upkeep.budget.bytes - parent_bytes
+        return plan_append(recipe.config, new, shape, longest_rows=longest_rows, budget_bytes=share_bytes)
+
+    return _run(upkeep, plan, {"sources": listed}, writes=True)
+
+
+def compact(upkeep: Upkeep) -> dict[str, Any]:
+    """Make one segment of several; until it is done, a reader sees the panel as it was.
+
+    Returns
+    -------
+    dict
+        The record: ``summary`` of :func:`seawall.ingest.compact.compact`, projected and measured memory.
+    """
+    return _run(upkeep, lambda _: plan_compact(read_shape(upkeep.panel), upkeep.budget.bytes), {}, writes=True)
+
+
+def export(upkeep: Upkeep, kind: str, output: Path) -> dict[str, Any]:
+    """Write a panel for other programs: ``parquet`` or ``qlib``.
+
+    Returns
+    -------
+    dict
+        The record: ``summary`` of the exporter, projected and measured memory.
+    """
+    arguments = {"to": kind, "output": str(output)}
+    return _run(upkeep, lambda _: plan_export(kind, read_shape(upkeep.panel)), arguments, writes=False, place=output)
+
+
+def _run(
+    upkeep: Upkeep,
+    plan_in: Callable[[Path], StagePlan],
+    arguments: dict[str, Any],
+    *,
+    writes: bool,
+    place: Path | None = None,
+) -> dict[str, Any]:
+    """Plan, refuse what does not fit, then do the work in a child while the panel is held."""
+    _check_panel(upkeep.panel)
+    try:
+        with PanelLock(upkeep.panel) as lock, scratch_folder() as scratch:
+            if writes:
+                lock.write()
+            else:
+                lock.read()
+            return _do(upkeep, plan_in(scratch), arguments, scratch, place or upkeep.panel.parent)
+    except KeyboardInterrupt as stop:
+        raise interrupted(upkeep.command, stop, unit=upkeep.stage) from None
+    except OSError as error:
+        raise StageError(
+            upkeep.stage,
+            "a file cannot be read or written",
+            found=f"{error.strerror or error}: {error.filename}" if error.filename else str(error),
+            do=f"The panel is as it was. Continue with: {upkeep.command}",
+        ) from error
+
+
+def _check_panel(panel: Path) -> None:
+    if not panel.is_dir():
+        found = "no such folder" if not panel.exists() else "a file"
+        raise ConfigError(f"panel {panel}", "not a panel store", found=found, do="Check the path.")
+    read_manifest(panel)
+
+
+def _do(upkeep: Upkeep, plan: StagePlan, arguments: dict[str, Any], scratch: Path, place: Path) -> dict[str, Any]:
+    unit, parent_bytes = Unit(upkeep.stage), parent_share_bytes()
+    check_plans([plan], upkeep.budget.bytes, parent_bytes=parent_bytes, folder=place)
+    upkeep.listener.planned([plan], upkeep.budget)
+    upkeep.listener.started(unit, plan)
+    request = {
+        "stage": upkeep.stage,
+        "panel": str(upkeep.panel),
+        "arguments": arguments,
+        "knobs": plan.neutral,
+        "budget_bytes": upkeep.budget.bytes - parent_bytes,
+    }
+    job = Job(
+        name=unit.name,
+        request=request,
+        plan=plan,
+        declared_bytes=upkeep.budget.bytes,
+        parent_bytes=parent_bytes,
+        command=upkeep.command,
+    )
+    with Timeline(scratch / "memory.csv") as timeline:
+        result = run_job(job, scratch, timeline, lambda beat, high: upkeep.listener.sampled(unit, beat, high))
+    refined = result["summary"].pop("plan", None) or plan.record()
+    record = {name: value for name, value in result.items() if name not in ("ok", "outputs")} | {
+        "stage": upkeep.stage,
+        "projected_private_bytes": refined["projected_private_bytes"],
+        "projected_cgroup_bytes": refined["projected_cgroup_bytes"],
+        "declared_bytes": upkeep.budget.bytes,
+    }
+    upkeep.listener.finished(unit, record)
+    return record
