@@ -11,8 +11,8 @@ import numpy as np
 from seawall.arrays import Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError
-from seawall.ingest.attributes import attributes_of
 from seawall.ingest.append_memory import plan_append
+from seawall.ingest.attributes import attributes_of
 from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SLAB_BYTES, SQL_FLOOR_BYTES

@@ -66,7 +66,9 @@ class _Reach:
         if node.get("class") != "WINDOW":
             return self.of([value for value in node.values() if value is not None])
         own = _of_window(node)
-        inner = self.of([value for key, value in node.items() if key not in ("partitions", "orders") and value is not None])
+        inner = self.of(
+            [value for key, value in node.items() if key not in ("partitions", "orders") and value is not None]
+        )
         return None if own is None or inner is None else own + inner
 
     def _of_column(self, name: str) -> int | None:
