@@ -12,8 +12,11 @@ from seawall.cli.display import Display, print_json
 from seawall.cli.options import AsJson, Memory
 from seawall.cli.run import own_command
 from seawall.errors import ConfigError
+from seawall.ingest.words import report_lines
 from seawall.pipeline.api import run_ingest
 from seawall.pipeline.run import Order
+from seawall.report.ingest_page import write_ingest_page
+from seawall.stores.shape import read_manifest
 from seawall.tables.layout import IMPORTERS
 
 HOW = "How the files are written"
@@ -77,6 +80,9 @@ def ingest(  # noqa: PLR0913 - one option each
         list[str] | None,
         typer.Option(help="COLUMN=NUMBER, for scaled integers; may be repeated.", rich_help_panel=HOW),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the ingest report as an HTML page too.", metavar="FILE.html")
+    ] = None,
     memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,6 +118,8 @@ def ingest(  # noqa: PLR0913 - one option each
         record = run_ingest(
             section, output, _listed(features) if features else None, find_budget(memory), display, order
         )
+    if report is not None:
+        write_ingest_page(report, output.name, read_manifest(output))
     if as_json:
         print_json(record)
         return
@@ -151,19 +159,5 @@ def _print_summary(record: dict[str, Any], output: Path) -> None:
         f" {shape['num_dates']:,} dates, {report['first_time']} to {report['last_time']}",
         soft_wrap=True,
     )
-    for line in summary_lines(report):
+    for line in report_lines(report):
         console.print(f"  {escape(line)}", soft_wrap=True)
-
-
-def summary_lines(report: dict[str, Any]) -> list[str]:
-    """Give what the ingest guessed, left out and found worth a look, one line each."""
-    lines = [f"taken as read: {guess}" for guess in report.get("guesses", [])]
-    for name in ("bad_rows", "dropped_rows"):
-        lines += [f"{name.replace('_', ' ')}: {count:,} ({reason})" for reason, count in report[name].items()]
-    if "static" in report:
-        static = report["static"]
-        lines.append(f"static attributes: {static['num_columns']:,} of {static['num_entities']:,} entities")
-        lines += [f"without static attributes: {name!r}" for name in static["without"][:3]]
-    if report["duplicates"]:
-        lines.append(f"duplicates left out: {report['duplicates']:,}")
-    return lines

@@ -91,6 +91,8 @@ class Builder:
         sql = self._evaluate(rows, adjustment)
         features = sql[:, : len(self._config.features)]
         self.quality.see_features(features)
+        for name in self._config.prices:
+            self.quality.see_price(name, self._column(rows, name))
         self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
         stored = np.empty((len(rows.times), len(self._config.feature_names)), np.float32)
         with np.errstate(over="ignore"):

@@ -1,5 +1,7 @@
 """What ingest saw and did, counted over buckets: gaps, jumps, breaks, missing and constant columns."""
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,20 @@ JUMP_RATIO = 1.5
 
 STORED_ROWS = 4096
 """Rows of computed features looked at together."""
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Group names that differ only in case, spaces, or how Unicode spells a letter; memory is one text a name.
+
+    Returns
+    -------
+    list of lists
+        At most 50 groups of two names or more, in order of their first name.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    return [group for group in groups.values() if len(group) > 1][:MAX_LISTED]
 
 
 @dataclass(slots=True)
@@ -35,6 +51,7 @@ class Quality:
     jumps: list[dict[str, Any]] = field(default_factory=list)
     num_jumps: int = 0
     universe_rows: int = 0
+    prices: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         width = len(self.feature_names)
@@ -62,6 +79,14 @@ class Quality:
             self.missing[first:stop] += np.isnan(block).sum(axis=0)
             np.fmin(self.lowest[first:stop], np.fmin.reduce(block, axis=0), out=self.lowest[first:stop])
             np.fmax(self.highest[first:stop], np.fmax.reduce(block, axis=0), out=self.highest[first:stop])
+
+    def see_price(self, name: str, values: Float64) -> None:
+        """Count values of a price column that no price has: zero, negative, infinite; and missing ones."""
+        counts = self.prices.setdefault(name, {"zero": 0, "negative": 0, "infinite": 0, "missing": 0})
+        counts["zero"] += int((values == 0).sum())
+        counts["negative"] += int((values < 0).sum())
+        counts["infinite"] += int(np.isinf(values).sum())
+        counts["missing"] += int(np.isnan(values).sum())
 
     def see_gaps(self, time_index: Int64, first: AnyArray) -> None:
         """Count places where an entity skips dates of the calendar."""
@@ -101,5 +126,6 @@ class Quality:
             "scale_breaks": self.scale_breaks,
             "suspicious_jumps": self.jumps,
             "num_suspicious_jumps": self.num_jumps,
+            "prices": self.prices,
             "universe_share": self.universe_rows / max(1, self.rows),
         }

@@ -17,6 +17,7 @@ from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.probe import estimate
+from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
 from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.rules import RowRules
@@ -230,7 +231,7 @@ def _build(
                 do="Mend the expression or its source column, or leave it out.",
             )
         beat("index and checksum", len(paths), len(paths))
-        report = _report(scatter, builder)
+        report = _report(scatter, builder) | {"look_alikes": look_alikes(names)}
         if config.static is not None:
             attributes, report["static"] = attributes_of(config, config.static, names)
             writer.set_attributes(attributes)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from seawall.report.drawing import Chart
+if TYPE_CHECKING:
+    from seawall.report.drawing import Chart
 
 
 class Html(str):
@@ -39,7 +41,7 @@ def missing(text: str) -> Html:
     return element("p", text, style="missing")
 
 
-def figure(chart: Chart, title: str, caption: str) -> Html:
+def figure(chart: "Chart", title: str, caption: str) -> Html:
     """Build a chart: a place of its height, its data, and a line on how to read it."""
     name = escape(chart.name)
     label = f'role="img" aria-label="{escape(title)}"'
