@@ -14,6 +14,7 @@ from seawall.arrays import AnyArray
 from seawall.stores.panel import Panel
 from seawall.windows.ahead import ahead
 from seawall.windows.api import NamedWindows, WindowsChoice, make_windows
+from seawall.windows.stream import following
 
 Tensors = dict[str, Tensor]
 
@@ -86,11 +87,10 @@ class TorchWindows(IterableDataset[Tensors]):
         """Give what is left of this epoch, or of this worker's part of it, then move on to the next epoch."""
         worker = get_worker_info()
         number, stride = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        batches = self._batches(number + self._step * stride, stride)
-        for batch in batches:
-            self._step += 1
+        num_steps = len(range(number, len(self), stride))
+        for batch in self._batches(number + self._step * stride, stride):
+            self._epoch, self._step = following(self._epoch, self._step, num_steps)
             yield batch
-        self._epoch, self._step = self._epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Give the position; the batch handed out last counts as used. Of a worker it is the worker's own."""

@@ -139,9 +139,8 @@ class Windows:
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.epoch(self._epoch, first_step=self._step):
-            self._step += 1
+            self._epoch, self._step = following(self._epoch, self._step, self.num_batches)
             yield batch
-        self._epoch, self._step = self._epoch + 1, 0
 
     def state(self) -> State:
         """Give the position as small plain values; the batch handed out last counts as used."""
@@ -194,6 +193,11 @@ class Windows:
             return Pooled(gather, SlabOrder(gather.panel, samples, gather.lookback_periods, seed, share, size))
         tiling = Tiling(samples, gather.lookback_periods)
         return Pooled(gather, TileOrder(samples, self.batch_size, seed, share, size, tiling))
+
+
+def following(epoch: int, step: int, num_steps: int) -> tuple[int, int]:
+    """Give the position after a step; after the last one it is the next epoch, whether or not more is asked for."""
+    return (epoch, step + 1) if step + 1 < num_steps else (epoch + 1, 0)
 
 
 def _joined(pieces: list[Batch]) -> Batch:
