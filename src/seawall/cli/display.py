@@ -114,6 +114,12 @@ class Display:
             self._task = None
 
 
+def outside_json(record: dict[str, Any]) -> dict[str, Any]:
+    """Put a task's summary first, and what it cost under ``memory``."""
+    cost = {name: value for name, value in record.items() if name not in ("summary", "outputs", "ok")}
+    return {**record["summary"], "memory": cost}
+
+
 def print_json(value: object) -> None:
     """Print a result for machines on standard output."""
     print(json.dumps(value, indent=1, sort_keys=True, allow_nan=False))

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seawall.budget.limits import find_budget
-from seawall.cli.display import Display, print_json
+from seawall.cli.display import Display, outside_json, print_json
 from seawall.cli.options import AsJson, Memory
 from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
@@ -86,7 +86,7 @@ def join(  # noqa: PLR0913 - one option each
     with Display(quiet=quiet or as_json) as display:
         record = join_tables(checked, output, find_budget(memory), display, own_command())
     if as_json:
-        print_json(record)
+        print_json(outside_json(record))
     elif not quiet:
         _show(record["summary"])
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall import __version__
-from seawall.cli import append, clean, demo, doctor, evidence, export, ingest, join, plan, run, stages, status
+from seawall.cli import append, clean, demo, doctor, evaluate, evidence, export, ingest, join, plan, run, stages, status
 from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
 
@@ -37,7 +37,7 @@ app.command("compact")(append.compact)
 app.command("export")(export.export)
 app.command("train")(stages.train)
 app.command("predict")(stages.predict)
-app.command("evaluate")(stages.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("join")(join.join)
 app.command("backtest")(stages.backtest)
 app.command("report")(stages.report)

@@ -39,14 +39,6 @@ def predict(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, 
     only(("predict",), config, memory, as_json=as_json, quiet=quiet)
 
 
-def evaluate(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Compute exact errors, IC and Rank IC from the prediction store.
-
-    Example: seawall evaluate examples/pse.yaml --json
-    """
-    only(("evaluate",), config, memory, as_json=as_json, quiet=quiet)
-
-
 def backtest(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Trade the predictions with costs and delay.
 

@@ -1,6 +1,8 @@
 """Choices of evaluate."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STAGE_VERSION: int = 1
 """Raised when what the stage writes changes for the same inputs."""
@@ -15,3 +17,31 @@ class EvaluateConfig(BaseModel):
     min_names: int = Field(default=10, ge=3, description="fewest names of a date that still give an IC (names)")
     # Fifths are the usual cut, and leave a few names each on a market of some dozens.
     num_quantiles: int = Field(default=5, ge=2, le=100, description="groups of names by prediction (groups)")
+
+
+class TablesConfig(EvaluateConfig):
+    """Predictions that are not ours, with their target beside them or in a second table."""
+
+    predictions: tuple[str, ...] = Field(min_length=1, description="files, folders or globs")
+    entity: str | None = Field(default=None, description="column that names the entity; a usual name where missing")
+    time: str | None = Field(default=None, description="column with the time; a usual name where missing")
+    prediction: str | None = Field(default=None, description="column with the score; a usual name where missing")
+    target: str | None = Field(default=None, description="column of the predictions with what they predict")
+    returns: tuple[str, ...] = Field(default=(), description="instead: files, folders or globs with the target")
+    return_column: str | None = Field(default=None, description="its column; a usual name where missing")
+    returns_entity: str | None = Field(default=None, description="entity column of the returns, where it differs")
+    returns_time: str | None = Field(default=None, description="time column of the returns, where it differs")
+    # One period is the usual daily target; a longer one must be said, or its t would flatter.
+    horizon_periods: int = Field(default=1, ge=1, description="how far the target looks ahead (periods)")
+    duplicates: Literal["error", "first", "last"] = Field(default="error", description="repeated keys of the returns")
+    prediction_duplicates: Literal["error", "first", "last"] = Field(
+        default="error", description="repeated keys of the predictions"
+    )
+    time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred where missing")
+    returns_time_format: str | None = Field(default=None, description="the same of the returns")
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> "TablesConfig":
+        if self.target is not None and self.returns:
+            raise ValueError("give a target column, or a table of returns: not both")
+        return self

@@ -1,8 +1,12 @@
 """Claims of evaluate: one row group of predictions, one date, and a row of numbers per date."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.evaluate.config import EvaluateConfig
 from seawall.stores.shape import PanelShape
+from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
 from seawall.units import KIB, MIB
 
 FLOOR_BYTES = 46 * MIB
@@ -19,6 +23,12 @@ FOOTER_CHUNK_BYTES = 4 * KIB
 
 PAGE_BYTES = 4 * KIB
 """Smallest piece of a mapped file the kernel reads and keeps."""
+
+SCIPY_BYTES = 16 * MIB
+"""scipy.special imported (15 MiB measured)."""
+
+DAILY_TABLE_BYTES = 4 * MIB
+"""20,000 dates of up to ten quantiles, grown by halves."""
 
 _NUM_PREDICTION_COLUMNS = 5
 _DATE_ROW_BYTES = 160
@@ -70,6 +80,34 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
             Claim("daily.parquet", shape.num_dates * daily_bytes, f"{shape.num_dates:,} dates x {daily_bytes} B"),
             Claim("metrics.json", MIB, "some KiB per fold"),
         ),
+    )
+
+
+def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
+    """Plan to judge outside predictions: the row buffer takes what the fixed parts leave.
+
+    Parameters
+    ----------
+    found
+        Sizes of ``predictions``, and of ``returns`` where there are any (tables/look.py).
+    budget_bytes
+        What the child may use in all.
+    """
+    sides = tuple(found.values())
+    num_entities, num_rows = max(side["entities"] for side in sides), found["predictions"]["rows"]
+    largest_date = Claim(
+        "one date, and the daily table",
+        SCIPY_BYTES + num_entities * _DATE_ROW_BYTES + DAILY_TABLE_BYTES,
+        f"scipy.special, {num_entities:,} names x {_DATE_ROW_BYTES} B, and up to 20,000 dates",
+    )
+    fixed, cache = fewest_claims(sides, largest_date), table_cache_claims()
+    rows, buffer_rows = rows_claim(sides, budget_bytes - sum(claim.bytes for claim in (*fixed, *cache)))
+    return StagePlan(
+        stage="evaluate",
+        private=(*fixed, rows),
+        cache=cache,
+        disk=(runs_claim(sides), Claim("metrics", MIB, f"numbers of each date of {num_rows:,} rows")),
+        neutral={"buffer_rows": buffer_rows},
     )
 
 

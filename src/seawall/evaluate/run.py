@@ -1,22 +1,19 @@
 """Evaluate, read like the algorithm: each date is judged as it comes by, then summarised per fold and overall."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seawall.arrays import Bool
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import FormatError
-from seawall.evaluate.blocks import pooled_block, quantile_block, series_block
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.inputs import Inputs, open_inputs
-from seawall.evaluate.leak import leak_warnings
-from seawall.metrics import PointwiseMoments, summarise_series
+from seawall.evaluate.record import headline, judged_record
+from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
-from seawall.stores.predictions import PredictionBatch
+from seawall.stores.predictions import PredictionBatch, time_type
 
 
 def evaluate(
@@ -49,22 +46,24 @@ def evaluate(
     inputs = open_inputs(panel, predictions)
     daily = DailyTable(inputs.panel.shape.num_dates, config)
     pooled = _judge(inputs, daily, beat)
-    record = _record(inputs, config, daily, pooled)
+    spec = inputs.spec
+    record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind)
     beat("write", 0, 1)
     output.mkdir(parents=True, exist_ok=True)
-    daily.write(output / "daily.parquet", inputs.panel)
+    daily.write(output / "daily.parquet", time_type(inputs.panel))
     write_json(output / "metrics.json", record)
     beat("write", 1, 1)
-    return _summary(record)
+    return headline(record)
 
 
 def _judge(inputs: Inputs, daily: DailyTable, beat: Beat) -> dict[int, PointwiseMoments]:
     pooled = {int(manifest["fold"]): PointwiseMoments() for manifest in inputs.store.manifests}
-    num_read, num_rows = 0, inputs.store.num_rows
+    num_read, num_rows, last_date = 0, inputs.store.num_rows, -1
     for date, names in inputs.store.dates(inputs.panel):
-        fold = _fold_of(date, names, daily.last_date, inputs)
+        fold = _fold_of(date, names, last_date, inputs)
+        last_date = date
         targets = inputs.targets(names.row)
-        daily.append(date, fold, names.prediction, targets)
+        daily.append(int(inputs.panel.calendar[date]), fold, names.prediction, targets)
         pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
         beat("dates", num_read, num_rows)
@@ -86,47 +85,3 @@ def _fold_of(date: int, names: PredictionBatch, last_date: int, inputs: Inputs) 
             do="Predict again.",
         )
     return fold
-
-
-def _record(
-    inputs: Inputs, config: EvaluateConfig, daily: DailyTable, pooled: Mapping[int, PointwiseMoments]
-) -> dict[str, Any]:
-    overall = PointwiseMoments()
-    for moments in pooled.values():
-        overall.merge(moments)
-    horizon = inputs.spec.horizon_periods
-    every_date = np.ones(len(daily.ic), bool)
-    folds = [
-        {"fold": fold, **_block(moments, daily, daily.in_fold(fold), horizon)}
-        for fold, moments in sorted(pooled.items())
-    ]
-    return {
-        "target": inputs.spec.name,
-        "horizon_periods": horizon,
-        "min_names": config.min_names,
-        "num_quantiles": config.num_quantiles,
-        "overall": _block(overall, daily, every_date, horizon),
-        "folds": folds,
-        "warnings": leak_warnings(inputs.spec.kind, summarise_series(daily.ic, horizon), daily.num_names),
-    }
-
-
-def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_periods: int) -> dict[str, Any]:
-    return {
-        "pooled": pooled_block(pooled.result()),
-        "ic": series_block(summarise_series(daily.ic[dates], horizon_periods)),
-        "rank_ic": series_block(summarise_series(daily.rank_ic[dates], horizon_periods)),
-        "quantiles": quantile_block(daily.quantiles[dates]),
-    }
-
-
-def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
-    overall = record["overall"]
-    pooled = {name: overall["pooled"][name] for name in ("n", "mse", "mae", "r2", "pearson")}
-    daily = {
-        f"{series}_{name}": overall[series][name]
-        for series in ("ic", "rank_ic")
-        for name in ("mean", "icir", "share_positive", "t_plain", "t_hac", "p_hac")
-    }
-    counts = {name: overall["ic"][name] for name in ("num_dates", "num_undefined")}
-    return {"target": record["target"], **pooled, **daily, **counts, "warnings": record["warnings"]}

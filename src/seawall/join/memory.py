@@ -6,6 +6,7 @@ from typing import Any
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.join.config import JoinConfig
 from seawall.stores.shape import PanelShape
+from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
 from seawall.units import KIB, MIB
 
 FLOOR_BYTES = 41 * MIB
@@ -92,28 +93,6 @@ def _panel_page_bytes(shape: PanelShape) -> int:
     return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)
 
 
-TABLES_FLOOR_BYTES = 40 * MIB
-"""The same without Arrow dataset (35 MiB measured; 4 more for the config)."""
-
-CSV_READER_BYTES = 40 * MIB
-"""What pyarrow holds while it parses blocks of 1 MiB (30-36 MiB measured)."""
-
-PARQUET_READER_BYTES = 12 * MIB
-"""A batch of 16,384 rows decoded, beside the pages of its row group."""
-
-DIRTY_BYTES = 16 * MIB
-"""Runs are flushed one by one, and the output at this step (stores/atomic.py)."""
-
-LIBRARY_TEXT_BYTES = 48 * MIB
-"""Code pages of Python, NumPy and pyarrow alone (42 MiB measured)."""
-
-FEWEST_ENTITIES = 16_384
-"""A sample of files sorted by entity sees few of the names: at least so many are planned for."""
-
-_SMALLEST_BUFFER_ROWS = 1 << 13
-_LARGEST_BUFFER_ROWS = 1 << 20
-
-
 def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
     """Plan a join of two outside tables: the row buffer takes what the fixed parts leave.
 
@@ -125,60 +104,26 @@ def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
         What the child may use in all.
     """
     left, right = found["predictions"], found["returns"]
-    fixed = _fixed_claims(left, right)
-    cache = container_claims(dirty_bytes=DIRTY_BYTES, library_text_bytes=LIBRARY_TEXT_BYTES)
-    room_bytes = budget_bytes - sum(claim.bytes for claim in (*fixed, *cache))
-    row_bytes = _row_bytes(left["values"]) + _row_bytes(right["values"])
-    most_rows = max(left["rows"], right["rows"])
-    buffer_rows = _SMALLEST_BUFFER_ROWS
-    while 2 * buffer_rows * row_bytes <= room_bytes and buffer_rows < min(most_rows, _LARGEST_BUFFER_ROWS):
-        buffer_rows *= 2
-    run_bytes = sum(side["rows"] * (12 + 8 * side["values"]) for side in (left, right))
-    output_bytes = left["rows"] * (8 + 4 + 4 + 8 + 8 * right["values"])
-    rows = Claim(
-        "rows in memory",
-        buffer_rows * row_bytes,
-        f"{buffer_rows:,} rows of each table x {row_bytes} B (sorted, or merged and matched)",
-    )
-    return StagePlan(
-        stage="join",
-        private=(*fixed, rows),
-        cache=cache,
-        disk=(
-            Claim("sorted runs", run_bytes, "12 B + 8 B a value, each row of both tables", temporary=True),
-            Claim("output", output_bytes, f"{left['rows']:,} rows, uncompressed"),
-        ),
-        neutral={"buffer_rows": buffer_rows},
-    )
-
-
-def _fixed_claims(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[Claim, ...]:
-    num_entities = max(left["entities"], right["entities"], FEWEST_ENTITIES)
     num_columns, num_groups = 4 + left["values"] + right["values"], -(-left["rows"] // ROW_GROUP_ROWS)
     writer_bytes = 3 * ROW_GROUP_ROWS * (12 + 8 * (left["values"] + right["values"]))
     footer_bytes = num_groups * num_columns * FOOTER_CHUNK_BYTES
-    reader = max((_reader_claim(side) for side in (left, right)), key=lambda claim: claim.bytes)
     writer = Claim(
         "writer",
         writer_bytes + footer_bytes,
         f"one row group of {ROW_GROUP_ROWS:,} rows x 3 (gathered, as columns, encoded), and 4 KiB for each column of"
         f" {num_groups:,} row groups",
     )
-    return (
-        Claim("interpreter and libraries", TABLES_FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
-        Claim("entity names", num_entities * ENTITY_BYTES, f"{num_entities:,} names x {ENTITY_BYTES} B"),
-        # First both tables are read, then they are merged and written: never both at once.
-        max(reader, writer, key=lambda claim: claim.bytes),
+    fixed, cache = fewest_claims((left, right), writer), table_cache_claims()
+    room_bytes = budget_bytes - sum(claim.bytes for claim in (*fixed, *cache))
+    rows, buffer_rows = rows_claim((left, right), room_bytes)
+    output_bytes = left["rows"] * (8 + 4 + 4 + 8 + 8 * right["values"])
+    return StagePlan(
+        stage="join",
+        private=(*fixed, rows),
+        cache=cache,
+        disk=(
+            runs_claim((left, right)),
+            Claim("output", output_bytes, f"{left['rows']:,} rows, uncompressed"),
+        ),
+        neutral={"buffer_rows": buffer_rows},
     )
-
-
-def _reader_claim(side: Mapping[str, Any]) -> Claim:
-    if side["text_bytes"]:
-        return Claim("reader", CSV_READER_BYTES, "text parsed in blocks of 1 MiB")
-    group_bytes = side["group_bytes"]
-    return Claim("reader", PARQUET_READER_BYTES + group_bytes, "16,384 rows, and one row group of the wanted columns")
-
-
-def _row_bytes(num_values: int) -> int:
-    """Held in a block, merged, as separate columns, with places and digits of their order."""
-    return 2 * (12 + 8 * num_values) + 44 + 8 * num_values

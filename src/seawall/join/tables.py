@@ -17,11 +17,8 @@ from seawall.stores.atomic import DirtyWindow, replacing
 from seawall.tables.keyed import KeyedSource, KeyedTable, choose_column, require_comparable, shown_time, spill
 from seawall.tables.keys import EntityCodes
 from seawall.tables.matching import MatchedRows, Matcher
+from seawall.tables.names import PREDICTION_NAMES, RETURN_NAMES
 from seawall.tables.sources import expand
-
-PREDICTION_NAMES = ("prediction", "pred", "score", "y_pred", "yhat", "signal")
-RETURN_NAMES = ("y_ret_10d", "forward_return", "future_return", "target", "label", "ret")
-"""Usual names, in the order in which they are taken."""
 
 ROW_GROUP_ROWS = 65_536
 

@@ -1,16 +1,19 @@
 """Commands on tables that are not ours, as calls: join and evaluate predictions of anybody."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from seawall.budget.limits import Budget
-from seawall.join.config import TablesConfig
-from seawall.join.memory import plan_tables
+from seawall.evaluate.config import TablesConfig as EvaluateTables
+from seawall.evaluate.memory import plan_tables as plan_evaluate
+from seawall.join.config import TablesConfig as JoinTables
+from seawall.join.memory import plan_tables as plan_join
 from seawall.pipeline.run import Listener
 from seawall.pipeline.task import Task, run_task
 
 
-def join_tables(config: TablesConfig, output: Path, budget: Budget, listener: Listener, command: str) -> dict[str, Any]:
+def join_tables(config: JoinTables, output: Path, budget: Budget, listener: Listener, command: str) -> dict[str, Any]:
     """Join predictions with returns into one Parquet file, in a child under the budget.
 
     Returns
@@ -25,4 +28,32 @@ def join_tables(config: TablesConfig, output: Path, budget: Budget, listener: Li
     """
     settings = {"config": config.model_dump(mode="json"), "output": str(output.absolute())}
     folder = output.with_name(f".{output.name}.run")
-    return run_task(Task(name="join", settings=settings, folder=folder, plan=plan_tables), budget, listener, command)
+    return run_task(Task(name="join", settings=settings, folder=folder, plan=plan_join), budget, listener, command)
+
+
+def evaluate_tables(
+    config: EvaluateTables, output: Path | None, budget: Budget, listener: Listener, command: str
+) -> dict[str, Any]:
+    """Judge predictions of anybody, in a child under the budget.
+
+    Parameters
+    ----------
+    output
+        Folder for ``metrics.json`` and ``daily.parquet``; None writes nothing.
+
+    Returns
+    -------
+    dict
+        The record of the task; its ``summary`` is what ``metrics.json`` holds.
+
+    Raises
+    ------
+    SeawallError
+        ConfigError, BudgetError, DataError, StageError.
+    """
+    settings = {"config": config.model_dump(mode="json"), "output": str(output.absolute()) if output else ""}
+    beside = output if output is not None else Path.cwd() / f"evaluate-{os.getpid()}"
+    folder = beside.with_name(f".{beside.name}.run")
+    return run_task(
+        Task(name="evaluate", settings=settings, folder=folder, plan=plan_evaluate), budget, listener, command
+    )

@@ -20,6 +20,8 @@ def do_task(
     """
     if name in ("look join", "join"):
         return _join(name, settings, folder, knobs, beat)
+    if name in ("look evaluate", "evaluate"):
+        return _evaluate(name, settings, folder, knobs, beat)
     raise ConfigError("task", "unknown", found=repr(name))
 
 
@@ -32,3 +34,17 @@ def _join(name: str, settings: Mapping[str, Any], folder: Path, knobs: Mapping[s
     if name == "look join":
         return {source.name: sizes(source) for source in sources(config)}
     return join_tables(config, Path(settings["output"]), folder / "runs", buffer_rows=knobs["buffer_rows"], beat=beat)
+
+
+def _evaluate(
+    name: str, settings: Mapping[str, Any], folder: Path, knobs: Mapping[str, int], beat: Beat
+) -> dict[str, Any]:
+    from seawall.evaluate.config import TablesConfig
+    from seawall.evaluate.tables import evaluate_tables, sources
+    from seawall.tables.look import sizes
+
+    config = TablesConfig.model_validate(settings["config"])
+    if name == "look evaluate":
+        return {source.name: sizes(source) for source in sources(config)}
+    output = Path(settings["output"]) if settings["output"] else None
+    return evaluate_tables(config, output, folder / "runs", buffer_rows=knobs["buffer_rows"], beat=beat)

@@ -1,0 +1,74 @@
+"""What ``metrics.json`` holds: the blocks of all dates and of each fold, and what should be looked at twice."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seawall.arrays import Bool
+from seawall.evaluate.blocks import pooled_block, quantile_block, series_block
+from seawall.evaluate.config import EvaluateConfig
+from seawall.evaluate.daily import DailyTable
+from seawall.evaluate.leak import leak_warnings
+from seawall.metrics import PointwiseMoments, summarise_series
+
+
+def judged_record(
+    target: str,
+    horizon_periods: int,
+    config: EvaluateConfig,
+    daily: DailyTable,
+    pooled: Mapping[int, PointwiseMoments],
+    *,
+    kind: str,
+) -> dict[str, Any]:
+    """Summarise what was judged, as plain JSON values; undefined is None.
+
+    Parameters
+    ----------
+    target
+        Name of what was predicted, and ``horizon_periods`` how far it looks ahead.
+    pooled
+        Moments of each fold.
+    kind
+        Kind of the target (FORMAT.md section 1); empty where it is not known.
+    """
+    overall = PointwiseMoments()
+    for moments in pooled.values():
+        overall.merge(moments)
+    every_date = np.ones(len(daily.ic), bool)
+    folds = [
+        {"fold": fold, **_block(moments, daily, daily.in_fold(fold), horizon_periods)}
+        for fold, moments in sorted(pooled.items())
+    ]
+    return {
+        "target": target,
+        "horizon_periods": horizon_periods,
+        "min_names": config.min_names,
+        "num_quantiles": config.num_quantiles,
+        "overall": _block(overall, daily, every_date, horizon_periods),
+        "folds": folds,
+        "warnings": leak_warnings(kind, summarise_series(daily.ic, horizon_periods), daily.num_names),
+    }
+
+
+def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_periods: int) -> dict[str, Any]:
+    return {
+        "pooled": pooled_block(pooled.result()),
+        "ic": series_block(summarise_series(daily.ic[dates], horizon_periods)),
+        "rank_ic": series_block(summarise_series(daily.rank_ic[dates], horizon_periods)),
+        "quantiles": quantile_block(daily.quantiles[dates]),
+    }
+
+
+def headline(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the numbers a reader asks for first, flat: ``ic_mean``, ``rank_ic_t_hac`` ..."""
+    overall = record["overall"]
+    pooled = {name: overall["pooled"][name] for name in ("n", "mse", "mae", "r2", "pearson")}
+    daily = {
+        f"{series}_{name}": overall[series][name]
+        for series in ("ic", "rank_ic")
+        for name in ("mean", "icir", "share_positive", "t_plain", "t_hac", "p_hac")
+    }
+    counts = {name: overall["ic"][name] for name in ("num_dates", "num_undefined")}
+    return {"target": record["target"], **pooled, **daily, **counts, "warnings": record["warnings"]}
