@@ -78,7 +78,7 @@ def plain(bars: Bars) -> PlainBars:
 GRID = GridConfig(
     take_profit_bps=(30, 60, 120, 300, None),
     stop_loss_bps=(30, 80, 200, None),
-    trail={"distance_bps": (25, 60, 150), "activation_bps": (0, 40, 100), "off": True},
+    trail={"distance_bps": (25, 60, 150), "activation_bps": (0, 40, 100), "include_off": True},
     holding_periods=(1, 4, 12, 40),
 )
 

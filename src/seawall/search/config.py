@@ -160,19 +160,21 @@ class TrailConfig(_Frozen):
     activation_bps: tuple[Bps, ...] = Field(
         default=(0.0,), min_length=1, max_length=1000, description="profit of the peak that arms the trail; 0: at once"
     )
-    off: bool = Field(default=True, description="also try no trailing stop")
+    include_off: bool = Field(default=True, description="also try no trailing stop")
 
     @model_validator(mode="after")
     def _has_a_level(self) -> "TrailConfig":
-        if not self.off and not listed(self.distance_bps):
-            raise ValueError("needs at least one distance_bps, or off: true")
+        if len(listed(self.distance_bps)) * len(self.activation_bps) > 10_000:
+            raise ValueError("more than 10,000 pairs of activation_bps and distance_bps")
+        if not self.include_off and not listed(self.distance_bps):
+            raise ValueError("needs at least one distance_bps, or include_off: true")
         return self
 
     def pairs(self) -> tuple[tuple[float, float] | None, ...]:
         """List (activation, distance) pairs: off first, then by activation, then by distance."""
         distances = [value for value in listed(self.distance_bps) if value is not None]
         armed = [(act, distance) for act in sorted(set(self.activation_bps)) for distance in distances]
-        return (None, *armed) if self.off else tuple(armed)
+        return (None, *armed) if self.include_off else tuple(armed)
 
 
 class GridConfig(_Frozen):

@@ -39,13 +39,19 @@ class Tables:
     ideal: Float64
     """Net return of the best possible exit within the longest holding: hindsight, a denominator only."""
 
+    def take(self, places: Int64) -> "Tables":
+        """Give the tables of some entries."""
+        return Tables(*(np.ascontiguousarray(getattr(self, name)[..., places]) for name in self.__slots__))
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(getattr(self, name).nbytes for name in self.__slots__)
 
 
-def build(bars: Bars, rows: Int64, sides: npt.NDArray[np.int8], levels: ExitLevels, costs: Costs) -> Tables:
+def build(
+    bars: Bars, rows: Int64, sides: npt.NDArray[np.int8], levels: ExitLevels, costs: Costs, longest: int = 0
+) -> Tables:
     """Walk each entry once and note when each level is first hit.
 
     Memory: 10 bytes per level and entry, and ``WINDOW_ELEMENTS`` bars at a time. Reads bars from an entry to the end of
@@ -57,15 +63,17 @@ def build(bars: Bars, rows: Int64, sides: npt.NDArray[np.int8], levels: ExitLeve
         int64 [N] rows of the entry bars; the data must reach to the end of the longest holding.
     sides
         int8 [N], 1 or -1.
+    longest
+        The best possible exit is looked for within so many periods, or the longest holding of the levels.
     """
     tables = _empty(len(rows), levels)
-    window = int(levels.holding[-1])
+    window = max(int(levels.holding[-1]), longest)
     step = max(1, WINDOW_ELEMENTS // window)
     for side in (1, -1):
         places = np.flatnonzero(sides == side)
         for start in range(0, len(places), step):
             part = places[start : start + step]
-            _Walk(bars, rows[part], float(side), levels, costs).fill(tables, part)
+            _Walk(bars, rows[part], float(side), levels, costs, window).fill(tables, part)
     return tables
 
 
@@ -78,9 +86,9 @@ def _empty(num_entries: int, levels: ExitLevels) -> Tables:
 class _Walk:
     """A few entries of one side, with the bars after them [n, W]."""
 
-    def __init__(self, bars: Bars, rows: Int64, side: float, levels: ExitLevels, costs: Costs) -> None:
+    def __init__(self, bars: Bars, rows: Int64, side: float, levels: ExitLevels, costs: Costs, window: int) -> None:
         self.bars, self.rows, self.side, self.levels, self.costs = bars, rows, side, levels, costs
-        self.window = int(levels.holding[-1])
+        self.window = window
         self.price = np.asarray(bars.open[rows]) * (1.0 + side * costs.entry_slippage)
         self.signed_price = side * self.price
         self.funding = np.asarray(bars.funding[rows])
@@ -100,6 +108,7 @@ class _Walk:
         self._stop(tables, part)
         self._trail(tables, part)
         self._time(tables, part)
+        self._ideal(tables, part)
 
     def _net(self, held_NL: Int64, exit_NL: Float64, cost: float) -> Float64:
         rows = np.minimum(self.rows[:, None] + held_NL, self.bars.num_bars - 1)
@@ -177,9 +186,15 @@ class _Walk:
         fill = np.where(is_there, self.bars.close[rows], self.bars.open[rows])
         tables.time[:, part] = (4 * held + np.where(is_there, 3, 0)).T
         tables.time_net[:, part] = self._net(held, fill, self.costs.time).T
-        last, entries = held[:, -1], np.arange(len(part))
-        reached = np.where(is_there[:, -1], self.peak_to[entries, last], self.peak_to[entries, np.maximum(last - 1, 0)])
-        best = np.where(is_there[:, -1], reached, np.maximum(reached, self.side * fill[:, -1]))
+
+    def _ideal(self, tables: Tables, part: Int64) -> None:
+        """Net the best price from entry to the end of the window, as a take-profit there would."""
+        due = np.asarray(self.bars.slot[self.rows]) + self.window - 1
+        last, entries = np.searchsorted(self.bars.slot, due) - self.rows, np.arange(len(part))
+        is_there = self.bars.slot[self.rows + last] == due
+        reached = self.peak_to[entries, np.where(is_there, last, np.maximum(last - 1, 0))]
+        opened = self.side * self.bars.open[self.rows + last]
+        best = np.where(is_there, reached, np.maximum(reached, opened))
         ideal = self._net(last[:, None], (self.side * best)[:, None], self.costs.take_profit)
         tables.ideal[part] = ideal[:, 0]
 

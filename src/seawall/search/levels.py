@@ -91,6 +91,11 @@ class ExitLevels:
             int(self.holding[h]),
         )
 
+    def record(self) -> list[list[float]]:
+        """Give all levels as plain numbers; off is -1."""
+        axes = (self.take_profit, self.stop_loss, self.activation, self.trail, self.holding)
+        return [[-1.0 if value == OFF else float(value) for value in axis] for axis in axes]
+
     def take_profits(self, start: int, stop: int) -> "ExitLevels":
         """Give the part of the grid with these take-profits: a run of combination numbers."""
         return replace(self, take_profit=self.take_profit[start:stop])

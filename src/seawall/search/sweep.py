@@ -38,6 +38,8 @@ class Chunk:
     """Net return above which an opportunity is captured; infinite where the entry is none."""
     is_opportunity: Float64
     """1.0 or 0.0."""
+    weights: Float64 | None = None
+    """How many entries of the full set each stands for, where they are a sample; None: itself alone."""
 
 
 def add(tables: Tables, levels: ExitLevels, chunk: Chunk, sums: Sums) -> None:
@@ -73,7 +75,8 @@ class _Inner:
         np.less_equal(tables.time, np.minimum(stop_key, target), out=self.is_time)
         net[:] = np.where(stop_key <= target, stop_net, target_net)
         np.copyto(net, tables.time_net, where=self.is_time)
-        sums.blocks[place, self.blocks] += np.add.reduceat(net, self.starts, axis=1)
+        counted = net if chunk.weights is None else net * chunk.weights
+        sums.blocks[place, self.blocks] += np.add.reduceat(counted, self.starts, axis=1)
         into = sums.statistics[place]
         into[:, 0] += np.einsum("hn,hn->h", net, net)
         into[:, 1] += _counts(np.greater(net, 0.0, out=self.flag))
