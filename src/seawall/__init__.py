@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seawall.pipeline.api import ingest, run
     from seawall.pipeline.loader import windows
     from seawall.pipeline.result import Run
+    from seawall.pipeline.search import search
     from seawall.stores.panel import Panel
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
     from seawall.windows.folds import Rolling
@@ -33,6 +34,7 @@ __all__ = [
     "metrics",
     "open",
     "run",
+    "search",
     "windows",
 ]
 
@@ -47,10 +49,15 @@ _PLACES = {
     "metrics": ("seawall.metrics", ""),
     "open": ("seawall.stores.panel", "Panel"),
     "run": ("seawall.pipeline.api", "run"),
+    "search": ("seawall.search", ""),
     "windows": ("seawall.windows", ""),
 }
 
-_CALLS = {"ingest": ("seawall.pipeline.api", "ingest"), "windows": ("seawall.pipeline.loader", "windows")}
+_CALLS = {
+    "ingest": ("seawall.pipeline.api", "ingest"),
+    "search": ("seawall.pipeline.search", "search"),
+    "windows": ("seawall.pipeline.loader", "windows"),
+}
 """Packages whose name is also a public function: ``sw.windows(...)``, and ``import seawall.windows.folds``."""
 
 

@@ -11,7 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall import __version__
-from seawall.cli import append, clean, demo, doctor, evaluate, evidence, export, ingest, join, plan, run, stages, status
+from seawall.cli import (
+    append,
+    clean,
+    demo,
+    doctor,
+    evaluate,
+    evidence,
+    export,
+    ingest,
+    join,
+    plan,
+    run,
+    search,
+    stages,
+    status,
+)
 from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
 
@@ -40,6 +55,7 @@ app.command("predict")(stages.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("join")(join.join)
 app.command("backtest")(stages.backtest)
+app.command("search")(search.search)
 app.command("report")(stages.report)
 app.command("status")(status.status)
 app.command("inspect")(evidence.inspect)

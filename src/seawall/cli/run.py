@@ -17,7 +17,8 @@ from seawall.pipeline.result import Run
 from seawall.pipeline.run import Order
 
 Stage = Annotated[
-    str | None, typer.Option(metavar="STAGE", help="ingest, folds, train, predict, evaluate, join, backtest or report.")
+    str | None,
+    typer.Option(metavar="STAGE", help="ingest, folds, train, predict, evaluate, join, backtest, search or report."),
 ]
 
 

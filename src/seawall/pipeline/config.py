@@ -15,6 +15,7 @@ from seawall.evaluate.config import EvaluateConfig
 from seawall.ingest.config import IngestConfig, Strict
 from seawall.join.config import JoinConfig
 from seawall.report.config import ReportConfig
+from seawall.search.config import SearchConfig
 from seawall.train.config import TrainConfig
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -55,6 +56,7 @@ class RunConfig(Strict):
     evaluate: EvaluateConfig = EvaluateConfig()
     join: JoinConfig = JoinConfig()
     backtest: BacktestConfig | None = None
+    search: SearchConfig | None = None
     report: ReportConfig = ReportConfig()
 
     @field_validator("name")
@@ -70,6 +72,17 @@ class RunConfig(Strict):
     def _has_what_backtest_needs(self) -> "RunConfig":
         if self.backtest is not None and self.train is None:
             raise ValueError("backtest: needs a train section, whose predictions it trades")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_search_needs(self) -> "RunConfig":
+        search = self.search
+        if search is None or search.entries_source is not None or search.entries.signals:
+            return self
+        if self.train is None:
+            raise ValueError(
+                "search: needs entries_source, entries.signals, or a train section whose predictions enter"
+            )
         return self
 
     @model_validator(mode="after")
@@ -90,6 +103,12 @@ class RunConfig(Strict):
                 if name not in known:
                     raise ValueError(f"{place}: {name!r} is not made by ingest; {nearest(name, known)}")
         return self
+
+    @property
+    def uses_panel(self) -> bool:
+        """Tell whether any stage reads a panel store: a search of its own tables does not."""
+        is_search_alone = self.search is not None and self.search.source is not None
+        return not is_search_alone or any(part is not None for part in (self.panel, self.ingest, self.train))
 
     @property
     def panel_path(self) -> Path:

@@ -42,7 +42,7 @@ from seawall.pipeline.stages import (
 )
 from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.stores.atomic import write_json, write_text
-from seawall.stores.shape import PanelShape, read_shape
+from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Runner:
         stages = stages if stages is not None else stages_of(self.config)
         if self.order.only:
             self._require_inputs(self.order.only)
-        shape = self._shape() if "ingest" in stages else read_shape(self.config.panel_path)
+        shape = self._shape() if "ingest" in stages else self._panel_shape()
         folds = self._folds_or_guess(shape)
         share_bytes, plans = self.budget.bytes - self.parent_bytes, []
         for stage in stages:
@@ -203,6 +203,9 @@ class Runner:
         """Give the folder a stage works in: ingest sorts beside the store it writes."""
         return self.config.panel_path.parent if stage == "ingest" else self.config.output
 
+    def _panel_shape(self) -> PanelShape:
+        return read_shape(self.config.panel_path) if self.config.uses_panel else NO_PANEL
+
     def _shape(self) -> PanelShape:
         with suppress(FormatError):
             if self._is_current("ingest"):
@@ -222,9 +225,9 @@ class Runner:
             return PanelShape(**look("probe", config, scratch, self.budget.bytes, self.order.command))
 
     def _run_stage(self, stage: str, timeline: Timeline) -> None:
-        if stage != "ingest":
+        if stage != "ingest" and self.config.uses_panel:
             self._read_panel()
-        shape = self._shape() if stage == "ingest" else read_shape(self.config.panel_path)
+        shape = self._shape() if stage == "ingest" else self._panel_shape()
         folds = Folds.read(self.config.output / "folds.json") if stage in FOLD_STAGES else self._folds_or_guess(shape)
         units = units_of(stage, len(folds))
         if stage in FOLD_STAGES:

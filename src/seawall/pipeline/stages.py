@@ -17,20 +17,23 @@ from seawall.evaluate.memory import plan as plan_evaluate
 from seawall.ingest.config import STAGE_VERSION as INGEST_VERSION
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import plan as plan_ingest
-from seawall.ingest.sources import input_files
+from seawall.ingest.sources import input_files, source_files
 from seawall.join.config import STAGE_VERSION as JOIN_VERSION
 from seawall.join.memory import plan as plan_join
 from seawall.pipeline.config import RunConfig
 from seawall.pipeline.manifest import RunManifest
 from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
+from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
+from seawall.search.config import SearchConfig
+from seawall.search.memory import plan as plan_search
 from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
 from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
 from seawall.train.memory import plan_fit, plan_folds, plan_predict
 
-STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report")
+STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "search", "report")
 """Stages in order of the flow."""
 
 FOLD_STAGES = ("train", "predict")
@@ -47,6 +50,7 @@ VERSIONS = {
     "evaluate": EVALUATE_VERSION,
     "join": JOIN_VERSION,
     "backtest": BACKTEST_VERSION,
+    "search": SEARCH_VERSION,
     "report": REPORT_VERSION,
 }
 
@@ -116,6 +120,7 @@ def stages_of(config: RunConfig) -> list[str]:
         "evaluate": config.train is not None,
         "join": config.train is not None,
         "backtest": config.backtest is not None,
+        "search": config.search is not None,
         "report": True,
     }
     return [stage for stage in STAGES if wanted[stage]]
@@ -176,6 +181,9 @@ def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, sh
         return plan_join(config.join, shape, share_bytes)
     if unit.stage == "backtest" and config.backtest is not None:
         return plan_backtest(config.backtest, shape, share_bytes)
+    if unit.stage == "search" and config.search is not None:
+        source_bytes = sum(file.stat().st_size for file in search_files(config.search)) or shape.store_bytes
+        return plan_search(config.search, source_bytes, share_bytes)
     num_strategies = len(config.backtest.strategies) if config.backtest else 0
     return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)
 
@@ -188,12 +196,15 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         "evaluate": config.evaluate,
         "join": config.join,
         "backtest": config.backtest,
+        "search": config.search,
         "report": config.report,
     }
     if config.train is not None and unit.stage in FOLD_STAGES:
         return config.train.semantic()
     section = sections[unit.stage]
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
+    if unit.stage == "search":
+        part.pop("checkpoint_seconds", None)
     if unit.stage == "ingest":
         part["panel"] = shown_path(config.panel_path, config.output)  # a store of another name is another store
     if unit.stage == "folds":
@@ -214,7 +225,7 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     """List what identifies the contents a unit reads."""
     if unit.stage == "ingest":
         return [json.dumps(fingerprint(file).record()) for file in input_files(required_ingest(config))]
-    panel = [panel_key(config.panel_path)]
+    panel = [panel_key(config.panel_path)] if config.uses_panel else []
     if unit.stage == "folds":
         return panel
     if unit.stage == "train":
@@ -231,7 +242,19 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     if unit.stage == "backtest":
         return panel + manifest.checksums("join", ending="table.parquet")
     shown = set(stages_of(config)) - {"report"}
+    if unit.stage == "search" and config.search is not None:
+        own = [json.dumps(fingerprint(file).record()) for file in search_files(config.search)]
+        predictions = (
+            [] if config.search.entries_source or config.search.entries.signals else fold_units(manifest, "predict")
+        )
+        return panel + own + [sum_ for name in predictions for sum_ in manifest.checksums(name, ending=".parquet")]
     return panel + [record["key"] for _, record in sorted(manifest.units.items()) if record["stage"] in shown]
+
+
+def search_files(config: SearchConfig) -> list[Path]:
+    """List the tables a search reads itself."""
+    sources = [str(source) for source in (config.source, config.entries_source) if source is not None]
+    return source_files(sources)
 
 
 def fold_units(manifest: RunManifest, stage: str) -> list[str]:
@@ -269,6 +292,8 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
         return [folder / "backtest" / "coverage.json", folder / "backtest" / "table.parquet"]
     if unit.stage == "backtest":
         return _files((folder / "backtest").glob("*/*"))
+    if unit.stage == "search":
+        return _files((folder / "search").glob("*")) + _files((folder / "search").glob("*/*"))
     return [folder / "report.html"]
 
 

@@ -70,6 +70,13 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
         )
         _drop_other_strategies(output, [strategy.name for strategy in config.backtest.strategies])
         return backtest(panel, table, output, config.backtest, slab_rows=slab_rows, beat=beat)
+    if unit.stage == "search" and config.search is not None:
+        from seawall.search.prepare import Inputs
+        from seawall.search.run import search
+
+        inputs = Inputs(panel if config.uses_panel else None, folder / "predictions" if config.train else None)
+        band = request["knobs"]["band_combinations"]
+        return search(config.search, folder / "search", inputs, band_combinations=band, beat=beat)
     from seawall.report.run import write_report
 
     return write_report(folder, folder / "report.html", title=config.report.title, beat=beat)

@@ -40,8 +40,8 @@ def search(
     """Search exits, score weights and thresholds for every signal type, and judge what was found.
 
     Writes ``output/summary.json``, ``output/best_parameters.yaml`` and ``output/<type>/grid.npy``. Only entries that
-    end before the hold-out decide; the hold-out is looked at once, after the choice. Memory: one chunk of tables, a band
-    of sums, the totals of the grid; bars and entries are mapped files, so neither makes it grow.
+    end before the hold-out decide; the hold-out is looked at once, after the choice. Memory: one chunk of tables,
+    a band of sums, the totals of the grid; bars and entries are mapped files, so neither makes it grow.
 
     Parameters
     ----------

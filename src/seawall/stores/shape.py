@@ -64,6 +64,13 @@ class PanelShape:
         return asdict(self)
 
 
+NO_PANEL = PanelShape(
+    num_rows=0, num_entities=0, num_dates=0, num_features=0, num_targets=0, num_prices=0, max_rows_per_entity=0,
+    max_rows_per_date=0,
+)  # fmt: skip
+"""Of a run that reads no panel: a search of its own tables."""
+
+
 def read_manifest(panel: Path) -> dict[str, Any]:
     """Read the manifest of a panel store and check that it has every key a reader needs.
 

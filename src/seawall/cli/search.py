@@ -1,0 +1,121 @@
+"""``seawall search``: bars and entries in, parameters and a verdict out."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seawall.budget.limits import find_budget
+from seawall.cli.display import Display, memory_table, print_json
+from seawall.cli.options import AsJson, Memory
+from seawall.cli.run import own_command
+from seawall.pipeline.search import SearchResult, read_section, run_search
+
+
+def search(
+    config: Annotated[Path, typer.Option(help="Search config (YAML), or a run's with a search section.")],
+    output: Annotated[Path, typer.Option(help="Folder of the results.")],
+    bars: Annotated[
+        str | None, typer.Option(help="Bars: file, folder, glob or dataset:NAME; else the config's source.")
+    ] = None,
+    entries: Annotated[
+        str | None, typer.Option(help="Entries: file, folder or glob; else the config's entries or signals.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=10, help="Look at so many entries of each type; the winner is evaluated on all.")
+    ] = None,
+    memory: Memory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search exits, score weights and thresholds over every entry, exactly, and judge what was found.
+
+    Killed or interrupted, the same command continues. Example:
+
+        seawall search --bars bars.parquet --entries entries.parquet --config search.yaml --output runs/search
+    """
+    section = read_section(config)
+    section |= {"source": bars} if bars is not None else {}
+    section |= {"entries_source": entries} if entries is not None else {}
+    if sample is not None:
+        section["sample"] = {**(section.get("sample") or {}), "size": sample}
+    with Display(quiet=as_json) as display:
+        result = run_search(section, output, find_budget(memory), display, own_command())
+    if as_json:
+        print_json({"search": result.record["units"]["search"], "summary": result.summary})
+        return
+    console = Console(highlight=False)
+    _print(result, console)
+    console.print(memory_table(result.record["units"]))
+    console.print(f"parameters: {result.parameters_path}", soft_wrap=True)
+    if result.report.exists():
+        console.print(f"report: {result.report}", soft_wrap=True)
+
+
+def _print(result: SearchResult, console: Console) -> None:
+    summary = result.summary
+    for note in summary["notes"]:
+        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    console.print(_result_table(summary["types"]))
+    console.print(_verdict_table(summary["types"]))
+    for name, own in summary["types"].items():
+        if own["sample"]:
+            console.print(f"{escape(name)}: {_sample_text(own)}", soft_wrap=True)
+
+
+def _result_table(types: dict[str, Any]) -> Table:
+    table = Table(title="what was chosen before the hold-out, in basis points of the notional", title_justify="left")
+    for heading in ("", "take-profit", "stop", "trail", "hold", "trades", "mean", "hold-out trades", "mean"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, own in types.items():
+        chosen, inside, held = own["chosen"], own["account"]["search"], own["account"]["holdout"]
+        trail = chosen["trail_distance_bps"]
+        shown = "off" if trail is None else f"{trail:.0f} from {chosen['trail_activation_bps']:.0f}"
+        table.add_row(
+            escape(name), _level(chosen["take_profit_bps"]), _level(chosen["stop_loss_bps"]), shown,
+            str(chosen["holding_periods"]), f"{inside['num_trades']:,}", _bps(inside["mean_return"]),
+            f"{held['num_trades']:,}" if held else "-", _bps(held["mean_return"]) if held else "-",
+        )  # fmt: skip
+    return table
+
+
+def _verdict_table(types: dict[str, Any]) -> Table:
+    table = Table(title="whether to believe it", title_justify="left")
+    table.add_column("")
+    for heading in ("gate", "reality check p", "walk-forward, bps", "P(loss)", "PBO", "SPA p", "trials"):
+        table.add_column(heading, justify="right")
+    for name, own in types.items():
+        checks = own["validation"]
+        gate = "[green]passed[/]" if checks["gate"]["passed"] else "[red]not passed[/]"
+        walk = checks["walk_forward_total"]
+        table.add_row(
+            escape(name), gate, _number(checks["reality_check_p"]), _bps(walk), _number(checks["loss_probability"]),
+            _number(checks["pbo"]), _number(checks["spa_p"]), f"{own['num_trials']:,}",
+        )  # fmt: skip
+    return table
+
+
+def _sample_text(own: dict[str, Any]) -> str:
+    sample, exact = own["sample"], own["account"]["search"]["total_return"]
+    bounds = (
+        "no valid interval" if sample["low"] is None else f"{1e4 * sample['low']:,.0f} to {1e4 * sample['high']:,.0f}"
+    )
+    estimate = 1e4 * sample["estimated_total"]
+    return (
+        f"a {sample['design']} sample of {sample['num_sampled']:,} entries estimates {estimate:,.0f}"
+        f" bps ({bounds}); exact on all: {1e4 * exact:,.0f} bps. {sample['sentence']}"
+    )
+
+
+def _level(value: float | None) -> str:
+    return "off" if value is None else f"{value:.0f}"
+
+
+def _bps(value: float | None) -> str:
+    return "undefined" if value is None else f"{1e4 * value:,.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
