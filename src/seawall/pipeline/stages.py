@@ -229,7 +229,7 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     if unit.stage == "folds":
         return panel
     if unit.stage == "train":
-        return panel + manifest.checksums("folds")
+        return [_seen_by_fold(manifest.folder / "folds.json", unit.fold or 0)]
     if unit.stage == "predict":
         model = Unit("train", unit.fold).name
         return (
@@ -255,6 +255,19 @@ def search_files(config: SearchConfig) -> list[Path]:
     """List the tables a search reads itself."""
     sources = [str(source) for source in (config.source, config.entries_source) if source is not None]
     return source_files(sources)
+
+
+def _seen_by_fold(folds: Path, number: int) -> str:
+    """Identify what the model of a fold may see: its segments, and the contents known before its test starts.
+
+    Rows that are appended later change the panel and folds.json, and nothing here.
+    """
+    try:
+        record = json.loads(folds.read_text(encoding="utf-8"))["folds"][number]
+        segments = [[record[name]["start"], record[name]["stop"]] for name in ("train", "valid")]
+        return json.dumps([record["content_key"], segments, record["test"]["start"]])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FormatError(str(folds), "cannot be read", found=str(error), do="Run the stage folds again.") from error
 
 
 def fold_units(manifest: RunManifest, stage: str) -> list[str]:

@@ -55,7 +55,7 @@ def _refuse_loss(path: Path) -> None:
             f"output {path}",
             "rows were appended to this store, and this ingest would replace them",
             found=f"{len(history) - 1} appends",
-            do="Append to it, or remove the folder to start anew from all sources.",
+            do="To work on with it, name it as panel and leave the ingest out; to start anew, remove the folder.",
         )
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from seawall.losses.config import HuberConfig, LossConfig, MseConfig
 from seawall.models.config import LstmAttentionConfig, ModelConfig
 
-FOLDS_VERSION = 1
+FOLDS_VERSION = 2
 """Raised when folds.json changes for the same config and panel."""
 
 FIT_VERSION = 1

@@ -79,7 +79,8 @@ def _fit_key(panel: Panel, fold: Fold, config: TrainConfig, device: torch.device
     """Key of all that decides the model to the last bit; a checkpoint of another key is not continued."""
     segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0]])
     choices = json.dumps(config.semantic(), sort_keys=True)
-    return text_key(str(FIT_VERSION), choices, panel.content_key, segments, device.type, str(torch.__version__))
+    content = panel.content_key_before(fold.test[0])  # rows that are appended later are nothing to this model
+    return text_key(str(FIT_VERSION), choices, content, segments, device.type, str(torch.__version__))
 
 
 def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler, result: FitResult) -> dict[str, Any]:

@@ -20,9 +20,17 @@ def write_folds(path: Path, records: list[dict[str, Any]]) -> None:
 
 
 def fold_record(panel: Panel, fold: Fold, samples: dict[str, Samples]) -> dict[str, Any]:
-    """Describe the segments of a fold with their times and counts; ``samples`` by segment name."""
+    """Describe the segments of a fold with their times and counts; ``samples`` by segment name.
+
+    ``content_key`` stands for all that its model may see: rows and targets known before its test starts.
+    """
     segments = {"train": fold.train, "valid": fold.valid, "test": fold.test}
-    return {"fold": fold.index, **{name: _segment(panel, segments[name], samples[name]) for name in segments}}
+    key = panel.content_key_before(fold.test[0])
+    return {
+        "fold": fold.index,
+        "content_key": key,
+        **{name: _segment(panel, segments[name], samples[name]) for name in segments},
+    }
 
 
 def read_fold(path: Path, number: int) -> Fold:
