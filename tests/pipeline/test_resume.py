@@ -65,7 +65,7 @@ def drop_records(settings: dict[str, Any], *names: str) -> None:
 
 
 def test_a_copied_run_folder_is_still_finished(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", not_called)
 
     sw.run(settings, memory=BUDGET)
 
@@ -87,7 +87,7 @@ class Told(Silent):
 def test_a_finished_run_with_a_smaller_budget_has_nothing_to_do(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", not_called)
     listener = Told()
 
     Runner(parse_config(settings, "config"), find_budget("1MiB"), listener).run()
@@ -205,7 +205,7 @@ def test_predicting_after_a_training_that_was_killed_says_which_stage_is_missing
 def test_a_single_stage_does_not_need_the_source_tables_any_more(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", not_called)
     gone = {**settings, "ingest": {**settings["ingest"], "sources": ["/no/such/file.csv"]}}
 
     sw.run(gone, memory=BUDGET, only="evaluate")
@@ -264,7 +264,7 @@ def test_a_run_of_another_name_makes_its_own_panel(settings: dict[str, Any]) -> 
 def test_checkpointing_more_often_trains_nothing_again(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", not_called)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", not_called)
 
     sw.run(with_train(settings, checkpoint_seconds=1.0), memory=BUDGET)
 
@@ -287,7 +287,7 @@ def stopped(*_: object) -> NoReturn:
 
 
 def test_doing_stages_anew_survives_a_kill(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", stopped)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", stopped)
 
     with pytest.raises(Interrupted, match=r"Continue with: seawall run c\.yaml"):
         runner(settings, Order(first="backtest", command="seawall run c.yaml")).run()
@@ -299,7 +299,7 @@ def test_doing_stages_anew_survives_a_kill(settings: dict[str, Any], monkeypatch
 def test_a_run_stopped_in_its_first_unit_is_known_as_a_run(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seawall.pipeline.run.run_job", stopped)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", stopped)
 
     with pytest.raises(Interrupted):
         sw.run({**settings, "output": str(tmp_path / "new")}, memory=BUDGET)
@@ -323,7 +323,7 @@ def test_a_full_disk_is_told_as_such(settings: dict[str, Any], monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device", "run.json")
 
     drop_records(settings, "report")
-    monkeypatch.setattr("seawall.pipeline.run.run_job", full)
+    monkeypatch.setattr("seawall.pipeline.unit.run_job", full)
 
     with pytest.raises(StageError, match=r"found No space left on device: run\.json\. What was finished is kept"):
         sw.run(settings, memory=BUDGET)
@@ -348,7 +348,7 @@ def test_an_allocation_refused_in_a_stage_says_what_to_declare(
     monkeypatch.setattr("seawall.pipeline.supervise.open_fence", partial(open_fence, strongest="data limit"))
     drop_records(settings, "train/fold_00")
 
-    with pytest.raises(StageError, match=r"refused by the memory fence .* Declare more and run again"):
+    with pytest.raises(StageError, match=r"refused by the memory fence .* please report that"):
         sw.run(settings, memory=BUDGET)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seawall.budget.claims import Claim, StagePlan
 from seawall.budget.mounts import is_memory_filesystem
+from seawall.budget.neighbours import neighbours
 from seawall.errors import BudgetError
 from seawall.units import GIB, MIB, format_bytes
 
@@ -38,6 +39,25 @@ def check_plans(
         raise _memory_refusal(over, budget_bytes, parent_bytes)
     if folder is not None:
         _check_disk(plans, folder)
+
+
+def no_room(plan: StagePlan, rule: str, room_bytes: int, command: str) -> BudgetError:
+    """Refuse a stage for whose private memory others have left no room, and say who holds it."""
+    needed, found = format_bytes(plan.projected_private_bytes), format_bytes(room_bytes)
+    who = neighbours().words()
+    error = BudgetError(
+        plan.stage,
+        f"needs {needed} of private memory, but others have left less",
+        found=f"room for {found} ({rule})",
+        do=f"Who holds memory: {who}. What was finished is kept. Run again when there is room: {command}",
+    )
+    rows = (
+        ("What happened", f"{needed} of private memory are planned, there is room for {found} ({rule})"),
+        ("Largest claim", f"{plan.worst.purpose} ({format_bytes(plan.worst.bytes)}: {plan.worst.formula})"),
+        ("Other processes", who),
+        ("What to change", "End something else, lower --reserve, or wait: the run continues where it is."),
+    )
+    return error.tell(f"{plan.stage}: not started, because other processes have left too little memory", rows)
 
 
 def smallest_budget_bytes(plans: Sequence[StagePlan], *, parent_bytes: int) -> int:

@@ -18,6 +18,9 @@ _NEAR_SHARE = 0.9
 
 _TEXT_LENGTH = 300
 
+_LESS = "Lower what the largest claim speaks of."
+"""Where the fence follows the plan, a larger budget does not move it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildEnd:
@@ -148,6 +151,8 @@ def _advice(end: ChildEnd, cause: Cause) -> str:
         return f"The stage used more than planned, please report that. {cause.advice}"
     if cause.name == "oom-own":
         return f"At the last sample it was within its plan: it grew faster than it is sampled. {cause.advice}"
+    if cause.name.startswith("memory-") and end.fence.startswith("data limit"):
+        return "The stage asked for more than it had planned, please report that. " + _LESS
     return str(end.failure.get("do") or cause.advice)
 
 

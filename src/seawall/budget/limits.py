@@ -1,12 +1,11 @@
 """How much memory this run may use, and which rule said so."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.budget import portable
-from seawall.budget.cgroup import MemoryGroup, own_group
-from seawall.units import KIB, format_bytes, parse_bytes
+from seawall.budget.cgroup import MemoryGroup, own_group, read_meminfo
+from seawall.units import format_bytes, parse_bytes
 
 _AVAILABLE_SHARE = 0.8
 """Of memory nobody has set a limit on, a fifth is left to everybody else."""
@@ -23,9 +22,38 @@ class Budget:
     """Every rule that had something to say, with its figure in bytes."""
     warning: str = ""
     """Why a declared budget may be more than there is; empty where it is not."""
+    reserve_bytes: int = 0
+    """Available memory that is left to other processes, now and before every stage."""
 
 
-def find_budget(declared: str | int | None, *, config_value: str | int | None = None, root: Path = Path("/")) -> Budget:
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Room to leave to other processes, as the user wrote it."""
+
+    flag: str | None = None
+    config_value: str | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Give the flag's size, else the config's, else 0.
+
+        Raises
+        ------
+        ConfigError
+            Where it is not a size.
+        """
+        if self.flag is not None:
+            return parse_bytes(self.flag, where="--reserve")
+        return parse_bytes(self.config_value, where="memory.reserve") if self.config_value is not None else 0
+
+
+def find_budget(
+    declared: str | int | None,
+    *,
+    config_value: str | int | None = None,
+    reserve: Reserve = Reserve(),
+    root: Path = Path("/"),
+) -> Budget:
     """Find the budget: the flag, else the config, else the container's room or 80 % of available memory.
 
     Without a declared size the smaller of the last two counts. The container's room is the smallest, over this
@@ -36,6 +64,8 @@ def find_budget(declared: str | int | None, *, config_value: str | int | None = 
     ----------
     declared, config_value
         Sizes as the user wrote them on the command line and in the config, or None.
+    reserve
+        Room to leave to other processes: no budget is larger than available memory less this.
     root
         Where ``proc`` and ``sys`` are looked for: another folder in tests.
 
@@ -47,6 +77,10 @@ def find_budget(declared: str | int | None, *, config_value: str | int | None = 
     container = _container_room(own_group(root))
     available_bytes = _available_bytes(root)
     found = [*container, ("80 % of available memory", int(available_bytes * _AVAILABLE_SHARE))]
+    reserve_bytes = reserve.bytes
+    if reserve_bytes:
+        rule = f"available memory less a reserve of {format_bytes(reserve_bytes)}"
+        found.append((rule, max(available_bytes - reserve_bytes, 0)))
     named = [
         (rule, parse_bytes(text, where=rule))
         for rule, text in (("--memory", declared), ("memory.budget", config_value))
@@ -54,10 +88,33 @@ def find_budget(declared: str | int | None, *, config_value: str | int | None = 
     ]
     if not named:
         rule, budget_bytes = min(found, key=lambda candidate: candidate[1])
-        return Budget(budget_bytes, rule, tuple(found))
-    rule, budget_bytes = named[0]
+        return Budget(budget_bytes, rule, tuple(found), reserve_bytes=reserve_bytes)
+    rule, budget_bytes = min([named[0], *(found[-1:] if reserve_bytes else [])], key=lambda candidate: candidate[1])
     warning = _warn(budget_bytes, [*container, ("available memory", available_bytes)])
-    return Budget(budget_bytes, rule, (*named, *found), warning)
+    return Budget(budget_bytes, rule, (*named, *found), warning, reserve_bytes)
+
+
+def room_now(reserve_bytes: int, own_bytes: int, *, root: Path = Path("/")) -> tuple[str, int]:
+    """Find what this run may hold at this moment, its own memory included, and which limit says so.
+
+    Unlike the budget this counts only what processes hold: file pages and the kernel's caches give way. It is looked at
+    before every stage, because others may have grown since the run began.
+
+    Parameters
+    ----------
+    reserve_bytes
+        Available memory to leave to others.
+    own_bytes
+        What this run holds already, which is neither available nor somebody else's.
+    """
+    room = [("available memory less the reserve" if reserve_bytes else "available memory", _available_bytes(root))]
+    room = [(rule, max(available_bytes - reserve_bytes, 0) + own_bytes) for rule, available_bytes in room]
+    group = own_group(root)
+    for member in group.with_ancestors() if group is not None else []:
+        for name, limit_bytes in member.limits_bytes():
+            free_bytes = max(limit_bytes - member.processes_bytes(), 0)
+            room.append((f"{name} of the container {_name(member)}", free_bytes + own_bytes))
+    return min(room, key=lambda candidate: candidate[1])
 
 
 def _container_room(group: MemoryGroup | None) -> list[tuple[str, int]]:
@@ -78,12 +135,8 @@ def _name(group: MemoryGroup) -> str:
 
 
 def _available_bytes(root: Path) -> int:
-    try:
-        text = (root / "proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return portable.available_bytes()
-    match = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(match.group(1)) * KIB if match else portable.available_bytes()
+    available_bytes = read_meminfo(root).get("MemAvailable")
+    return portable.available_bytes() if available_bytes is None else available_bytes
 
 
 def _warn(budget_bytes: int, room: list[tuple[str, int]]) -> str:

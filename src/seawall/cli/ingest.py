@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory
+from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.cli.run import own_command
 from seawall.errors import ConfigError
 from seawall.ingest.words import report_lines
@@ -84,6 +85,7 @@ def ingest(  # noqa: PLR0913 - one option each
         Path | None, typer.Option(help="Write the ingest report as an HTML page too.", metavar="FILE.html")
     ] = None,
     memory: Memory = None,
+    reserve: Reserve = None,
     as_json: AsJson = False,
 ) -> None:
     """Read tables of any order and size into a memory-mapped panel store; an existing store is replaced at the end.
@@ -116,7 +118,12 @@ def ingest(  # noqa: PLR0913 - one option each
     order = Order(only="ingest", command=own_command())
     with Display(quiet=as_json) as display:
         record = run_ingest(
-            section, output, _listed(features) if features else None, find_budget(memory), display, order
+            section,
+            output,
+            _listed(features) if features else None,
+            find_budget(memory, reserve=Left(reserve)),
+            display,
+            order,
         )
     if report is not None:
         write_ingest_page(report, output.name, read_manifest(output))

@@ -14,6 +14,14 @@ Memory = Annotated[
         metavar="SIZE",
     ),
 ]
+Reserve = Annotated[
+    str | None,
+    typer.Option(
+        "--reserve",
+        help="Available memory to leave to other processes, for example 800MiB. Looked at again before every stage.",
+        metavar="SIZE",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 ConfigFile = Annotated[Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN")]

@@ -9,23 +9,23 @@ from rich.table import Table
 
 from seawall.budget.check import smallest_budget_bytes
 from seawall.budget.claims import StagePlan
-from seawall.budget.limits import Budget, find_budget
+from seawall.budget.limits import Budget
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory
-from seawall.cli.run import own_command
+from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
+from seawall.cli.run import budget_of, own_command
 from seawall.pipeline.config import load_config
 from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import PARENT_BYTES
 from seawall.units import format_bytes
 
 
-def plan(config: ConfigFile, memory: Memory = None, as_json: AsJson = False) -> None:
+def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
     """Show what each stage will need, before any work; exit code 3 where it does not fit the budget.
 
     Example: seawall plan examples/pse.yaml --memory 512MiB
     """
     loaded = load_config(config)
-    budget = find_budget(memory, config_value=loaded.memory.budget)
+    budget = budget_of(loaded, memory, reserve)
     runner = Runner(loaded, budget, Silent(), Order(command=own_command()))
     plans = runner.plan()
     if as_json:
@@ -44,6 +44,7 @@ def _record(plans: Sequence[StagePlan], budget: Budget) -> dict[str, Any]:
     return {
         "declared_bytes": budget.bytes,
         "rule": budget.rule,
+        "reserve_bytes": budget.reserve_bytes,
         "parent_bytes": PARENT_BYTES,
         "smallest_budget_bytes": needed_bytes,
         "fits": needed_bytes <= budget.bytes,

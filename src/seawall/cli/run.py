@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from seawall.budget.limits import find_budget
+from seawall.budget.limits import Budget, find_budget
+from seawall.budget.limits import Reserve as Left
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
 from seawall.pipeline.api import start
 from seawall.pipeline.config import RunConfig, load_config
 from seawall.pipeline.result import Run
@@ -25,6 +26,7 @@ Stage = Annotated[
 def run(
     config: ConfigFile,
     memory: Memory = None,
+    reserve: Reserve = None,
     first: Annotated[
         str | None, typer.Option("--from", metavar="STAGE", help="Do this stage and the later ones anew.")
     ] = None,
@@ -41,14 +43,15 @@ def run(
         seawall run examples/pse.yaml --memory 1GiB
     """
     loaded = load_config(config)
-    finished = run_config(loaded, memory, Order(first, only, own_command(without="--from")), quiet=quiet or as_json)
+    order = Order(first, only, own_command(without="--from"))
+    finished = run_config(loaded, memory, order, quiet=quiet or as_json, reserve=reserve)
     if as_json:
         print_json(finished.record)
 
 
-def run_config(config: RunConfig, memory: str | None, order: Order, *, quiet: bool) -> Run:
+def run_config(config: RunConfig, memory: str | None, order: Order, *, quiet: bool, reserve: str | None = None) -> Run:
     """Run with a display, then print memory by unit and where the report is."""
-    budget = find_budget(memory, config_value=config.memory.budget)
+    budget = budget_of(config, memory, reserve)
     with Display(quiet=quiet) as display:
         finished = start(config, budget, display, order)
     console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -56,6 +59,12 @@ def run_config(config: RunConfig, memory: str | None, order: Order, *, quiet: bo
     if finished.report.exists():
         console.print(f"report: {finished.report}", soft_wrap=True)
     return finished
+
+
+def budget_of(config: RunConfig, memory: str | None, reserve: str | None) -> Budget:
+    """Find the budget of a run from the flags, the config and the machine."""
+    left = Left(reserve, config.memory.reserve)
+    return find_budget(memory, config_value=config.memory.budget, reserve=left)
 
 
 def own_command(*, without: str = "") -> str:

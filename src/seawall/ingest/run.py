@@ -38,7 +38,9 @@ from seawall.tables.times import FormatContradicted, TimeFormat, parse_texts
 from seawall.units import MIB, format_bytes
 
 
-def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
+def ingest(
+    config: IngestConfig, output: Path, *, budget_bytes: int, knob_bytes: int | None = None, beat: Beat = silent
+) -> dict[str, Any]:
     """Read tables into a panel store.
 
     The present store, if any, stays readable until the new one is complete. Private memory is what
@@ -50,6 +52,8 @@ def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat 
         The ``NAME.panel`` folder.
     budget_bytes
         What the stage may use in all, page cache included.
+    knob_bytes
+        What the knobs that change no result are chosen for, where that is less than the budget.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def ingest(config: IngestConfig, output: Path, *, budget_bytes: int, beat: Beat 
     shutil.rmtree(work, ignore_errors=True)
     _make_folder(work)
     try:
-        return _ingest(config, files, fingerprints, output, work, budget_bytes, beat)
+        room = (budget_bytes, budget_bytes if knob_bytes is None else min(knob_bytes, budget_bytes))
+        return _ingest(config, files, fingerprints, output, work, room, beat)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -91,14 +96,15 @@ def _ingest(
     fingerprints: list[SourceFile],
     output: Path,
     work: Path,
-    budget_bytes: int,
+    room: tuple[int, int],
     beat: Beat,
 ) -> dict[str, Any]:
+    budget_bytes, knob_bytes = room
     beat("sample")
     check_expressions(config)
     tables = opened_tables(config, files)
     sample = sample_tables(tables)
-    first_plan = plan(config, estimate(config, sample), budget_bytes)
+    first_plan = plan(config, estimate(config, sample), knob_bytes)
     time_format = time_format_of(config, sample)
     splits = split_points(sample.entities, first_plan.neutral["num_buckets"])
     with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
@@ -111,7 +117,7 @@ def _ingest(
             check_unchanged(before)
         shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes)
         largest_bytes = max(path.stat().st_size for path in scatter.paths)
-        exact_plan = plan(config, shape, budget_bytes, largest_bucket_bytes=largest_bytes)
+        exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
         scatter.guesses = guesses(tables, time_format)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seawall.budget.limits import Budget, find_budget
+from seawall.budget.limits import Budget, Reserve, find_budget
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, load_config, parse_config, usable_path
 from seawall.pipeline.frames import is_frame, write_frame
@@ -24,6 +24,7 @@ def run(
     config: str | Path | Mapping[str, Any],
     *,
     memory: str | None = None,
+    reserve: str | None = None,
     first: str | None = None,
     only: str | None = None,
 ) -> Run:
@@ -35,6 +36,8 @@ def run(
         Path of a YAML file, or the same as nested mappings.
     memory
         Budget, for example ``"2GiB"``; else the config's, else what the machine offers.
+    reserve
+        Available memory to leave to other processes, looked at again before every stage.
     first, only
         Do a stage and the later ones anew, or one stage alone.
 
@@ -49,10 +52,19 @@ def run(
         ConfigError, BudgetError, DataError, StageError: each says what to do.
     """
     checked = load_config(Path(config)) if isinstance(config, str | Path) else parse_config(dict(config), "config")
-    budget = find_budget(memory, config_value=checked.memory.budget)
+    left = Reserve(reserve, checked.memory.reserve)
+    budget = find_budget(memory, config_value=checked.memory.budget, reserve=left)
     command = "the same call"
     if isinstance(config, str | Path):
-        command = shlex.join(["seawall", "run", str(config), *(("--memory", memory) if memory else ())])
+        command = shlex.join(
+            [
+                "seawall",
+                "run",
+                str(config),
+                *(("--memory", memory) if memory else ()),
+                *(("--reserve", reserve) if reserve else ()),
+            ]
+        )
     return start(checked, budget, Silent(), Order(first, only, command))
 
 

@@ -90,12 +90,13 @@ def what_was_left(folder: Path) -> Left | None:
     name, evidence = _cause(record)
     beat = read_heartbeat(folder / ".heartbeat.json")
     mark = _high_water(folder / "memory.csv", unit)
+    known = format_bytes(mark) if mark else "not written yet,"
     declared, planned = format_bytes(record["declared_bytes"]), format_bytes(record["projected_private_bytes"])
     rows = (
         ("What happened", evidence),
         ("Where", _place(beat)),
         ("Last seen", _last_seen(folder / ".heartbeat.json", record["started"])),
-        ("Memory", f"high-water mark {format_bytes(mark)} private; {planned} planned, {declared} declared"),
+        ("Memory", f"high-water mark {known} private; {planned} planned, {declared} declared"),
         ("Largest claim", str(record["claim"])),
         ("Fence", str(record["fence"])),
         ("What to change", CAUSES[name].advice),

@@ -17,6 +17,7 @@ from seawall.join.config import JoinConfig
 from seawall.report.config import ReportConfig
 from seawall.search.config import SearchConfig
 from seawall.train.config import TrainConfig
+from seawall.units import parse_bytes
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,6 +43,15 @@ class MemoryConfig(Strict):
     """The budget of the run."""
 
     budget: str | None = Field(default=None, description="for example 2GiB; found from the machine where missing")
+    # None: the budget alone says what may be used; set it where live processes share the machine.
+    reserve: str | None = Field(default=None, description="available memory to leave to other processes, say 800MiB")
+    # None: 90 % of what is free when a fold begins, so that a display or another process keeps what it has.
+    gpu_budget: str | None = Field(default=None, description="of a GPU's memory; 90 % of what is free where missing")
+
+    @property
+    def gpu_budget_bytes(self) -> int | None:
+        """The GPU's budget in bytes; None where it is not declared."""
+        return None if self.gpu_budget is None else parse_bytes(self.gpu_budget, where="memory.gpu_budget")
 
 
 class RunConfig(Strict):

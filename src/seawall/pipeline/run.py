@@ -5,12 +5,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from seawall import __version__
 from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
@@ -40,7 +38,8 @@ from seawall.pipeline.stages import (
     unit_key,
     units_of,
 )
-from seawall.pipeline.supervise import Job, interrupted, run_job
+from seawall.pipeline.supervise import interrupted
+from seawall.pipeline.unit import UnitRun, with_ways_on
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
 
@@ -86,9 +85,9 @@ class Runner:
         try:
             return self._run()
         except KeyboardInterrupt as stop:
-            raise self._with_ways_on(interrupted(self.order.command, stop)) from None
+            raise self._told(interrupted(self.order.command, stop)) from None
         except OSError as error:
-            raise self._with_ways_on(unwritable(error, self.config.output, self.order.command)) from error
+            raise self._told(unwritable(error, self.config.output, self.order.command)) from error
 
     def _run(self) -> RunManifest:
         folder, stages = self.config.output, self._chosen_stages()
@@ -128,13 +127,9 @@ class Runner:
             self.listener.noted(f"the last start ended in {before.screen()}")
             end_attempt(self.config.output, None)
 
-    def _with_ways_on(self, error: SeawallError) -> SeawallError:
-        """Add what is finished and how to go on to what is shown of an error."""
-        done = list(self.manifest.units) if hasattr(self, "manifest") else []
-        named = ", ".join(done[:12]) + (f" and {len(done) - 12} more" if len(done) > 12 else "")
-        finished = f"{len(done)} units are safe: {named}" if done else "no unit yet; nothing that was there is lost"
-        rows = (*error.rows, ("Finished", finished), ("Continue with:", self.order.command))
-        return error.tell(error.headline or f"{error.where}: {error.what}", rows)
+    def _told(self, error: SeawallError) -> SeawallError:
+        finished = list(self.manifest.units) if hasattr(self, "manifest") else []
+        return with_ways_on(error, finished, self.order.command)
 
     def _chosen_stages(self) -> list[str]:
         for stage in (self.order.first, self.order.only):
@@ -273,72 +268,16 @@ class Runner:
             return
         if unit.stage == "ingest":
             self.panel_lock.write()
-        plan = plan_unit(unit, self.config, shape, folds, self.budget.bytes - self.parent_bytes)
-        check_plans([plan], self.budget.bytes, parent_bytes=self.parent_bytes)
         self.num_run += 1
-        self.listener.started(unit, plan)
-        self._log("started", unit.name)
-        job = Job(
-            name=unit.name,
-            request=self._request(unit) | {"knobs": plan.neutral},
-            plan=plan,
-            declared_bytes=self.budget.bytes,
-            parent_bytes=self.parent_bytes,
-            command=self.order.command,
-            reuses_buffers=unit.stage in ("train", "predict"),
-        )
-        try:
-            result = run_job(
-                job, self.config.output, timeline, lambda beat, high: self.listener.sampled(unit, beat, high)
-            )
-        except KeyboardInterrupt:
-            self._log("interrupted", unit.name)
-            raise
-        except SeawallError as error:
-            log_event(self.config.output, "failed", unit.name, str(error), cause=error.cause)
-            raise self._with_ways_on(error) if error.rows else error from None
-        record = self._record(unit, key, plan, result)
-        self.manifest.finish(unit.name, record)
-        self._log("finished", unit.name)
-        self.listener.finished(unit, record)
+        work = UnitRun(self.config, self.budget, self.listener, self.order.command, self.manifest, self.parent_bytes)
+        work.do(unit, key, partial(self._plan_now, unit, shape, folds), timeline)
+
+    def _plan_now(self, unit: Unit, shape: PanelShape, folds: Folds, share_bytes: int, micro_batches: int) -> StagePlan:
+        return plan_unit(unit, self.config, shape, folds, share_bytes, micro_batches=micro_batches)
 
     def _is_forced(self, stage: str) -> bool:
         first = self.order.first
         return first is not None and stage in STAGES[STAGES.index(first) :]
-
-    def _request(self, unit: Unit) -> dict[str, Any]:
-        return {
-            "stage": unit.stage,
-            "fold": unit.fold,
-            "run": str(self.config.output),
-            "config": json.loads(self.config.model_dump_json()),
-            "budget_bytes": self.budget.bytes - self.parent_bytes,
-        }
-
-    def _record(self, unit: Unit, key: str, plan: StagePlan, result: dict[str, Any]) -> dict[str, Any]:
-        refined = result["summary"].pop("plan", None) or plan.record()
-        kept = (
-            "outputs",
-            "summary",
-            "cpu_seconds",
-            "wall_seconds",
-            "fence",
-            "cgroup_peak_bytes",
-            "num_shrinks",
-            "read_bytes",
-        )
-        measured = ("measured_private_bytes", "measured_file_bytes", "parent_private_bytes")
-        return {
-            "stage": unit.stage,
-            "fold": unit.fold,
-            "key": key,
-            "version": __version__,
-            "projected_private_bytes": refined["projected_private_bytes"],
-            "projected_cgroup_bytes": refined["projected_cgroup_bytes"],
-            "declared_bytes": self.budget.bytes,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            **{name: result[name] for name in (*kept, *measured)},
-        }
 
     def _write_plan(self, plans: Sequence[StagePlan]) -> None:
         record = {

@@ -3,13 +3,13 @@
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seawall.backtest.config import STAGE_VERSION as BACKTEST_VERSION
 from seawall.backtest.memory import plan as plan_backtest
-from seawall.budget.claims import StagePlan
+from seawall.budget.claims import Claim, StagePlan
 from seawall.budget.processes import own_private_bytes
 from seawall.errors import ConfigError, FormatError, nearest
 from seawall.evaluate.config import STAGE_VERSION as EVALUATE_VERSION
@@ -164,17 +164,30 @@ def required_train(config: RunConfig) -> TrainConfig:
     return config.train
 
 
-def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, share_bytes: int) -> StagePlan:
-    """Plan one unit: pure, from the config, the sizes and what is left of the budget beside the parent."""
+def plan_unit(
+    unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, share_bytes: int, *, micro_batches: int = 1
+) -> StagePlan:
+    """Plan one unit: pure, from the config, the sizes and what is left of the budget beside the parent.
+
+    ``micro_batches`` is the number of parts a batch of training is worked through in, see :mod:`seawall.train.micro`.
+    """
+    plan = _claims_of(unit, config, shape, (folds, share_bytes, micro_batches))
+    return replace(plan, reads=planned_reads(unit, config, shape, folds))
+
+
+def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Folds, int, int]) -> StagePlan:
+    folds, share_bytes, micro_batches = means
     fold = unit.fold or 0
     if unit.stage == "ingest":
         return plan_ingest(required_ingest(config), shape, share_bytes)
     if unit.stage == "folds":
         return plan_folds(required_train(config), shape, share_bytes)
     if unit.stage == "train":
-        return plan_fit(required_train(config), shape, folds.num_train_samples[fold], share_bytes)
+        num_samples = folds.num_train_samples[fold]
+        return plan_fit(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
     if unit.stage == "predict":
-        return plan_predict(required_train(config), shape, folds.num_test_samples[fold], share_bytes)
+        num_samples = folds.num_test_samples[fold]
+        return plan_predict(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
     if unit.stage == "evaluate":
         return plan_evaluate(config.evaluate, shape, share_bytes)
     if unit.stage == "join":
@@ -186,6 +199,28 @@ def plan_unit(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds, sh
         return plan_search(config.search, source_bytes, share_bytes)
     num_strategies = len(config.backtest.strategies) if config.backtest else 0
     return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)
+
+
+PAGE_BYTES = 4096
+
+
+def planned_reads(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds) -> tuple[Claim, ...]:
+    """Bound what a stage that reads a panel at random has to read from disk: every page cold, every time it is used.
+
+    Stages without such reads plan none. It is far more than is read where pages stay in the cache, and it is meant to
+    be: what exceeds it tenfold reads in circles.
+    """
+    store = Claim("passes in row order", 4 * shape.store_bytes, "4 x the store")
+    if unit.stage in ("evaluate", "join", "backtest"):
+        return (store, Claim("rows", 6 * PAGE_BYTES * shape.num_rows, "6 pages for each row of the panel"))
+    if unit.stage not in FOLD_STAGES:
+        return ()
+    train, fold = required_train(config), unit.fold or 0
+    window_pages = 4 * train.lookback_periods * shape.num_features // PAGE_BYTES + 4
+    learned, predicted = folds.num_train_samples[fold] + shape.num_rows, folds.num_test_samples[fold]
+    num_windows = train.max_epochs * learned if unit.stage == "train" else predicted
+    formula = f"{num_windows:,} windows x {window_pages} pages of {PAGE_BYTES} B"
+    return (store, Claim("windows", num_windows * window_pages * PAGE_BYTES, formula))
 
 
 def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:

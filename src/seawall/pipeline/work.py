@@ -8,6 +8,7 @@ from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.pipeline.config import parse_config
 from seawall.pipeline.stages import UPKEEP, Unit, output_records, required_ingest, required_train
+from seawall.train.micro import MicroBatches
 
 
 def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
@@ -49,7 +50,8 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
     if unit.stage == "ingest":
         from seawall.ingest.run import ingest
 
-        return ingest(required_ingest(config), panel, budget_bytes=request["budget_bytes"], beat=beat)
+        room = {name: request[name] for name in ("budget_bytes", "knob_bytes")}
+        return ingest(required_ingest(config), panel, **room, beat=beat)
     if unit.stage in ("folds", "train", "predict"):
         return _train(unit, request, folder, panel, beat)
     if unit.stage == "evaluate":
@@ -93,15 +95,15 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
         raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
     model = folder / "models" / f"fold_{fold:02d}"
     random_access = bool(request["knobs"]["random_access"])
+    split = MicroBatches(request["micro_batches"], request["gpu_budget_bytes"])
     if unit.stage == "train":
         from seawall.train.run import fit_fold
 
-        return fit_fold(panel, folds, fold, train, model, random_access=random_access, beat=beat)
+        return fit_fold(panel, folds, fold, train, model, random_access=random_access, split=split, beat=beat)
     from seawall.train.predict import predict_fold
 
-    return predict_fold(
-        panel, folds, fold, train, model, folder / "predictions", random_access=random_access, beat=beat
-    )
+    output = folder / "predictions"
+    return predict_fold(panel, folds, fold, train, model, output, random_access=random_access, split=split, beat=beat)
 
 
 def _drop_other_strategies(folder: Path, names: list[str]) -> None:

@@ -15,8 +15,10 @@ from seawall.train.artefacts import write_model
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
 from seawall.train.loop import FitResult, Trainer
+from seawall.train.micro import MicroBatches
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
 from seawall.train.validate import Validator
 from seawall.windows.api import columns_of
@@ -26,9 +28,10 @@ from seawall.windows.stream import Windows
 
 
 def fit(
-    panel: Panel, fold: Fold, config: TrainConfig, output: Path, *, random_access: bool, beat: Beat
+    panel: Panel, fold: Fold, config: TrainConfig, output: Path, *, means: tuple[bool, MicroBatches], beat: Beat
 ) -> dict[str, Any]:
-    """Do the work of :func:`seawall.train.run.fit_fold` on an open panel."""
+    """Do the work of :func:`seawall.train.run.fit_fold` on an open panel; ``means`` change no more than last bits."""
+    random_access, split = means
     device = resolve_device(config.device)
     output.mkdir(parents=True, exist_ok=True)
     beat("choose samples")
@@ -39,6 +42,7 @@ def fit(
     # A second mapping: advice against reading ahead must not slow the passes in row order down.
     source = Panel(panel.path) if random_access else panel
     gather = scaled_gather(source, config.lookback_periods, scaler, config.target, random_access=random_access)
+    split = fit_to_device(device, config, gather.num_features, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
     with repeatable(device, threads=config.threads, seed=config.seed):
         trainer = Trainer(
@@ -46,20 +50,30 @@ def fit(
             build_model(config.model, gather.num_features, 1),
             Windows(gather, train, batch_size=config.batch_size, seed=config.seed),
             scaler,
-            Validator(gather, valid, fold.valid, scaler, config.loss, config.predict_batch_size, device),
+            Validator(
+                gather, valid, fold.valid, scaler, config.loss, split.part_size(config.predict_batch_size), device
+            ),
             device,
             save=lambda checkpoint: save_checkpoint(path, key, checkpoint),
             where=f"train fold {fold.index}",
         )
+        trainer.parts = split.parts
         if checkpoint := load_checkpoint(path, key):
             trainer.restore(checkpoint)
         result = trainer.fit(beat)
     beat("write model")
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
+    record |= _split_record(trainer.parts)
     write_model(output, result.weights, scaler, _history(result), record)
     path.unlink(missing_ok=True)
-    return _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged}
+    return (
+        _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged} | _split_record(trainer.parts)
+    )
+
+
+def _split_record(parts: int) -> dict[str, Any]:
+    return {"micro_batches": parts, "equality": "equal to rounding, not bitwise"} if parts > 1 else {}
 
 
 def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) -> Scaler:

@@ -17,7 +17,9 @@ from seawall.train.adamw import AdamW
 from seawall.train.checkpoint import Checkpoint, Progress, Weights
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import random_state, restore_random_state
+from seawall.train.gpu import drop_step, next_parts
 from seawall.train.inference import to_scaled
+from seawall.train.micro import parts_of
 from seawall.train.validate import Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
@@ -68,6 +70,8 @@ class Trainer:
     ) -> None:
         self.config, self.windows, self.scaler, self.validate = config, windows, scaler, validate
         self.device, self.save, self.where = device, save, where
+        self.parts = 1
+        """Parts a batch is worked through in; a GPU that is full raises it."""
         self.model = model.to(device)
         self.optimizer = AdamW(
             self.model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
@@ -114,23 +118,42 @@ class Trainer:
         self.save(self._checkpoint())
 
     def _step(self, batch: Batch) -> float:
-        """Take one step; give the mean loss of the batch."""
-        self.model.train()
-        target = torch.from_numpy(to_scaled(batch.y, self.scaler)).to(self.device)
-        summed = summed_loss(self.config.loss, self.model(torch.from_numpy(batch.x).to(self.device)), target)
-        if summed.count == 0:
+        """Take one step; give the mean loss of the batch. A GPU that is full gets the same batch in smaller parts."""
+        while True:
+            states = random_state(self.device) if self.device.type == "cuda" else []
+            try:
+                total, count = self._gradients(batch)
+                break
+            except torch.OutOfMemoryError:
+                self.parts = next_parts(self.parts, self.windows.batch_size)
+            drop_step(self.model)
+            restore_random_state(states, self.device)
+        if count == 0:
             self.progress.num_empty_batches += 1
             return 0.0
-        total = float(summed.total.detach())
-        if not math.isfinite(total):
-            raise self._not_finite(total)
-        # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a short
-        # last batch.
-        torch.autograd.backward(summed.total / self.windows.batch_size)
         self.optimizer.step(largest_norm=self.config.gradient_clip)
         self.progress.loss_total += total
-        self.progress.loss_count += summed.count
-        return total / summed.count
+        self.progress.loss_count += count
+        return total / count
+
+    def _gradients(self, batch: Batch) -> tuple[float, int]:
+        """Add up the gradients of a batch, part by part; give its summed loss and how many targets that is of."""
+        self.model.train()
+        target = torch.from_numpy(to_scaled(batch.y, self.scaler)).to(self.device)
+        total, count = 0.0, 0
+        for part in parts_of(len(batch.x), self.parts):
+            x_BLF = torch.from_numpy(batch.x[part]).to(self.device)
+            summed = summed_loss(self.config.loss, self.model(x_BLF), target[part])
+            if summed.count == 0:
+                continue
+            total += float(summed.total.detach())
+            count += summed.count
+            if not math.isfinite(total):
+                raise self._not_finite(total)
+            # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
+            # short last batch.
+            torch.autograd.backward(summed.total / self.windows.batch_size)
+        return total, count
 
     def _close_epoch(self, validation: Validation) -> None:
         progress = self.progress

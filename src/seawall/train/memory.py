@@ -3,6 +3,7 @@
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
+from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
 from seawall.units import MIB, format_bytes
 
 FLOOR_BYTES = 33 * MIB
@@ -51,26 +52,30 @@ def plan_folds(config: TrainConfig, shape: PanelShape, budget_bytes: int) -> Sta
     return StagePlan(stage="folds", private=private, cache=container_claims(dirty_bytes=MIB))
 
 
-def plan_fit(config: TrainConfig, shape: PanelShape, num_train_samples: int, budget_bytes: int) -> StagePlan:
-    """Plan training one fold.
+def plan_fit(
+    config: TrainConfig, shape: PanelShape, num_train_samples: int, budget_bytes: int, *, micro_batches: int = 1
+) -> StagePlan:
+    """Plan training one fold; with ``micro_batches`` every batch is worked through in that many parts.
 
     The batch decides results, so it is not shrunk: where the plan does not fit, batch_size or hidden_size must be.
     ``random_access`` is 1 where the features do not fit beside the rest of the budget, and read-ahead must be off.
     """
     num_features = _num_features(config, shape)
     num_parameters = config.model.num_parameters(num_features, 1)
-    learning = _step_bytes(config, config.batch_size, num_features, training=True)
-    judging = _step_bytes(config, config.predict_batch_size, num_features, training=False)
+    split = MicroBatches(micro_batches)
+    learned, judged = split.part_size(config.batch_size), split.part_size(config.predict_batch_size)
+    learning = _step_bytes(config, learned, num_features, training=True)
+    judging = _step_bytes(config, judged, num_features, training=False)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
             "activations",
             max(learning, judging),
-            f"{config.batch_size:,} samples x {config.lookback_periods} steps, forward and backward"
+            f"{learned:,} samples x {config.lookback_periods} steps, forward and backward"
             if learning >= judging
-            else f"{config.predict_batch_size:,} samples x {config.lookback_periods} steps of validation",
+            else f"{judged:,} samples x {config.lookback_periods} steps of validation",
         ),
-        _batches_claim(config, shape, max(config.batch_size, config.predict_batch_size)),
+        _batches_claim(config, shape, max(config.batch_size, judged)),
         Claim(
             "weights",
             6 * 4 * num_parameters,
@@ -96,21 +101,24 @@ def plan_fit(config: TrainConfig, shape: PanelShape, num_train_samples: int, bud
             "weights, two moments, best; the old one stays until the new is whole",
         ),
     )
-    return _with_access("train", private, disk, config, shape, budget_bytes)
+    return _with_access("train", private, disk, config, shape, (budget_bytes, micro_batches))
 
 
-def plan_predict(config: TrainConfig, shape: PanelShape, num_test_samples: int, budget_bytes: int) -> StagePlan:
-    """Plan predicting one fold; ``random_access`` as in :func:`plan_fit`."""
+def plan_predict(
+    config: TrainConfig, shape: PanelShape, num_test_samples: int, budget_bytes: int, *, micro_batches: int = 1
+) -> StagePlan:
+    """Plan predicting one fold; ``random_access`` and ``micro_batches`` as in :func:`plan_fit`."""
+    at_once = MicroBatches(micro_batches).part_size(config.predict_batch_size)
     num_features = _num_features(config, shape)
     packed_rows = min(num_test_samples, ROW_GROUP_ROWS)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
             "activations",
-            _step_bytes(config, config.predict_batch_size, num_features, training=False),
-            f"{config.predict_batch_size:,} samples x {config.lookback_periods} steps, forward only",
+            _step_bytes(config, at_once, num_features, training=False),
+            f"{at_once:,} samples x {config.lookback_periods} steps, forward only",
         ),
-        _batches_claim(config, shape, config.predict_batch_size),
+        _batches_claim(config, shape, at_once),
         Claim("weights", 2 * 4 * config.model.num_parameters(num_features, 1), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
         Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
@@ -128,7 +136,7 @@ def plan_predict(config: TrainConfig, shape: PanelShape, num_test_samples: int, 
         Claim("slot file", 4096 + 5 * num_test_samples, f"{num_test_samples:,} rows x 4 B and a bit"),
         Claim("predictions", 32 * num_test_samples, f"{num_test_samples:,} rows x 32 B before compression"),
     )
-    return _with_access("predict", private, disk, config, shape, budget_bytes)
+    return _with_access("predict", private, disk, config, shape, (budget_bytes, micro_batches))
 
 
 def _with_access(
@@ -137,8 +145,9 @@ def _with_access(
     disk: tuple[Claim, ...],
     config: TrainConfig,
     shape: PanelShape,
-    budget_bytes: int,
+    means: tuple[int, int],
 ) -> StagePlan:
+    budget_bytes, micro_batches = means
     cache = container_claims(dirty_bytes=8 * MIB)
     room_bytes = budget_bytes - sum(claim.bytes for claim in private + cache)
     features_bytes = 4 * shape.num_rows * shape.num_features
@@ -152,8 +161,18 @@ def _with_access(
             "batch_size": config.batch_size,
             "predict_batch_size": config.predict_batch_size,
             "threads": config.threads,
+            **({"micro_batches": micro_batches} if micro_batches > 1 else {}),
         },
     )
+
+
+def gpu_bytes(config: TrainConfig, num_features: int, micro_batches: int) -> int:
+    """Claim GPU memory for training: context, weights six times, one part's activations, the batch as it is copied."""
+    part = MicroBatches(micro_batches).part_size(config.batch_size)
+    weights = 6 * 4 * config.model.num_parameters(num_features, 1)
+    learning = _step_bytes(config, part, num_features, training=True)
+    copied = 4 * part * config.lookback_periods * num_features
+    return GPU_CONTEXT_BYTES + weights + learning + copied
 
 
 def _num_features(config: TrainConfig, shape: PanelShape) -> int:

@@ -19,12 +19,14 @@ from seawall.train.config import PREDICT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
+from seawall.train.micro import MicroBatches
+from seawall.train.run import WHOLE
 from seawall.train.segments import predicted_samples
 from seawall.windows.gather import Gather
 from seawall.windows.samples import date_major_rows
 
 
-def predict_fold(
+def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     panel: Path,
     folds: Path,
     fold: int,
@@ -33,6 +35,7 @@ def predict_fold(
     output: Path,
     *,
     random_access: bool = False,
+    split: MicroBatches = WHOLE,
     beat: Beat = silent,
 ) -> dict[str, Any]:
     """Predict every sample of a fold's test segment, in the unit of the target.
@@ -63,7 +66,9 @@ def predict_fold(
             gather = scaled_gather(
                 opened, config.lookback_periods, fitted.scaler, config.target, random_access=random_access
             )
-            num_computed = _Work(fitted, gather, config.predict_batch_size, device).fill(slots, rows, beat)
+            num_computed = _Work(fitted, gather, split.part_size(config.predict_batch_size), device).fill(
+                slots, rows, beat
+            )
         beat("write predictions")
         manifest = write_fold(
             output / f"fold_{fold:02d}.parquet",

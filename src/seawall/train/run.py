@@ -7,8 +7,12 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_record, read_fold, write_folds
+from seawall.train.micro import MicroBatches
 from seawall.train.segments import predicted_samples, refuse_empty, train_samples, valid_samples
 from seawall.windows.folds import Rolling, make_folds
+
+WHOLE = MicroBatches()
+"""Every batch at once."""
 
 
 def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: Beat = silent) -> dict[str, Any]:
@@ -59,6 +63,7 @@ def fit_fold(
     output: Path,
     *,
     random_access: bool = False,
+    split: MicroBatches = WHOLE,
     beat: Beat = silent,
 ) -> dict[str, Any]:
     """Train the model of one fold and write it to ``output``; a checkpoint left there is continued.
@@ -72,6 +77,8 @@ def fit_fold(
         ``models/fold_NN``; made if missing.
     random_access
         Whether the features do not fit in the memory at hand; changes speed, never results.
+    split
+        Parts of a batch, where a whole one does not fit; changes the last bits, and is recorded.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def fit_fold(
     # Here and not on top: torch is 130 MiB that the folds stage does without.
     from seawall.train.fit import fit
 
-    return fit(Panel(panel), read_fold(folds, fold), config, output, random_access=random_access, beat=beat)
+    return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat)
 
 
 def _rolling(folds: FoldsConfig) -> Rolling:
