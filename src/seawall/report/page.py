@@ -18,6 +18,7 @@ from seawall.report.sections.memory import memory_section
 from seawall.report.sections.money import money_section
 from seawall.report.sections.prediction import prediction_section
 from seawall.report.sections.quantiles import quantile_section
+from seawall.report.sections.search import search_section
 from seawall.report.sections.summary import summary_section
 from seawall.report.sections.training import training_section
 
@@ -27,6 +28,7 @@ SLICE_CHARACTERS = 262_144
 NAVIGATION = (
     ("summary", "Summary"),
     ("money", "After costs"),
+    ("search", "Search"),
     ("prediction", "Prediction"),
     ("quantiles", "Quantiles"),
     ("folds", "Folds"),
@@ -39,6 +41,7 @@ NAVIGATION = (
 BUILDERS = (
     summary_section,
     money_section,
+    search_section,
     prediction_section,
     quantile_section,
     folds_section,
@@ -48,10 +51,14 @@ BUILDERS = (
     configuration_section,
 )
 
+OF_SEARCH = (search_section, memory_section, configuration_section)
+"""Sections of a search of its own tables, without a panel or a model."""
+
 
 def build_sections(run: RunRecords) -> Iterator[Html]:
     """Build the sections of the page in order."""
-    return (build(run) for build in BUILDERS)
+    is_search_alone = bool(run.search) and run.panel is None and not run.folds
+    return (build(run) for build in (OF_SEARCH if is_search_alone else BUILDERS))
 
 
 def write_html(path: Path, title: str, subtitle: str, sections: list[Html]) -> None:
@@ -63,7 +70,7 @@ def write_html(path: Path, title: str, subtitle: str, sections: list[Html]) -> N
     library, own = get_plotlyjs(), _text("report.js")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(_head(title, [_hash(library), _hash(own)]))
-        file.write(_header(title, subtitle))
+        file.write(_header(title, subtitle, sections))
         file.writelines(sections)
         file.write("</main>\n<script>")
         for piece in _slices(library):
@@ -89,8 +96,9 @@ def _head(title: str, hashes: list[str]) -> str:
     )
 
 
-def _header(title: str, subtitle: str) -> str:
-    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in NAVIGATION)
+def _header(title: str, subtitle: str, sections: list[Html]) -> str:
+    shown = [pair for pair in NAVIGATION if any(part.startswith(f'<section id="{pair[0]}"') for part in sections)]
+    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in shown)
     button = '<button type="button" id="theme" hidden>Light / dark</button>'
     without_scripts = missing("Charts need JavaScript; all tables are readable without it.")
     return (

@@ -172,6 +172,7 @@ class RunRecords:
     daily: Daily | None
     coverage: Fields
     strategies: tuple[Strategy, ...]
+    search: Fields
     timeline: Timeline | None
 
     @property
@@ -228,6 +229,7 @@ def read_run(folder: Path) -> RunRecords:
         daily=_daily(folder / "metrics" / "daily.parquet") if is_trained else None,
         coverage=read_fields(folder / "backtest" / "coverage.json") if is_trained else Fields({}),
         strategies=_strategies(folder / "backtest") if is_traded else (),
+        search=read_fields(folder / "search" / "summary.json"),
         timeline=read_timeline(path) if (path := folder / "memory.parquet").is_file() else None,
     )
 
