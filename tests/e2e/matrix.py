@@ -18,7 +18,6 @@ import yaml
 from seawall.units import MIB
 
 STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report")
-BASE_DATES = 400
 FIRST_DAY = np.datetime64("2000-01-03", "D")
 
 
@@ -33,12 +32,15 @@ class Case:
     lookback_periods: int = 20
     hidden_size: int = 16
     budget_mib: int = 640
+    base_dates: int = 400
+    folds: tuple[int, int, int] | None = None
+    """Dates of train, valid and test; shares of the calendar where missing."""
     source: Literal["csv", "csv.gz", "parquet"] = "csv"
 
     @property
     def num_dates(self) -> int:
         """Dates of the table."""
-        return BASE_DATES * self.times
+        return self.base_dates * self.times
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
@@ -118,8 +120,13 @@ def _writer(path: Path, case: Case) -> Any:  # noqa: ANN401 - pyarrow has no typ
     return pyarrow.csv.CSVWriter(sink, schema)
 
 
+def _folds(case: Case) -> dict[str, int]:
+    shares = (case.num_dates * 6 // 10, case.num_dates // 10, case.num_dates * 3 // 10)
+    return dict(zip(("train", "valid", "test"), case.folds or shares, strict=True))
+
+
 def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
-    """Give the config of a case: one fold, all stages, two strategies."""
+    """Give the config of a case: all stages, two strategies."""
     names = [f"f{number}" for number in range(case.num_columns)]
     return {
         "name": "matrix",
@@ -136,11 +143,7 @@ def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
         "train": {
             "target": "fwd",
             "lookback_periods": case.lookback_periods,
-            "folds": {
-                "train": case.num_dates * 6 // 10,
-                "valid": case.num_dates // 10,
-                "test": case.num_dates * 3 // 10,
-            },
+            "folds": _folds(case),
             "model": {"kind": "lstm_attention", "hidden_size": case.hidden_size},
             "max_epochs": 1,
             "device": "cpu",
@@ -182,6 +185,14 @@ def unit_records(output: Path) -> dict[str, dict[str, Any]]:
     """Read the unit records of a run."""
     loaded: dict[str, dict[str, Any]] = json.loads((output / "run.json").read_text())["units"]
     return loaded
+
+
+def peaks(records: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Give the highest measured private bytes of each stage over its folds."""
+    return {
+        stage: max(record["measured_private_bytes"] for record in records.values() if record["stage"] == stage)
+        for stage in STAGES
+    }
 
 
 def wrong_claims(records: dict[str, dict[str, Any]], told: str) -> Iterator[str]:

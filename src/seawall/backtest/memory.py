@@ -6,7 +6,7 @@ The sizes that decide them stand here too, where the small parent can read them.
 from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
-from seawall.units import MIB, format_bytes
+from seawall.units import KIB, MIB, format_bytes
 
 FLOOR_BYTES = 33 * MIB
 """Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
@@ -30,6 +30,12 @@ STRATEGY_DATE_BYTES = 60
 
 TABLE_BATCH_ROWS = 65_536
 """Rows of the table read at once: one row group as the join writes it."""
+
+NUM_FIXED_COLUMNS = 7
+"""Of the table, beside its prices (FORMAT.md section 4)."""
+
+FOOTER_CHUNK_BYTES = 4 * KIB
+"""What Parquet keeps in memory per column of each row group of a file (3 KiB measured)."""
 
 TABLE_BYTES = 6 * MIB
 """One row group of three columns, packed and unpacked."""
@@ -79,6 +85,7 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
     num_strategies, num_entities, num_dates = len(config.strategies), shape.num_entities, shape.num_dates
     book_bytes = LEDGER_GROUP_ROWS * LEDGER_ROW_BYTES + LEDGER_WRITER_BYTES
     waiting_bytes = sum(_waiting_bytes(strategy, config, shape) for strategy in config.strategies)
+    num_row_groups, num_columns = -(-shape.num_rows // TABLE_BATCH_ROWS), NUM_FIXED_COLUMNS + shape.num_prices
     return (
         Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
         Claim(
@@ -97,6 +104,11 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
             f"{shape.max_rows_per_date:,} rows x {DATE_ROW_BYTES} B",
         ),
         Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
+        Claim(
+            "parquet footer",
+            num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
+            f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
+        ),
         Claim(
             "ledgers",
             num_strategies * book_bytes + LEDGER_WRITE_BYTES,

@@ -211,7 +211,7 @@ class Runner:
         with suppress(FormatError):
             if self.config.train is not None and self._is_current("folds"):
                 return Folds.read(self.config.output / "folds.json")
-        return Folds.guess(shape)
+        return Folds.guess(shape, self.config.train)
 
     def _probe(self) -> PanelShape:
         required_ingest(self.config)

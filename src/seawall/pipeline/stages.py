@@ -102,9 +102,14 @@ class Folds:
             raise FormatError(str(path), "cannot be read", found=str(error), do="Run the stage folds again.") from error
 
     @classmethod
-    def guess(cls, shape: PanelShape) -> "Folds":
-        """Before ingest: one fold that trains on every row."""
-        return cls((shape.num_rows,), (shape.num_rows,))
+    def guess(cls, shape: PanelShape, train: TrainConfig | None) -> "Folds":
+        """Before ingest: one fold, of every row where its lengths are spans of time, else of no more than its dates."""
+        if train is None:
+            return cls((shape.num_rows,), (shape.num_rows,))
+        lengths = (None if train.folds.expanding else train.folds.train, train.folds.test)
+        dates = [length if isinstance(length, int) else shape.num_dates for length in lengths]
+        of_train, of_test = (min(shape.num_rows, length * shape.max_rows_per_date) for length in dates)
+        return cls((of_train,), (of_test,))
 
     def __len__(self) -> int:
         return len(self.num_train_samples)
