@@ -86,7 +86,7 @@ print(json.dumps([peak, summary["plan"]["projected_private_bytes"]]))
 
 def measured(config: dict[str, Any], output: Path, budget_bytes: int) -> tuple[int, int]:
     """Peak of private bytes and the plan's promise, in a fresh child like the one a run starts."""
-    environment = {**os.environ, **allocator_environment(1), "PYTHONPATH": "src"}
+    environment = {**os.environ, **allocator_environment(1, reuses_buffers=True, one_arena=True), "PYTHONPATH": "src"}
     arguments = [sys.executable, "-c", CHILD, json.dumps(config), str(output), str(budget_bytes)]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
     peak, projected = json.loads(done.stdout)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from seawall.ingest.feature_sets.compute import compute_set
 from seawall.ingest.feature_sets.config import FeatureSet
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
-from seawall.ingest.scatter import record_dtype
+from seawall.ingest.record import RecordLayout, whole_layout
 from seawall.ingest.targets import forward_return
 from seawall.stores.panel_writer import EntityBlock
 from seawall.tables.engine import SqlEngine
@@ -34,8 +33,11 @@ class Rows:
     starts: Int64
     times: Int64
     values: Float64
+    """float64 [n, W]: the columns of :attr:`RecordLayout.wide`."""
     carried: Float64 | None = None
     """float64 [e], adjustment of each entity's first row here, where its earlier rows are left out; else None."""
+    narrow: Float32 | None = None
+    """float32 [n, M]: the columns of :attr:`RecordLayout.narrow`, where there are any."""
 
     @property
     def first(self) -> Bool:
@@ -72,33 +74,28 @@ class Builder:
         rank_of_code: Int64,
         engine: SqlEngine,
         declared: Mapping[tuple[str, int], float],
+        layout: RecordLayout | None = None,
     ) -> None:
         self._config, self._calendar, self._kind = config, calendar, calendar_kind
         self._names, self._rank_of_code = names_by_rank, rank_of_code
         self._engine, self._declared = engine, declared
-        self._columns = config.value_columns
+        self._layout = layout or whole_layout(config)
         self._longest_checked, self._checked_neighbours = 0, False
         self.quality = Quality(list(config.feature_names))
 
-    def build(self, path: Path) -> EntityBlock | None:
-        """Sort one bucket and compute everything the store holds about it; nothing where the bucket is empty."""
-        rows = self._load(path)
-        return self.compute(rows) if rows.names else None
+    def build(self, records: AnyArray) -> EntityBlock:
+        """Sort the rows of whole entities and compute everything the store holds about them."""
+        return self.compute(self._sorted(records))
 
     def compute(self, rows: Rows) -> EntityBlock:
         """Compute everything the store holds about sorted rows."""
         adjustment = self._adjustment(rows)
         sql = self._evaluate(rows, adjustment)
-        features = sql[:, : len(self._config.features)]
-        self.quality.see_features(features)
+        features = self._features(rows, adjustment, sql)
+        self.quality.rows += len(rows.times)
         for name in self._config.prices:
             self.quality.see_price(name, self._column(rows, name))
         self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
-        stored = np.empty((len(rows.times), len(self._config.feature_names)), np.float32)
-        with np.errstate(over="ignore"):
-            stored[:, : features.shape[1]] = features
-        stored[:, : features.shape[1]][np.isinf(features)] = np.nan
-        self._compute_sets(rows, adjustment, stored)
         universe = sql[:, -1] == 1.0 if self._config.universe else np.ones(len(rows.times), bool)
         self.quality.universe_rows += int(universe.sum())
         returns, ends = self._targets(rows, adjustment)
@@ -106,29 +103,45 @@ class Builder:
             names=rows.names,
             lengths=np.diff(rows.starts),
             times=rows.times,
-            features=stored,
+            features=features,
             returns=returns,
             target_end=ends,
-            prices=rows.values[:, [self._columns.index(name) for name in self._config.prices]],
+            prices=rows.values[:, [self._layout.wide.index(name) for name in self._config.prices]],
             adjustment=adjustment,
             universe=universe,
-            values=rows.values[:, [self._columns.index(name) for name in kept_columns(self._config)]],
+            values=rows.values[:, [self._layout.wide.index(name) for name in kept_columns(self._config)]],
         )
 
-    def _load(self, path: Path) -> Rows:
-        records = np.fromfile(path, record_dtype(len(self._columns)))
-        ranks = self._rank_of_code[records["code"]]
-        order = np.lexsort((records["source"], records["time"], ranks))
-        records, ranks = records[order], ranks[order]
-        same = (ranks[1:] == ranks[:-1]) & (records["time"][1:] == records["time"][:-1])
+    def _features(self, rows: Rows, adjustment: Float64, sql: Float64) -> Float32:
+        """Put columns taken as they are and computed ones together, in the order of the config, then the sets."""
+        layout, narrow = self._layout, rows.narrow
+        all_narrow = tuple(layout.plain.values()) == layout.narrow and not layout.computed
+        if all_narrow and narrow is not None and not self._config.feature_sets:
+            return narrow
+        stored: Float32 = np.empty((len(rows.times), len(self._config.feature_names)), np.float32)
+        computed = list(layout.computed)
+        for place, name in enumerate(self._config.features):
+            column = layout.plain.get(name)
+            if narrow is not None and column in layout.narrow:
+                stored[:, place] = narrow[:, layout.narrow.index(column)]
+                continue
+            exact = sql[:, computed.index(name)] if column is None else self._column(rows, column)
+            stored[:, place] = self.quality.see_columns(exact[None], [place])[0]
+        self._compute_sets(rows, adjustment, stored)
+        return stored
+
+    def _sorted(self, records: AnyArray) -> Rows:
+        ranks, times = self._rank_of_code[records["code"]], records["time"]
+        order = _order(ranks, times)
+        ranks, times = ranks[order], times[order]
+        same = (ranks[1:] == ranks[:-1]) & (times[1:] == times[:-1])
         if same.any():
-            keep = self._resolve_duplicates(same, ranks, records["time"])
-            records, ranks = records[keep], ranks[keep]
+            keep = self._resolve_duplicates(same, ranks, times)
+            ranks, times, order = ranks[keep], times[keep], order[keep]
         present, starts = np.unique(ranks, return_index=True)
         names = [self._names[rank] for rank in present]
-        return Rows(
-            names, np.append(starts, len(ranks)).astype(np.int64), records["time"].copy(), records["values"].copy()
-        )
+        starts = np.append(starts, len(ranks)).astype(np.int64)
+        return Rows(names, starts, times, records["wide"][order], narrow=records["narrow"][order])
 
     def _resolve_duplicates(self, same: Bool, ranks: Int64, times: Int64) -> Bool:
         if self._config.duplicates == "error":
@@ -152,7 +165,7 @@ class Builder:
         return text.removesuffix("T00:00:00")
 
     def _column(self, rows: Rows, name: str) -> Float64:
-        return rows.values[:, self._columns.index(name)]
+        return rows.values[:, self._layout.wide.index(name)]
 
     def _adjustment(self, rows: Rows) -> Float64:
         rule = self._config.adjustment
@@ -233,7 +246,7 @@ class Builder:
             )
 
     def _evaluate(self, rows: Rows, adjustment: Float64) -> Float64:
-        expressions = dict(self._config.features)
+        expressions = dict(self._layout.computed)
         if self._config.universe:
             expressions[UNIVERSE] = self._config.universe
         if not expressions:
@@ -256,7 +269,7 @@ class Builder:
             self._config.time: times.cast(pa.timestamp("ns")) if self._kind == "timestamp" else times,
             "adjustment": adjustment,
         }
-        for name in self._columns:
+        for name in self._layout.wide:
             columns[name] = pa.array(self._column(rows, name), from_pandas=True)
         for name, values in self._adjusted(rows, adjustment).items():
             columns[f"adj_{name}"] = pa.array(values, from_pandas=True)
@@ -297,3 +310,15 @@ class Builder:
             found=f"its value for {entity!r} at {time} changes when {moved.removed}",
             do="Use LAG and frames that end at CURRENT ROW over the window entity.",
         )
+
+
+def _order(ranks: Int64, times: Int64) -> Int64:
+    """Order rows by (entity, time), rows of one key as they came.
+
+    Daily tables come ordered by time, and then counting the entities is enough: NumPy sorts 16-bit numbers by radix.
+    """
+    low = int(ranks.min())
+    if (times[1:] >= times[:-1]).all():
+        narrow = int(ranks.max()) - low <= np.iinfo(np.uint16).max
+        return np.argsort((ranks - low).astype(np.uint16) if narrow else ranks, kind="stable")
+    return np.lexsort((times, ranks))

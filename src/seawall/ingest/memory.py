@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.budget.environment import available_cores
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import kept_columns
+from seawall.ingest.record import record_layout
 from seawall.stores.shape import PanelShape
-from seawall.units import KIB, MIB, format_bytes
+from seawall.units import MIB, format_bytes
 
-FLOOR_BYTES = 50 * MIB
-"""Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (46 MiB measured)."""
+FLOOR_BYTES = 72 * MIB
+"""Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (46 MiB measured), and
+Arrow's functions registered (24 MiB)."""
 
-PARSER_BYTES = 32 * MIB
-"""pyarrow's CSV reader with 1 MiB blocks, single-threaded, and the block it gave (27-30 MiB measured, gzip or not)."""
+PARSER_BYTES = 20 * MIB
+PARSER_THREAD_BYTES = 14 * MIB
+"""Pieces of 1 MiB being parsed and waiting, and Arrow's buffers: 30 MiB with one thread, 12 MiB for each more (measured
+with 60 columns)."""
 
 SQL_FLOOR_BYTES = 18 * MIB
 """DuckDB beside the rows of a bucket, and what the parser's heap keeps (15 MiB measured over 1-8 MiB of bucket)."""
@@ -34,13 +39,17 @@ BUCKET_BYTES = 8 * MIB
 """Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
 
 BUCKET_BYTES_MIN = 1 * MIB
-SCATTER_BYTES = 16 * KIB
-"""Write buffer of one open bucket file (8 KiB), with room."""
 STATIC_BYTES = 16 * MIB
 """The table of static attributes twice; a larger one is refused."""
 
-NUM_BUCKETS_MAX = 512
+NUM_BUCKETS_MAX = 4096
 SLAB_BYTES = 8 * MIB
+STAGING_BYTES = 32 * MIB
+"""Rows gathered before a run is written: longer runs make fewer and longer reads in the second pass."""
+
+STAGING_BYTES_MIN = 2 * MIB
+PARSE_THREADS_MAX = 4
+"""One thread scatters what others parse, and keeps about four busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +67,12 @@ class BucketSizes:
 
 def bucket_sizes(config: IngestConfig) -> BucketSizes:
     """Bytes per row: in the bucket file, and at the worst moment of its pass through memory."""
-    num_values = len(config.value_columns)
-    num_sql = len(config.features) + (config.universe is not None)
+    layout = record_layout(config)
+    num_sql = len(layout.computed) + (config.universe is not None)
     num_targets, num_prices = len(config.targets), len(config.prices)
-    record_bytes = 4 + 8 + 8 + 8 * num_values
+    record_bytes = layout.record_bytes
     sorted_bytes = record_bytes + 3 * 8
-    table_bytes = 8 * (3 + num_values + num_prices + 1) if num_sql else 0
+    table_bytes = 8 * (3 + len(layout.wide) + num_prices + 1) if num_sql else 0
     sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
     set_bytes = 8 * (6 + 2) if config.feature_sets else 0  # adjusted bars and places of one set, after the SQL
     sql_bytes = max(sql_bytes, set_bytes)
@@ -99,6 +108,9 @@ def plan(
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
+    staging_bytes = min(STAGING_BYTES, total_bytes, max(STAGING_BYTES_MIN, room_bytes // 8))
+    threads = max(1, min(PARSE_THREADS_MAX, available_cores(), room_bytes // (4 * PARSER_THREAD_BYTES)))
+    parser_bytes = (PARSER_BYTES + threads * PARSER_THREAD_BYTES) * min(total_bytes, MIB) // MIB
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
     held_bytes = max(min(bucket_bytes, filled_bytes), shape.max_rows_per_entity * sizes.record_bytes)
@@ -107,9 +119,9 @@ def plan(
         private=(
             Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
             *_larger_pass(
-                parser_bytes=PARSER_BYTES * min(total_bytes, MIB) // MIB,
+                parser_bytes=parser_bytes,
                 pages_bytes=shape.page_bytes * (2 + len(config.value_columns)),
-                num_buckets=num_buckets,
+                staging_bytes=staging_bytes,
                 engine_bytes=engine_bytes,
                 held_bytes=held_bytes,
                 factor=sizes.factor,
@@ -122,7 +134,13 @@ def plan(
             Claim("bucket files", total_bytes, f"{shape.num_rows:,} rows x {sizes.record_bytes} B", temporary=True),
             Claim("store", shape.store_bytes, "all arrays of the panel"),
         ),
-        neutral={"bucket_bytes": bucket_bytes, "num_buckets": num_buckets, "slab_bytes": SLAB_BYTES},
+        neutral={
+            "bucket_bytes": bucket_bytes,
+            "num_buckets": num_buckets,
+            "slab_bytes": SLAB_BYTES,
+            "staging_bytes": staging_bytes,
+            "parse_threads": threads,
+        },
     )
 
 
@@ -133,16 +151,17 @@ def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
 
 
 def _larger_pass(
-    *, parser_bytes: int, pages_bytes: int, num_buckets: int, engine_bytes: int, held_bytes: int, factor: float
+    *, parser_bytes: int, pages_bytes: int, staging_bytes: int, engine_bytes: int, held_bytes: int, factor: float
 ) -> tuple[Claim, ...]:
     """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
-    scatter_bytes = num_buckets * SCATTER_BYTES
     working_bytes = int(held_bytes * factor)
-    if parser_bytes + pages_bytes + scatter_bytes > engine_bytes + working_bytes:
+    if parser_bytes + pages_bytes + staging_bytes > engine_bytes + working_bytes:
         return (
-            Claim("parser", parser_bytes, "CSV blocks of 1 MiB in one thread, or Parquet blocks of 2 MiB of values"),
+            Claim(
+                "parser", parser_bytes, "CSV pieces of 1 MiB in each thread and before them, or Parquet blocks of 2 MiB"
+            ),
             Claim("pages", pages_bytes, "one page of every column that is read, packed and unpacked (Parquet)"),
-            Claim("bucket files", scatter_bytes, f"{num_buckets} open files x {format_bytes(SCATTER_BYTES)}"),
+            Claim("staging", staging_bytes, "rows gathered before a run is written"),
         )
     how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"
     return (

@@ -1,7 +1,7 @@
 """What ingest saw and did, counted over buckets: gaps, jumps, breaks, missing and constant columns."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ JUMP_RATIO = 1.5
 
 STORED_ROWS = 4096
 """Rows of computed features looked at together."""
+
+_FLOAT32 = np.finfo(np.float32)
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
@@ -58,19 +60,53 @@ class Quality:
         self.missing, self.infinite, self.lossy = (np.zeros(width, np.int64) for _ in range(3))
         self.lowest, self.highest = np.full(width, np.inf), np.full(width, -np.inf)
 
-    def see_features(self, features: Float64) -> None:
-        """Count missing, infinite and lossy values of a block of features, before the float32 cast."""
-        for place, values in enumerate(features.T):  # one column at a time: whole copies would double a bucket
-            infinite = np.isinf(values)
-            finite = values[~infinite & ~np.isnan(values)]
-            self.infinite[place] += infinite.sum()
-            self.missing[place] += len(values) - len(finite)
-            with np.errstate(over="ignore"):
-                error = np.abs(finite.astype(np.float32) - finite)
-            self.lossy[place] += (error > 1e-6 * np.abs(finite)).sum()
-            self.lowest[place] = finite.min(initial=self.lowest[place])
-            self.highest[place] = finite.max(initial=self.highest[place])
-        self.rows += len(features)
+    def see_columns(self, values_FN: Float64, places: Sequence[int]) -> Float32:
+        """Count missing, infinite and lossy values of the features at ``places``, and cast them.
+
+        Returns
+        -------
+        float32 [F, N]
+            Infinite values, and those too large for float32, are NaN.
+        """
+        if not values_FN.size:
+            return values_FN.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = np.fmin.reduce(values_FN, axis=1), np.fmax.reduce(values_FN, axis=1)
+            cast = values_FN.astype(np.float32)
+        special = np.maximum(np.abs(low), np.abs(high)) > _FLOAT32.max
+        special |= (np.abs(cast) < _FLOAT32.tiny).any(axis=1)
+        whole = np.array(places)
+        self.missing[whole[~special]] += np.isnan(cast[~special] if special.any() else cast).sum(axis=1)
+        self.lowest[whole] = np.fmin(self.lowest[whole], np.where(special, np.nan, low))
+        self.highest[whole] = np.fmax(self.highest[whole], np.where(special, np.nan, high))
+        for row in np.flatnonzero(special).tolist():
+            self._see_exactly(values_FN[row], places[row])
+            cast[row][np.isinf(cast[row])] = np.nan
+        return cast
+
+    def _see_exactly(self, values: Float64, place: int) -> None:
+        """Look at each value: some are infinite, too large, or zero or so small that the cast may lose them."""
+        infinite = np.isinf(values)
+        finite = values[~infinite & ~np.isnan(values)]
+        self.infinite[place] += infinite.sum()
+        self.missing[place] += len(values) - len(finite)
+        with np.errstate(over="ignore"):
+            error = np.abs(finite.astype(np.float32) - finite)
+        self.lossy[place] += (error > 1e-6 * np.abs(finite)).sum()
+        self.lowest[place] = finite.min(initial=self.lowest[place])
+        self.highest[place] = finite.max(initial=self.highest[place])
+
+    def take_counts(self, other: "Quality", place: int, other_place: int) -> None:
+        """Take over what another instance has counted about a feature."""
+        for kind in ("missing", "infinite", "lossy", "lowest", "highest"):
+            getattr(self, kind)[place] = getattr(other, kind)[other_place]
+
+    def copy_counts(self) -> "Quality":
+        """Copy the counts of features."""
+        copy = Quality(list(self.feature_names))
+        for place in range(len(self.feature_names)):
+            copy.take_counts(self, place, place)
+        return copy
 
     def see_stored(self, stored: Float32, first: int, stop: int) -> None:
         """Count missing values of columns that were computed as float32; memory is a block of rows."""

@@ -1,6 +1,7 @@
 """The ingest stage: sample, scatter, build, publish. Reads like the pass of the design."""
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from seawall.budget.environment import give_back_free_memory
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError, DataError, nearest
 from seawall.ingest.attributes import attributes_of
@@ -20,10 +22,11 @@ from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
 from seawall.ingest.recipe import kept_columns, recipe_of
+from seawall.ingest.record import record_layout
 from seawall.ingest.rules import RowRules
-from seawall.ingest.scatter import Scatter, record_dtype, split_points
+from seawall.ingest.scatter import Scatter, ScatterConfig, split_points
 from seawall.ingest.sources import input_files, source_files
-from seawall.ingest.split import even_buckets
+from seawall.ingest.split import BucketSize, even_buckets
 from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter, check_output
@@ -106,17 +109,22 @@ def _ingest(
     sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), knob_bytes)
     time_format = time_format_of(config, sample)
-    splits = split_points(sample.entities, first_plan.neutral["num_buckets"])
-    with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
+    knobs = first_plan.neutral
+    splits = split_points(sample.entities, knobs["num_buckets"])
+    with ExitStack() as stack:
+        engine = stack.enter_context(SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work))
         try:
-            scatter = _scatter(config, tables, work, splits, time_format, engine, beat)
+            scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
+            _scatter(config, tables, scatter, time_format, engine, knobs["parse_threads"], beat)
         except FormatContradicted as contradicted:
             time_format = replace(contradicted.better, samples=())  # restarted once: what it does not read is a bad row
-            scatter = _scatter(config, tables, work, splits, time_format, engine, beat)
+            scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
+            _scatter(config, tables, scatter, time_format, engine, knobs["parse_threads"], beat)
+        give_back_free_memory()
         for before in fingerprints:
             check_unchanged(before)
         shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes)
-        largest_bytes = max(path.stat().st_size for path in scatter.paths)
+        largest_bytes = scatter.layout.record_bytes * max(map(scatter.spill.num_rows, range(scatter.spill.num_parts)))
         exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
@@ -131,33 +139,42 @@ def _ingest(
     }
 
 
+def _new_scatter(config: IngestConfig, work: Path, splits: list[bytes], knobs: dict[str, int]) -> Scatter:
+    settings = ScatterConfig(knobs["staging_bytes"], config.max_bad_rows)
+    return Scatter(work, splits, record_layout(config), config.value_columns, settings)
+
+
 def _scatter(
     config: IngestConfig,
     tables: list[Table],
-    work: Path,
-    splits: list[bytes],
+    scatter: Scatter,
     time_format: TimeFormat | None,
     engine: SqlEngine,
+    num_threads: int,
     beat: Beat,
-) -> Scatter:
+) -> None:
     """Make the first pass over all tables."""
-    with Scatter(work, splits, len(config.value_columns), config.max_bad_rows) as scatter:
-        rules = RowRules(config, engine)
-        for number, table in enumerate(tables):
-            beat("read and scatter", number, len(tables))
-            _scatter_table(table, config, scatter, time_format, rules, beat)
-        scatter.close()
-    return scatter
+    rules = RowRules(config, engine)
+    for number, table in enumerate(tables):
+        beat("read and scatter", number, len(tables))
+        _scatter_table(table, config, scatter, time_format, rules, num_threads, beat)
+    scatter.finish()
 
 
 def _scatter_table(
-    table: Table, config: IngestConfig, scatter: Scatter, time_format: TimeFormat | None, rules: RowRules, beat: Beat
+    table: Table,
+    config: IngestConfig,
+    scatter: Scatter,
+    time_format: TimeFormat | None,
+    rules: RowRules,
+    num_threads: int,
+    beat: Beat,
 ) -> None:
     """Scatter a table the fast way; where a value does not convert, forget it and read it again row by row."""
     where = table.part.label
     marked = scatter.mark()
     try:
-        for block in table.blocks(config.value_columns, time_format):
+        for block in table.blocks(config.value_columns, time_format, num_threads=num_threads):
             scatter.add(block, time_format, where, rules)
             beat("read and scatter", scatter.tally.rows_read)
     except TypedReadError:
@@ -220,15 +237,17 @@ def _build(
     rank_of_code[[scatter.codes[name] for name in names]] = np.arange(len(names))
     calendar, kind = scatter.tally.calendar, scatter.calendar_kind
     declared = declared_breaks(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
-    builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared)
-    paths = even_buckets(scatter.paths, rank_of_code, knobs["bucket_bytes"], record_dtype(len(config.value_columns)))
+    layout = scatter.layout
+    builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared, layout)
+    for place, name in enumerate(config.features):
+        if layout.plain.get(name) in layout.narrow:
+            builder.quality.take_counts(scatter.tally.narrow, place, layout.narrow.index(layout.plain[name]))
+    size = BucketSize(max(1, knobs["bucket_bytes"] // layout.record_bytes), knobs["staging_bytes"])
+    num_rows = scatter.tally.rows_kept
     with PanelWriter(output, _spec(config, kind), calendar) as writer:
-        for number, path in enumerate(paths):
-            beat("sort and compute", number, len(paths))
-            block = builder.build(path)
-            path.unlink()
-            if block is not None:
-                writer.append(block)
+        for records in even_buckets(scatter.spill, rank_of_code, size):
+            beat("sort and compute", builder.quality.rows, num_rows)
+            writer.append(builder.build(records))
         empty = [name for name in builder.quality.all_missing if name in config.features]  # a set may outlast the data
         if empty:
             raise DataError(
@@ -236,7 +255,7 @@ def _build(
                 "every value is missing",
                 do="Mend the expression or its source column, or leave it out.",
             )
-        beat("index and checksum", len(paths), len(paths))
+        beat("index and checksum", num_rows, num_rows)
         report = _report(scatter, builder) | {"look_alikes": look_alikes(names)}
         if config.static is not None:
             attributes, report["static"] = attributes_of(config, config.static, names)

@@ -1,4 +1,4 @@
-"""Pass one: rows as they come, appended to bucket files by entity range. Memory is one block, whatever the source."""
+"""Pass one: rows as they come, set aside on disk by entity range. Memory is one block and the rows of one run."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -6,24 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Int64
 from seawall.errors import DataError
+from seawall.ingest.quality import Quality
+from seawall.ingest.record import RecordLayout
 from seawall.ingest.rules import RowRules
+from seawall.ingest.spill import Mark, Spill
 from seawall.tables.read import BAD_TEXT_LENGTH, BadRow, RawBlock
 from seawall.tables.times import TimeFormat, from_typed, parse_texts
 
 NUM_BAD_LISTED = 10
 """Bad rows listed with file and line; all are counted."""
 
+TIMES_KEPT = 65_536
+"""Times held back before they are merged into the calendar."""
 
-def record_dtype(num_values: int) -> np.dtype:
-    """Layout of one row in a bucket file: entity code, time, number in the source, values."""
-    return np.dtype([("code", "<i4"), ("time", "<i8"), ("source", "<i8"), ("values", "<f8", (num_values,))])
+
+def record_dtype(num_wide: int, num_narrow: int) -> np.dtype:
+    """Layout of a row between the passes: entity code, time, float64 values, float32 values."""
+    return np.dtype([("code", "<i4"), ("time", "<i8"), ("wide", "<f8", (num_wide,)), ("narrow", "<f4", (num_narrow,))])
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class Tally:
     calendar: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     rows_per_code: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     first_bad: list[BadRow] = field(default_factory=list)
+    narrow: Quality = field(default_factory=lambda: Quality([]))
 
     def copy(self) -> "Tally":
         """Copy deeply enough to roll back to."""
@@ -48,6 +55,7 @@ class Tally:
             self.calendar.copy(),
             self.rows_per_code.copy(),
             list(self.first_bad),
+            self.narrow.copy_counts(),
         )
 
 
@@ -64,24 +72,39 @@ def split_points(entities: Counter[str], num_buckets: int) -> list[bytes]:
     return splits
 
 
-class Scatter:
-    """Append rows to one file per entity range.
+@dataclass(frozen=True, slots=True)
+class ScatterConfig:
+    """How much is staged before it is written, and how many bad rows are let pass."""
 
-    Memory: the block being scattered, 8 bytes a distinct time, and the names of the entities.
+    staging_bytes: int
+    max_bad_rows: int
+
+
+class Scatter:
+    """Set rows aside in a spill file, one part for each entity range.
+
+    Memory: the block being scattered, the staging of the spill file, 8 bytes a distinct time, and the names of the
+    entities.
     """
 
-    def __init__(self, folder: Path, splits: Sequence[bytes], num_values: int, max_bad_rows: int) -> None:
-        self.paths = [folder / f"bucket-{number:05d}.rows" for number in range(len(splits) + 1)]
+    def __init__(
+        self, folder: Path, splits: Sequence[bytes], layout: RecordLayout, columns: Sequence[str], config: ScatterConfig
+    ) -> None:
+        dtype = record_dtype(len(layout.wide), len(layout.narrow))
+        self.spill = Spill(folder / "scattered.rows", dtype, len(splits) + 1, config.staging_bytes)
+        self.layout = layout
         self.codes: dict[str, int] = {}
-        self.tally = Tally()
+        self.tally = Tally(narrow=Quality(list(layout.narrow)))
         self.calendar_kind = ""
         self.guesses: list[str] = []
         self._splits = list(splits)
-        self._dtype = record_dtype(num_values)
-        self._max_bad_rows = max_bad_rows
-        self._bucket_of_code: list[int] = []
-        self._files: list[IO[bytes]] = [path.open("wb") for path in self.paths]
+        self._wide = [columns.index(name) for name in layout.wide]
+        self._narrow = [columns.index(name) for name in layout.narrow]
+        self._max_bad_rows = config.max_bad_rows
+        self._part_of_code: AnyArray = np.empty(1024, np.int64)
+        self._counted: list[Int64] = []
         self._new_times: list[Int64] = []
+        self._parsed: tuple[pa.Array, Int64, Bool] | None = None
 
     def add(self, block: RawBlock, time_format: TimeFormat | None, where: str, rules: RowRules) -> None:
         """Scatter one block; rows with a missing key or an unreadable time are bad rows."""
@@ -94,11 +117,10 @@ class Scatter:
         for rule, hit in rules.hits(block, times, self.calendar_kind).items():
             self.tally.dropped_rows[rule] += int((hit & keep).sum())
             keep &= ~hit
-        rows = np.empty(int(keep.sum()), self._dtype)
-        rows["code"], rows["time"] = codes[keep], times[keep]
-        rows["source"] = (self.tally.rows_read - len(keep) + np.arange(len(keep)))[keep]
-        rows["values"] = block.values[keep]
-        self._append(rows)
+        values = block.values
+        if not keep.all():
+            codes, times, values = codes[keep], times[keep], values[keep]
+        self._append(codes, times, values)
 
     def note_bad_rows(self, bad: Sequence[BadRow]) -> None:
         """Count rows the reader could not convert, and stop where there are more than allowed."""
@@ -133,22 +155,29 @@ class Scatter:
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
         names = column.dictionary.cast(pa.string()).to_pylist()
-        local = np.array([self._code(name) if name else -1 for name in names] or [-1], np.int64)
-        places = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-        codes = np.where(places >= 0, local[places], -1)
+        known = self.codes.get
+        local = [known(name, -1) for name in names]
+        if -1 in local:
+            local = [self._code(name) if name else -1 for name in names]
+        places = column.indices
+        if not places.null_count and min(local, default=-1) >= 0:
+            codes = np.array(local, np.int64)[places.to_numpy()]
+            return codes, np.ones(len(codes), bool)
+        indices = places.cast(pa.int64()).fill_null(-1).to_numpy()
+        codes = np.where(indices >= 0, np.array(local or [-1], np.int64)[indices], -1)
         return codes, codes >= 0
 
     def _code(self, name: str) -> int:
         code = self.codes.setdefault(name, len(self.codes))
-        if code == len(self._bucket_of_code):
-            self._bucket_of_code.append(bisect_right(self._splits, name.encode()))
+        if code == len(self._part_of_code):
+            self._part_of_code = np.concatenate([self._part_of_code, np.empty_like(self._part_of_code)])
+        self._part_of_code[code] = bisect_right(self._splits, name.encode())
         return code
 
     def _times(self, column: pa.Array, time_format: TimeFormat | None, where: str) -> tuple[Int64, Bool]:
         if pa.types.is_dictionary(column.type) and time_format is not None:
-            parsed, valid = parse_texts(column.dictionary.cast(pa.string()), time_format)
+            parsed, valid = self._parse_texts(column.dictionary, time_format)
             places = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-            parsed, valid = np.append(parsed, 0), np.append(valid, False)
             kind, times, fits = time_format.calendar_kind, parsed[places], valid[places]
         else:
             times, fits, kind = from_typed(column, where=where)
@@ -157,43 +186,56 @@ class Scatter:
         self.calendar_kind = kind
         return times, fits
 
-    def _append(self, rows: AnyArray) -> None:
-        buckets = np.array(self._bucket_of_code or [0], np.int64)[rows["code"]]
-        order = np.argsort(buckets, kind="stable")
-        cuts = np.searchsorted(buckets[order], np.arange(len(self._files) + 1))
-        for number, file in enumerate(self._files):
-            if cuts[number + 1] > cuts[number]:
-                file.write(rows[order[cuts[number] : cuts[number + 1]]].tobytes())
+    def _parse_texts(self, texts: pa.Array, time_format: TimeFormat) -> tuple[Int64, Bool]:
+        """Parse distinct texts, and a missing one at the end; daily tables repeat the same texts all the time."""
+        if self._parsed is None or not self._parsed[0].equals(texts):
+            times, valid = parse_texts(texts.cast(pa.string()), time_format)
+            self._parsed = texts, np.append(times, 0), np.append(valid, False)
+        return self._parsed[1:]
+
+    def _append(self, codes: Int64, times: Int64, values: AnyArray) -> None:
+        rows: AnyArray = np.empty(len(codes), self.spill.dtype)
+        rows["code"], rows["time"] = codes, times
+        for place, column in enumerate(self._wide):
+            rows["wide"][:, place] = values[:, column]
+        if self._narrow:
+            exact = values.T if len(self._narrow) == values.shape[1] else values.T[self._narrow]
+            cast = self.tally.narrow.see_columns(exact, range(len(self._narrow)))
+            rows["narrow"] = cast.T
+        self.spill.add(rows, self._part_of_code[codes])
         self.tally.rows_kept += len(rows)
-        counts = np.bincount(rows["code"], minlength=len(self.codes)).astype(np.int64)
-        counts[: len(self.tally.rows_per_code)] += self.tally.rows_per_code
-        self.tally.rows_per_code = counts
-        self._new_times.append(np.unique(rows["time"]))
-        if sum(map(len, self._new_times)) > max(65_536, len(self.tally.calendar)):
+        self._counted.append(codes)
+        self._new_times.append(times[:1] if len(times) and (times == times[0]).all() else np.unique(times))
+        if sum(map(len, self._counted)) > TIMES_KEPT:
+            self._count()
+        if sum(map(len, self._new_times)) > max(TIMES_KEPT, len(self.tally.calendar)):
             self._merge_times()
+
+    def _count(self) -> None:
+        counts = np.bincount(np.concatenate([*self._counted, np.empty(0, np.int64)]), minlength=len(self.codes))
+        counts[: len(self.tally.rows_per_code)] += self.tally.rows_per_code
+        self.tally.rows_per_code, self._counted = counts.astype(np.int64), []
 
     def _merge_times(self) -> None:
         self.tally.calendar = np.unique(np.concatenate([self.tally.calendar, *self._new_times]))
         self._new_times = []
 
-    def mark(self) -> tuple[Tally, list[int]]:
+    def mark(self) -> tuple[Tally, Mark]:
         """Remember this moment, to roll back to."""
+        self._count()
         self._merge_times()
-        return self.tally.copy(), [file.tell() for file in self._files]
+        return self.tally.copy(), self.spill.mark()
 
-    def roll_back(self, marked: tuple[Tally, list[int]]) -> None:
+    def roll_back(self, marked: tuple[Tally, Mark]) -> None:
         """Forget all rows since the mark."""
-        self.tally, self._new_times = marked[0], []
-        for file, size_bytes in zip(self._files, marked[1], strict=True):
-            file.flush()
-            file.seek(size_bytes)
-            file.truncate()
+        self.tally, self._new_times, self._counted = marked[0].copy(), [], []
+        self.spill.roll_back(marked[1])
 
-    def close(self) -> None:
-        """Finish the bucket files."""
+    def finish(self) -> None:
+        """Write what is staged; counts and calendar are exact from here on."""
+        self._count()
         self._merge_times()
-        for file in self._files:
-            file.close()
+        self.spill.release()
 
     def __enter__(self) -> Self:
         return self
@@ -201,5 +243,4 @@ class Scatter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
-            file.close()
+        self.spill.close()

@@ -1,60 +1,64 @@
-"""Split bucket files that came out much larger than planned, now that the rows of each entity are known."""
+"""Read rows set aside back as buckets of whole entities that fit, now that the rows of each entity are known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from seawall.arrays import AnyArray, Int64
-
-MAX_PARTS = 256
-"""Files open at once; more parts are made by splitting the parts again."""
+from seawall.ingest.spill import Spill
 
 
-def even_buckets(paths: Sequence[Path], rank_of_code: Int64, bucket_bytes: int, dtype: np.dtype) -> list[Path]:
-    """Split every bucket beyond ``bucket_bytes`` into ranges of whole entities that fit.
+@dataclass(frozen=True, slots=True)
+class BucketSize:
+    """How many rows a bucket holds, and what is staged while a part is split."""
 
-    Memory is ``bucket_bytes / 4`` and a few numbers an entity.
+    max_rows: int
+    staging_bytes: int
+
+
+def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray]:
+    """Give the rows of all parts as buckets of whole entities, in the order of ranks.
+
+    A part that came out larger than ``max_rows`` is set aside once more, by exact ranges. Only a bucket that is one
+    single entity may hold more rows than that. Memory is one bucket, or the staging of a split.
 
     Parameters
     ----------
     rank_of_code
         int64 [codes], place of each entity code in the byte order of names.
-    dtype
-        Layout of a row, see :func:`seawall.ingest.scatter.record_dtype`.
-
-    Returns
-    -------
-    list of Path
-        In the order of ranks. Only a part that is one single entity may be larger than ``bucket_bytes``.
     """
-    even: list[Path] = []
-    for path in paths:
-        is_large = path.stat().st_size > bucket_bytes
-        parts = _split(path, rank_of_code, bucket_bytes, dtype) if is_large else [path]
-        even += parts if len(parts) == 1 else even_buckets(parts, rank_of_code, bucket_bytes, dtype)
-    return even
+    for part in range(spill.num_parts):
+        num_rows = spill.num_rows(part)
+        if num_rows > size.max_rows:
+            yield from _split(spill, part, rank_of_code, size)
+        elif num_rows:
+            spill.fetch_ahead(part + 1)
+            yield spill.read(part)
 
 
-def _split(path: Path, rank_of_code: Int64, bucket_bytes: int, dtype: np.dtype) -> list[Path]:
-    rows_per_read = max(1, bucket_bytes // 4 // dtype.itemsize)
-    part_bytes = max(bucket_bytes, path.stat().st_size // MAX_PARTS + 1)
+def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray]:
+    rows_per_read = max(1, size.staging_bytes // 4 // spill.dtype.itemsize)
     per_rank = np.zeros(len(rank_of_code), np.int64)
-    for records in _records(path, dtype, rows_per_read):
-        per_rank += np.bincount(rank_of_code[records["code"]], minlength=len(per_rank))
-    part_of_rank = _parts(per_rank, max(1, part_bytes // dtype.itemsize))
-    parts = [path.with_name(f"{path.name}.{number:03d}") for number in range(int(part_of_rank.max()) + 1)]
-    files = [part.open("wb") for part in parts]
-    try:
-        for records in _records(path, dtype, rows_per_read):
-            part_of_row = part_of_rank[rank_of_code[records["code"]]]
-            for part in np.unique(part_of_row):
-                files[part].write(records[part_of_row == part].tobytes())
-    finally:
-        for file in files:
-            file.close()
-    path.unlink()
-    return parts
+    for rows in spill.read_slowly(part, rows_per_read):
+        per_rank += np.bincount(rank_of_code[rows["code"]], minlength=len(per_rank))
+    part_of_rank = _parts(per_rank, size.max_rows)
+    num_parts = int(part_of_rank.max()) + 1
+    if num_parts == 1:
+        yield spill.read(part)
+        return
+    with Spill(_beside(spill.path), spill.dtype, num_parts, size.staging_bytes) as finer:
+        for rows in spill.read_slowly(part, rows_per_read):
+            finer.add(rows, part_of_rank[rank_of_code[rows["code"]]])
+        finer.release()
+        for number in range(num_parts):
+            finer.fetch_ahead(number + 1)
+            yield finer.read(number)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.split")
 
 
 def _parts(per_rank: Int64, rows_per_part: int) -> Int64:
@@ -69,9 +73,3 @@ def _parts(per_rank: Int64, rows_per_part: int) -> Int64:
         part_of_rank[present[first:stop]] = number
         first, number = stop, number + 1
     return part_of_rank
-
-
-def _records(path: Path, dtype: np.dtype, rows_per_read: int) -> Iterator[AnyArray]:
-    with path.open("rb") as file:
-        while len(records := np.fromfile(file, dtype, rows_per_read)):
-            yield records

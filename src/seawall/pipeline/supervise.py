@@ -61,6 +61,8 @@ class Job:
     """Available memory that is left to other processes: below it the stage is asked to shrink."""
     reuses_buffers: bool = False
     """The unit asks for the same buffers at every step: its allocator keeps them."""
+    one_arena: bool = False
+    """Its threads share what the allocator keeps."""
 
 
 def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[st
         The child's own error, or a StageError that explains how it ended; Interrupted on Ctrl-C.
     """
     limit_bytes = max(job.plan.projected_cgroup_bytes, job.declared_bytes - job.parent_bytes)
-    num_threads = job.plan.semantic.get("threads", 1)
+    num_threads = job.plan.semantic.get("threads", 1) + job.plan.neutral.get("parse_threads", 0)
     fence = open_fence(limit_bytes, data_limit(job.plan.projected_private_bytes, num_threads=num_threads))
     try:
         result = _Attempt(job, folder, fence).run(timeline, watch)
@@ -151,7 +153,8 @@ class _Attempt:
         request |= {"report": report, **{name: str(path) for name, path in self.paths.items()}}
         self.paths["request"].write_text(json.dumps(request), encoding="utf-8")
         threads = job.plan.semantic.get("threads", 1)
-        environment = {**os.environ, **allocator_environment(threads, reuses_buffers=job.reuses_buffers)}
+        allocator = allocator_environment(threads, reuses_buffers=job.reuses_buffers, one_arena=job.one_arena)
+        environment = {**os.environ, **allocator}
         argv = [sys.executable, "-P", "-m", "seawall.pipeline.child", str(self.paths["request"])]
         try:
             with (self.folder / ".stderr.txt").open("wb") as log:

@@ -106,7 +106,8 @@ class UnitRun:
             parent_bytes=self.parent_bytes,
             reserve_bytes=self.budget.reserve_bytes,
             command=self.command,
-            reuses_buffers=unit.stage in ("train", "predict"),
+            reuses_buffers=unit.stage in ("ingest", "train", "predict"),
+            one_arena=unit.stage == "ingest",
         )
         try:
             return run_job(

@@ -50,6 +50,7 @@ class SqlEngine:
                 "threads": "1",
                 "temp_directory": str(temporary),
                 "preserve_insertion_order": "false",
+                "enable_progress_bar": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "allow_community_extensions": "false",

@@ -4,7 +4,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.errors import ConfigError, DataError, nearest
 from seawall.tables.layout import PLAIN, Layout
 from seawall.tables.parts import Part, of
+from seawall.tables.pieces import cut_pieces, in_order
 from seawall.tables.streams import is_plain, open_bytes
 
 BLOCK_BYTES = 1024 * 1024
@@ -57,7 +59,10 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """Rows as read: keys as dictionary arrays (texts) or typed arrays, values as float64 [n, V], NaN where missing."""
+    """Rows as read: keys as dictionary arrays (texts) or typed arrays, values as float64 [n, V], NaN where missing.
+
+    Values lie column by column in memory, as they are parsed.
+    """
 
     entity: pa.Array
     time: pa.Array
@@ -103,11 +108,7 @@ def number_fields(schema: pa.Schema) -> list[str]:
 
 def _schema(part: Part, layout: Layout) -> pa.Schema:
     try:
-        if part.kind == "parquet":
-            schema = pq.read_schema(part.path)
-        else:
-            with _csv_reader(part, layout, None, _skip_row) as reader:
-                schema = reader.schema
+        schema = pq.read_schema(part.path) if part.kind == "parquet" else _csv_head(part, layout)
         _ = schema.names  # bytes that are not UTF-8 are found here
     except UNREADABLE as error:
         raise unreadable(part, error) from error
@@ -129,11 +130,18 @@ def require_columns(path: Path, wanted: Sequence[str], layout: Layout = PLAIN) -
 
 
 def read_blocks(
-    source: Path | Part, entity: str, time: str, values: Sequence[str], layout: Layout = PLAIN
+    source: Path | Part,
+    entity: str,
+    time: str,
+    values: Sequence[str],
+    layout: Layout = PLAIN,
+    *,
+    num_threads: int = 1,
 ) -> Iterator[RawBlock]:
     """Read a file in small blocks with fixed types: the fast way.
 
-    Memory is one block (about 120 MB in pyarrow at 1 MiB of CSV), whatever the size of the file.
+    A CSV is cut at line ends into pieces of 1 MiB that are parsed by ``num_threads`` threads and given in order. Memory
+    is ``num_threads + 2`` pieces and what pyarrow needs to parse them, whatever the size of the file.
 
     Raises
     ------
@@ -150,15 +158,48 @@ def read_blocks(
     types = {entity: keys, time: keys, **dict.fromkeys(values, pa.float64())}
     line = first_line(layout)
     try:
-        for batch in _csv_reader(part, layout, types):
-            n = batch.num_rows
-            block = _float_block([batch.column(name) for name in values], n)
-            yield RawBlock(batch.column(entity), batch.column(time), block, np.arange(line, line + n))
-            line += n
+        names = _csv_head(part, layout).names
+        parse = partial(_parse_piece, part=part, layout=layout, names=names, types=types, keys=(entity, time))
+        with open_bytes(part, layout) as stream:
+            pieces = cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}")
+            for table in in_order(parse, pieces, num_threads):
+                block = replace(table, line=table.line + line)
+                line += len(block.line)
+                if len(block.line):
+                    yield block
     except pa.ArrowInvalid as error:
         raise TypedReadError(str(error)) from error
     except UNREADABLE as error:
         raise unreadable(part, error) from error
+
+
+def _parse_piece(
+    number: int,
+    piece: bytes,
+    *,
+    part: Part,
+    layout: Layout,
+    names: list[str],
+    types: dict[str, pa.DataType],
+    keys: tuple[str, str],
+) -> RawBlock:
+    """Parse whole lines; only the first piece begins with the header, where there is one."""
+    read_options = pacsv.ReadOptions(block_size=len(piece) + 1, use_threads=False)
+    if number or layout.columns:
+        read_options.column_names = names
+    table = pacsv.read_csv(
+        pa.BufferReader(piece),
+        read_options=read_options,
+        parse_options=_parse_options(part, layout, None),
+        convert_options=_convert_options(part, layout, types),
+    )
+    columns = {name: _whole(column) for name, column in zip(types, table.itercolumns(), strict=True)}
+    block = _float_block([column for name, column in columns.items() if name not in keys], table.num_rows)
+    return RawBlock(columns[keys[0]], columns[keys[1]], block, np.arange(table.num_rows))
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def first_line(layout: Layout) -> int:
@@ -318,10 +359,10 @@ def _encoded(column: pa.Array, part: Part) -> pa.Array:
 
 
 def _float_block(columns: Sequence[pa.Array], num_rows: int) -> Float64:
-    block: AnyArray = np.empty((num_rows, len(columns)), np.float64)
+    block: AnyArray = np.empty((len(columns), num_rows), np.float64)
     for place, column in enumerate(columns):
-        block[:, place] = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
-    return block
+        block[place] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
+    return block.T
 
 
 def _skip_row(row: pacsv.InvalidRow) -> str:
@@ -336,23 +377,43 @@ def unreadable(part: Part, error: Exception) -> DataError:
     return DataError(f"source {part.label}", what, found=found, do="Check that the file is complete, and UTF-8 text.")
 
 
+def _csv_head(part: Part, layout: Layout) -> pa.Schema:
+    """Read names and types from the first MiB alone: a reader of the whole file reads 32 blocks ahead."""
+    with open_bytes(part, layout) as stream:
+        piece = next(cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}"), b"")
+    with _csv_reader(part, layout, None, _skip_row, pa.BufferReader(piece)) as reader:
+        return reader.schema
+
+
 def _csv_reader(
-    part: Part, layout: Layout, types: dict[str, pa.DataType] | None, on_bad: object | None = None
+    part: Part,
+    layout: Layout,
+    types: dict[str, pa.DataType] | None,
+    on_bad: object | None = None,
+    source: pa.BufferReader | None = None,
 ) -> pacsv.CSVStreamingReader:
-    is_json = part.kind == "json"
+    if source is None:
+        source = part.path if is_plain(part) and part.kind != "json" else open_bytes(part, layout)
     names = list(layout.columns) or None
     return pacsv.open_csv(
-        part.path if is_plain(part) and not is_json else open_bytes(part, layout),
+        source,
         read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, column_names=names),
-        parse_options=pacsv.ParseOptions(
-            delimiter="," if is_json else layout.delimiter or ",", newlines_in_values=False, invalid_row_handler=on_bad
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types) if types else None,
-            null_values=NULL_TEXTS,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            decimal_point="." if is_json else layout.decimal,
-        ),
+        parse_options=_parse_options(part, layout, on_bad),
+        convert_options=_convert_options(part, layout, types),
+    )
+
+
+def _parse_options(part: Part, layout: Layout, on_bad: object | None) -> pacsv.ParseOptions:
+    delimiter = "," if part.kind == "json" else layout.delimiter or ","
+    return pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=False, invalid_row_handler=on_bad)
+
+
+def _convert_options(part: Part, layout: Layout, types: dict[str, pa.DataType] | None) -> pacsv.ConvertOptions:
+    return pacsv.ConvertOptions(
+        column_types=types,
+        include_columns=list(types) if types else None,
+        null_values=NULL_TEXTS,
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        decimal_point="." if part.kind == "json" else layout.decimal,
     )

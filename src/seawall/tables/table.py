@@ -145,8 +145,10 @@ class Table:
                 do = nearest(name, known)
                 raise ConfigError(f"source {self.part.label}", "unknown column", found=repr(name), do=do)
 
-    def blocks(self, values: Sequence[str], time_format: TimeFormat | None) -> Iterator[RawBlock]:
-        """Read the rows in small blocks: the fast way.
+    def blocks(
+        self, values: Sequence[str], time_format: TimeFormat | None, *, num_threads: int = 1
+    ) -> Iterator[RawBlock]:
+        """Read the rows in small blocks: the fast way; text is parsed by so many threads.
 
         Raises
         ------
@@ -159,7 +161,7 @@ class Table:
         elif self.part.kind == "arrow":
             raw = arrow_file.read_arrow(self.part, *self._keys, present)
         else:
-            raw = read.read_blocks(self.part, *self._keys, present, self.layout)
+            raw = read.read_blocks(self.part, *self._keys, present, self.layout, num_threads=num_threads)
         for block in raw:
             yield from self._long(block, values, present, time_format)
 
