@@ -50,13 +50,13 @@ class SqlEngine:
                 "threads": "1",
                 "temp_directory": str(temporary),
                 "preserve_insertion_order": "false",
-                "enable_progress_bar": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "allow_community_extensions": "false",
             }
         )
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET enable_progress_bar = false")  # it is printed into the standard output
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
 
