@@ -108,6 +108,7 @@ def uneven_market(path: Path) -> Path:
 
 WINDOWS = {f"f{number}": f"avg(adj_close) OVER (entity ROWS {number + 1} PRECEDING)" for number in range(60)}
 
+RANK = {f"r{place}": {"rank": name} for place, name in enumerate(("ret_5", "vol_20", "atr_14"))}
 SETS = ["bars_basic", {"name": "alpha158", "vwap": None}]
 
 
@@ -122,6 +123,10 @@ SETS = ["bars_basic", {"name": "alpha158", "vwap": None}]
         (1024 * MIB, {"features": {"f": "close"}, "derived": {}, "universe": None}),
         (300 * MIB, {"feature_sets": SETS, "features": {}}),
         (1024 * MIB, {"feature_sets": SETS, "features": {}, "derived": {}, "universe": None}),
+        (
+            1024 * MIB,
+            {"feature_sets": SETS[:1], "features": {}, "derived": {}, "universe": None, "cross_sectional": RANK},
+        ),
     ],
     ids=[
         "little memory",
@@ -131,6 +136,7 @@ SETS = ["bars_basic", {"name": "alpha158", "vwap": None}]
         "no windows",
         "feature sets, little memory",
         "feature sets alone, much memory",
+        "a feature set, names compared",
     ],
 )
 def test_measured_private_memory_stays_under_the_plan_and_the_plan_is_not_idle(

@@ -28,7 +28,7 @@ def leak_warnings(kind: str, ic: SeriesSummary, num_names: AnyArray) -> list[str
     num_names
         Names of each date.
     """
-    if kind != "forward_return" or ic.num_defined < LEAK_DATES_MIN or np.median(num_names) < LEAK_NAMES_MIN:
+    if not kind.endswith("return") or ic.num_defined < LEAK_DATES_MIN or np.median(num_names) < LEAK_NAMES_MIN:
         return []
     bound = lower_bound(ic)
     if not bound > LEAK_IC:

@@ -60,6 +60,12 @@ def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Bea
     panel = Panel(output)
     check_output(output, continues=True)
     recipe = read_recipe(panel.manifest, sources, str(output))
+    if recipe.config.compares_names:
+        raise ConfigError(
+            f"append to {output}",
+            "cross_sectional features and market_neutral targets compare all names of a date",
+            do="Run seawall ingest on all sources again.",
+        )
     fresh = tuple(str(file) for file in fresh_files(sources, panel.manifest["sources"]))
     if not fresh:
         return nothing_new(output, panel.content_key)

@@ -9,14 +9,14 @@ import pyarrow as pa
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
 from seawall.errors import ConfigError, DataError
 from seawall.ingest.adjust import Bars, cumulate, detect_breaks
-from seawall.ingest.causality import find_moved
+from seawall.ingest.causality import find_late, find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.compute import compute_set
 from seawall.ingest.feature_sets.config import FeatureSet
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import RecordLayout, whole_layout
-from seawall.ingest.targets import forward_return
+from seawall.ingest.targets import defined, finish_target, forward_return, target_ends
 from seawall.stores.panel_writer import EntityBlock
 from seawall.tables.engine import SqlEngine
 
@@ -116,7 +116,7 @@ class Builder:
         """Put columns taken as they are and computed ones together, in the order of the config, then the sets."""
         layout, narrow = self._layout, rows.narrow
         all_narrow = tuple(layout.plain.values()) == layout.narrow and not layout.computed
-        if all_narrow and narrow is not None and not self._config.feature_sets:
+        if all_narrow and narrow is not None and len(self._config.feature_names) == len(self._config.features):
             return narrow
         stored: Float32 = np.empty((len(rows.times), len(self._config.feature_names)), np.float32)
         computed = list(layout.computed)
@@ -220,15 +220,43 @@ class Builder:
         self._see_jumps(rows, adjusted)
         n = len(rows.times)
         returns, ends = np.full((n, len(self._config.targets)), np.nan), np.full((n, len(self._config.targets)), -1)
-        for place, target in enumerate(self._config.targets.values()):
+        own = self._own_targets(rows, adjustment)
+        for place, (name, target) in enumerate(self._config.targets.items()):
             spec = target.forward_return
-            returns[:, place], ends[:, place] = forward_return(
-                adjusted[spec.column],
-                rows.starts,
-                horizon_periods=spec.horizon_periods,
-                delay_periods=spec.delay_periods,
-            )
+            if spec is None:
+                ends[:, place] = target_ends(rows.starts, target.end_periods)
+                values = defined(own[name], ends[:, place])
+            else:
+                values, ends[:, place] = forward_return(
+                    adjusted[spec.column],
+                    rows.starts,
+                    horizon_periods=spec.horizon_periods,
+                    delay_periods=spec.delay_periods,
+                    log=spec.log,
+                )
+            returns[:, place] = finish_target(target, values, adjusted.get(target.source), rows.starts)
         return returns, ends
+
+    def _own_targets(self, rows: Rows, adjustment: Float64) -> dict[str, Float64]:
+        """Take the targets the source brings, and evaluate those in SQL, which must keep to their declared end."""
+        targets = self._config.targets.items()
+        found = {name: self._column(rows, target.column.name) for name, target in targets if target.column is not None}
+        texts = {name: target.expression.sql for name, target in targets if target.expression is not None}
+        if texts:
+            table = self._table(rows, adjustment)
+            results = self._sql(table, texts)
+            ends = [self._config.targets[name].end_periods for name in texts]
+            moved = find_late(table, rows.starts, results, ends, lambda fewer: self._sql(fewer, texts))
+            if moved is not None:
+                raise ConfigError(
+                    f"ingest.targets: {list(texts)[moved.column]}",
+                    "the expression looks further ahead than it declares",
+                    found=f"its value for {rows.names[rows.entity_number[moved.row]]!r} at"
+                    f" {self.time_text(int(rows.times[moved.row]))} changes when {moved.removed}",
+                    do="Declare the horizon_periods and delay_periods it needs.",
+                )
+            found |= {name: results[:, place] for place, name in enumerate(texts)}
+        return found
 
     def _see_jumps(self, rows: Rows, adjusted: Mapping[str, Float64]) -> None:
         column = self._config.adjustment.close if self._config.adjustment.detect else next(iter(adjusted), "")
@@ -286,6 +314,7 @@ class Builder:
             compute_set(chosen.name, columns, self._position(rows, chosen), rows.starts, stored[:, first:stop])
             self.quality.see_stored(stored, first, stop)
             first = stop
+        stored[:, first:] = np.nan  # what compares names of a date is filled in later
 
     def _position(self, rows: Rows, chosen: FeatureSet) -> Int64:
         """Place of each row on its entity's axis: own rows, or dates of the calendar."""

@@ -1,6 +1,6 @@
 """Find expressions that look ahead, or at other entities: what is taken away must not move what remains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,35 @@ def find_moved(table: pa.Table, starts: Int64, full: Float64, evaluate: Evaluate
             moved = _first_moved(table, kept, full, evaluate)
             if moved is not None:
                 return Moved(*moved, fault, removed)
+    return None
+
+
+def find_late(table: pa.Table, starts: Int64, full: Float64, ends: Sequence[int], evaluate: Evaluate) -> Moved | None:
+    """Evaluate targets again without later rows: what is known by then, as each declares, must not move.
+
+    Parameters
+    ----------
+    ends
+        Rows after which each target is known.
+
+    Returns
+    -------
+    Moved or None
+        The first value that depends on a row after its declared end.
+    """
+    lengths = np.diff(starts)
+    place = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+    for share in (0.6, 0.3):
+        kept = _is_past(starts, share)
+        left = np.repeat(np.add.reduceat(kept.astype(np.int64), starts[:-1]), lengths)
+        rows = np.flatnonzero(kept)
+        again = evaluate(table.take(pa.array(rows)).set_column(0, "__id", pa.array(np.arange(len(rows)))))
+        for column, periods in enumerate(ends):
+            is_known = (place + periods < left)[rows]
+            moved = is_known & ~np.isclose(again[:, column], full[rows, column], rtol=1e-9, atol=0.0, equal_nan=True)
+            if moved.any():
+                removed = f"rows more than {periods} rows later are removed"
+                return Moved(column, int(rows[np.argmax(moved)]), "the expression looks ahead", removed)
     return None
 
 

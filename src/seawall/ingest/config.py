@@ -5,31 +5,20 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from seawall.errors import nearest
+from seawall.ingest.cross_section_config import CrossSection
 from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.feature_sets.config import NamedSet
 from seawall.ingest.strict import Name as Name
 from seawall.ingest.strict import Strict as Strict
+from seawall.ingest.target_config import ForwardReturn as ForwardReturn
+from seawall.ingest.target_config import Target as Target
 from seawall.tables.layout import Layout
 
 STAGE_VERSION: int = 2
 """Raised only when the panel store this stage writes changes for the same input."""
 
 RESERVED = ("__id", "__entity", "__time", "adjustment")
-
-
-class ForwardReturn(Strict):
-    """Return of the adjusted price from row t + delay to row t + delay + horizon of the same entity."""
-
-    column: Name = Field(description="price column the return is taken from")
-    horizon_periods: int = Field(ge=1, description="rows between buying and selling")
-    delay_periods: int = Field(default=1, ge=0, description="rows between the decision and buying")
-    # 1: a decision that uses the close of t can trade at t + 1 at the earliest
-
-
-class Target(Strict):
-    """A target column."""
-
-    forward_return: ForwardReturn
 
 
 class DeclaredBreak(Strict):
@@ -91,6 +80,9 @@ class IngestConfig(Strict):
     feature_sets: tuple[NamedSet, ...] = Field(
         default=(), description="named sets: bars_basic, alpha158, or a mapping that names their columns"
     )
+    cross_sectional: dict[Name, CrossSection] = Field(
+        default_factory=dict, description="name: a feature compared with that of the other names at the same time"
+    )
     targets: dict[Name, Target] = Field(default_factory=dict)
     universe: str | None = Field(
         default=None, description="SQL condition: the row may be trained on, predicted and traded"
@@ -104,10 +96,8 @@ class IngestConfig(Strict):
     @model_validator(mode="after")
     def _names_agree(self) -> "IngestConfig":
         for name, target in self.targets.items():
-            if target.forward_return.column not in self.prices:
-                raise ValueError(
-                    f"targets.{name}: column {target.forward_return.column!r} is not one of prices {list(self.prices)}"
-                )
+            if target.forward_return is not None and target.source not in self.prices:
+                raise ValueError(f"targets.{name}: column {target.source!r} is not one of prices {list(self.prices)}")
         if self.entity == self.time or self.entity in self.value_columns:
             raise ValueError(f"the entity column {self.entity!r} cannot be the time or a number as well")
         taken = {name.casefold(): name for name in (*RESERVED, *(f"adj_{price}" for price in self.prices), self.time)}
@@ -119,20 +109,42 @@ class IngestConfig(Strict):
         twice = [name for name, count in Counter(self.feature_names).items() if count > 1]
         if twice:
             raise ValueError(f"two features are named {twice[0]!r}; give the feature set a prefix")
+        self._check_compared()
         return self
+
+    def _check_compared(self) -> None:
+        """Refuse comparisons of what is no feature; a group may also be a static attribute, known later."""
+        known = (*self.features, *self.set_names)
+        for name, rule in self.cross_sectional.items():
+            if rule.feature not in known:
+                raise ValueError(f"cross_sectional.{name}: no feature {rule.feature!r}; {nearest(rule.feature, known)}")
+            if rule.group is not None and self.static is None and rule.group not in known:
+                raise ValueError(f"cross_sectional.{name}: no feature {rule.group!r}; {nearest(rule.group, known)}")
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """All features in the order they are stored: expressions, then sets."""
-        return (*self.features, *(name for chosen in self.feature_sets for name in chosen.names))
+        """All features in the order they are stored: expressions, then sets, then what compares names of a date."""
+        return (*self.features, *self.set_names, *self.cross_sectional)
+
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """Features of the sets."""
+        return tuple(name for chosen in self.feature_sets for name in chosen.names)
+
+    @property
+    def compares_names(self) -> bool:
+        """True where something is computed date by date."""
+        return bool(self.cross_sectional) or any(target.market_neutral for target in self.targets.values())
 
     @property
     def history_periods(self) -> int:
-        """Earlier rows of its entity that a row's feature sets may depend on."""
-        return max((SETS[chosen.name].history_periods for chosen in self.feature_sets), default=0)
+        """Earlier rows of its entity that a row's feature sets and targets may depend on."""
+        of_sets = [SETS[chosen.name].history_periods for chosen in self.feature_sets]
+        return max([0, *of_sets, *(target.volatility_periods or 0 for target in self.targets.values())])
 
     @property
     def value_columns(self) -> tuple[str, ...]:
         """Number columns read from the source, in a fixed order."""
         of_sets = [column for chosen in self.feature_sets for column in chosen.roles.values()]
-        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets)))
+        own = [target.column.name for target in self.targets.values() if target.column is not None]
+        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets, *own)))

@@ -37,6 +37,12 @@ def check_expressions(config: IngestConfig) -> None:
                 raise ConfigError(
                     where, fault, found=found, do="Use LAG and frames that end at CURRENT ROW over entity."
                 )
+        for name, target in config.targets.items():
+            if target.expression is not None:
+                where = f"ingest.targets: {name}"
+                for fault, found in faults(parser.parse(target.expression.sql, where=where), functions, config.time):
+                    if fault != AHEAD:  # how far it may is declared, and tried on the data
+                        raise ConfigError(where, fault, found=found, do="Use windows over entity.")
         for name, text in config.drop_rows.items():
             where = f"ingest.drop_rows: {name}"
             if any(_reads_rows(node, functions) for node in walk(parser.parse(text, where=where))):

@@ -35,6 +35,12 @@ FEATURE_CHUNK_BYTES = 4 * 8192
 INDEX_BYTES = 6 * MIB
 """Blocks of 131,072 rows while the by-time order is built."""
 
+DATE_SLAB_BYTES = 16 * MIB
+"""Rows of whole dates held at once: the larger, the longer the runs that are read and written back."""
+
+DATE_SORT_BYTES = 140
+"""Keys, order and results of one column of a slab, per row."""
+
 BUCKET_BYTES = 8 * MIB
 """Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
 
@@ -114,6 +120,7 @@ def plan(
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
     held_bytes = max(min(bucket_bytes, filled_bytes), shape.max_rows_per_entity * sizes.record_bytes)
+    date_rows = _date_rows(config, shape)
     return StagePlan(
         stage="ingest",
         private=(
@@ -125,6 +132,7 @@ def plan(
                 engine_bytes=engine_bytes,
                 held_bytes=held_bytes,
                 factor=sizes.factor,
+                date_bytes=date_rows * date_row_bytes(config),
             ),
             Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
             *_static_claim(config),
@@ -140,8 +148,21 @@ def plan(
             "slab_bytes": SLAB_BYTES,
             "staging_bytes": staging_bytes,
             "parse_threads": threads,
-        },
+        }
+        | ({"date_rows": date_rows} if config.compares_names else {}),
     )
+
+
+def date_row_bytes(config: IngestConfig) -> int:
+    """Bytes of one row in the pass by date: its features, its targets, and the sorting of one column."""
+    return 4 * len(config.feature_names) + 24 * len(config.targets) + DATE_SORT_BYTES
+
+
+def _date_rows(config: IngestConfig, shape: PanelShape) -> int:
+    """Rows of whole dates held at once: a slab, one date at least."""
+    if not config.compares_names:
+        return 0
+    return max(shape.max_rows_per_date, min(shape.num_rows, DATE_SLAB_BYTES // date_row_bytes(config)))
 
 
 def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
@@ -151,7 +172,14 @@ def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
 
 
 def _larger_pass(
-    *, parser_bytes: int, pages_bytes: int, staging_bytes: int, engine_bytes: int, held_bytes: int, factor: float
+    *,
+    parser_bytes: int,
+    pages_bytes: int,
+    staging_bytes: int,
+    engine_bytes: int,
+    held_bytes: int,
+    factor: float,
+    date_bytes: int,
 ) -> tuple[Claim, ...]:
     """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
     working_bytes = int(held_bytes * factor)
@@ -163,6 +191,9 @@ def _larger_pass(
             Claim("pages", pages_bytes, "one page of every column that is read, packed and unpacked (Parquet)"),
             Claim("staging", staging_bytes, "rows gathered before a run is written"),
         )
+    if date_bytes > working_bytes:
+        how = f"{format_bytes(date_bytes)}: a slab of whole dates, features, targets and the sorting of a column"
+        return (Claim("sql and sets", engine_bytes, "DuckDB, as the buckets left it"), Claim("dates", date_bytes, how))
     how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"
     return (
         Claim("sql and sets", engine_bytes, f"DuckDB, {WINDOW_STATE_BYTES} B x longest entity x expressions, a chunk"),

@@ -11,7 +11,17 @@ from pydantic import ValidationError
 from seawall.errors import ConfigError
 from seawall.ingest.config import IngestConfig
 
-COMPUTED = ("features", "feature_sets", "derived", "targets", "universe", "adjustment", "values", "static")
+COMPUTED = (
+    "features",
+    "feature_sets",
+    "cross_sectional",
+    "derived",
+    "targets",
+    "universe",
+    "adjustment",
+    "values",
+    "static",
+)
 """Keys of a config that say what is made of the columns read, not which are read and how."""
 
 
@@ -41,8 +51,7 @@ class Recipe:
     def reach(self, longest_rows: int) -> "Reach":
         """Count how far rows see one another; ``longest_rows`` where an expression has no bound."""
         back = longest_rows if self.rows_back is None else min(self.rows_back, longest_rows)
-        returns = [target.forward_return for target in self.config.targets.values()]
-        return Reach(back, max((spec.horizon_periods + spec.delay_periods for spec in returns), default=0))
+        return Reach(back, max((target.end_periods for target in self.config.targets.values()), default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,13 @@ def raw_config(config: IngestConfig) -> IngestConfig:
     return config.model_copy(update=plain | {"prices": config.value_columns})
 
 
+def _target_texts(config: IngestConfig) -> list[str]:
+    """List the SQL of targets, and the columns the source brings as targets, quoted as in SQL."""
+    targets = config.targets.values()
+    own = ['"' + target.column.name.replace('"', '""') + '"' for target in targets if target.column is not None]
+    return own + [target.expression.sql for target in targets if target.expression is not None]
+
+
 def plain_features(config: IngestConfig) -> dict[str, str]:
     """Name the features that are a number column as it is, and that column."""
     spelled = {text: name for name in config.value_columns for text in (name, '"' + name.replace('"', '""') + '"')}
@@ -103,7 +119,7 @@ def kept_columns(config: IngestConfig) -> tuple[str, ...]:
     """
     plain = plain_features(config)
     computed = [text for name, text in config.features.items() if name not in plain]
-    sql = "\n".join([*computed, *config.derived.values(), config.universe or ""]).casefold()
+    sql = "\n".join([*computed, *config.derived.values(), config.universe or "", *_target_texts(config)]).casefold()
     of_sets = {column for chosen in config.feature_sets for column in chosen.roles.values()}
     only_plain = {
         name

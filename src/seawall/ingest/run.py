@@ -12,9 +12,10 @@ import pyarrow as pa
 from seawall.budget.environment import give_back_free_memory
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError, DataError, nearest
-from seawall.ingest.attributes import attributes_of
+from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
-from seawall.ingest.config import IngestConfig
+from seawall.ingest.by_date import DatePass, Rows
+from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
@@ -256,10 +257,15 @@ def _build(
                 do="Mend the expression or its source column, or leave it out.",
             )
         beat("index and checksum", num_rows, num_rows)
-        report = _report(scatter, builder) | {"look_alikes": look_alikes(names)}
+        report, attributes = _report(scatter, builder) | {"look_alikes": look_alikes(names)}, None
         if config.static is not None:
             attributes, report["static"] = attributes_of(config, config.static, names)
             writer.set_attributes(attributes)
+        if config.compares_names:
+            codes = group_codes(config, attributes, names)
+            with DatePass(config, Rows(*writer.close_rows()), codes, knobs["date_rows"]) as dates:
+                dates.run(beat)
+            report["missing_shares"] |= dates.missing_shares()
         return writer.finish(
             sources=[f.record() for f in fingerprints],
             ingest=report,
@@ -313,15 +319,13 @@ def _set_formulas(config: IngestConfig) -> list[tuple[str, str]]:
     return found
 
 
+def _unit(target: Target) -> str:
+    return "return" if target.kind.endswith("return") and target.volatility_periods is None else ""
+
+
 def _spec(config: IngestConfig, kind: str) -> PanelSpec:
     targets = tuple(
-        TargetSpec(
-            name,
-            "forward_return",
-            t.forward_return.column,
-            t.forward_return.horizon_periods,
-            t.forward_return.delay_periods,
-        )
+        TargetSpec(name, t.kind, t.source, t.declared.horizon_periods, t.declared.delay_periods)
         for name, t in config.targets.items()
     )
     return PanelSpec(
@@ -329,7 +333,8 @@ def _spec(config: IngestConfig, kind: str) -> PanelSpec:
         columns=(
             *(ColumnSpec(name, "features", "float32", "", text) for name, text in config.features.items()),
             *(ColumnSpec(name, "features", "float32", "", text) for name, text in _set_formulas(config)),
-            *(ColumnSpec(name, "targets", "float32", "return") for name in config.targets),
+            *(ColumnSpec(name, "features", "float32", "", rule.text) for name, rule in config.cross_sectional.items()),
+            *(ColumnSpec(name, "targets", "float32", _unit(target)) for name, target in config.targets.items()),
             *(ColumnSpec(name, "prices", "float64", "source price") for name in config.prices),
             *(ColumnSpec(name, "values", "float64", "source value") for name in kept_columns(config)),
         ),

@@ -1,12 +1,14 @@
-"""Forward returns: what an entity's adjusted price earns from row t + delay to row t + delay + horizon."""
+"""Targets: what an entity's adjusted price earns from row t + delay to row t + delay + horizon, and its kin."""
 
 import numpy as np
 
 from seawall.arrays import Float64, Int64
+from seawall.ingest.feature_sets.rolling import rolling_spread
+from seawall.ingest.target_config import Target
 
 
 def forward_return(
-    adjusted: Float64, starts: Int64, *, horizon_periods: int, delay_periods: int
+    adjusted: Float64, starts: Int64, *, horizon_periods: int, delay_periods: int, log: bool = False
 ) -> tuple[Float64, Int64]:
     """Compute a forward return and the row at which it is known.
 
@@ -19,6 +21,8 @@ def forward_return(
         float64 [n], adjusted prices sorted by (entity, time); missing or non-positive prices make the target undefined.
     starts
         int64 [e + 1], first row of each entity and the end.
+    log
+        ``ln(sell / buy)`` in place of ``sell / buy - 1``.
 
     Returns
     -------
@@ -29,13 +33,44 @@ def forward_return(
     """
     n = len(adjusted)
     row = np.arange(n)
-    entity_end = np.repeat(starts[1:], np.diff(starts))
-    end = row + delay_periods + horizon_periods
-    exists = end < entity_end
+    end = target_ends(starts, delay_periods + horizon_periods)
     prices = np.where((adjusted > 0) & np.isfinite(adjusted), adjusted, np.nan)
     buy = prices[np.minimum(row + delay_periods, n - 1)]
-    sell = prices[np.minimum(end, n - 1)]
-    with np.errstate(over="ignore"):
-        returns = sell / buy - 1.0
-    is_return = exists & (np.abs(returns) < np.finfo(np.float32).max)  # beyond it the training cast would be infinite
-    return np.where(is_return, returns, np.nan), np.where(exists, end, -1)
+    sell = prices[np.minimum(row + delay_periods + horizon_periods, n - 1)]
+    with np.errstate(over="ignore", divide="ignore"):
+        returns = np.log(sell) - np.log(buy) if log else sell / buy - 1.0
+    return defined(returns, end), end
+
+
+def target_ends(starts: Int64, periods: int) -> Int64:
+    """Find the row ``periods`` rows on, of the same entity; -1 where it does not exist."""
+    end = np.arange(starts[-1]) + periods
+    return np.where(end < np.repeat(starts[1:], np.diff(starts)), end, -1)
+
+
+def defined(values: Float64, ends: Int64) -> Float64:
+    """Leave out what is never known, and what float32 cannot hold."""
+    return np.where((ends >= 0) & (np.abs(values) < np.finfo(np.float32).max), values, np.nan)
+
+
+def past_volatility(adjusted: Float64, starts: Int64, rows: int) -> Float64:
+    """Compute the deviation (ddof 1) of the last ``rows`` one-row log returns, known at each row.
+
+    NaN where one of them is missing; an entity's first returns do not reach into the entity before it.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logged = np.log(np.where(adjusted > 0, adjusted, np.nan))
+    returns = np.append(np.full(rows, np.nan), np.diff(logged))
+    returns[rows - 1 + starts[:-1]] = np.nan
+    ((_, spread),) = rolling_spread(returns, (rows,))
+    return np.where(spread.count == rows, spread.std, np.nan)
+
+
+def finish_target(target: Target, values: Float64, adjusted: Float64 | None, starts: Int64) -> Float64:
+    """Scale by past volatility and cut to the sign, as asked; what compares names of a date comes later."""
+    if target.volatility_periods is not None and adjusted is not None:
+        volatility = past_volatility(adjusted, starts, target.volatility_periods)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = values / (volatility * np.sqrt(target.declared.horizon_periods))
+        values = np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)
+    return np.sign(values) if target.sign and not target.market_neutral else values

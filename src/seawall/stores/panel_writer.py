@@ -177,6 +177,19 @@ class PanelWriter:
             writer.append(columns[name])
         self._rows_per_date += np.bincount(columns["time_index"], minlength=len(self._calendar))
 
+    def close_rows(self) -> tuple[Path, Int64, Int64]:
+        """End the row arrays, so that columns which compare rows of one date can be filled in before the end.
+
+        Returns
+        -------
+        tuple
+            The segment's folder, int64 [E + 1] first row of each entity, int64 [T] rows of each date.
+        """
+        for writer in self._writers.values():
+            writer.close()
+        offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64)
+        return self._folder, offsets, self._rows_per_date
+
     def _check_order(self, names: Sequence[str]) -> None:
         previous = self._names[-1:] + list(names[:-1])
         for before, after in zip(previous, names[-len(previous) :] if previous else [], strict=True):
