@@ -51,13 +51,14 @@ def test_a_run_stopped_by_a_scheduler_or_a_closed_terminal_ends_in_order(
 
 def test_status_tells_what_a_kill_left(tmp_path: Path) -> None:
     RunManifest(tmp_path, "m").begin()
-    assert "no unit is finished\nnot running" in seawall("status", tmp_path).stdout
+    told = seawall("status", tmp_path).stdout
+    assert "what happened  not running\nwhat is safe   no unit is finished\ntype next      the command that" in told
 
     (tmp_path / ".request.json").write_text('{"unit": "train/fold_01"}')
-    assert "stopped without a result in train/fold_01, before its first report" in seawall("status", tmp_path).stdout
+    assert "it stopped in train/fold_01, before its first report" in seawall("status", tmp_path).stdout
 
     (tmp_path / ".heartbeat.json").write_text('{"substep": "epoch [3]"}')
-    assert "stopped without a result in train/fold_01, epoch [3]" in seawall("status", tmp_path).stdout
+    assert "it stopped in train/fold_01, epoch [3]" in seawall("status", tmp_path).stdout
 
 
 def test_the_command_that_continues_does_not_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
