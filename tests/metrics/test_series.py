@@ -112,3 +112,27 @@ def test_on_overlapping_targets_the_cosine_t_keeps_its_size_and_the_plain_t_does
     rejected_plain = np.mean([abs(summary.t_plain) > 1.965 for summary in summaries])
     assert 0.035 < rejected < 0.07
     assert rejected_plain > 0.25
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 5, 20])
+def test_the_newey_west_t_equals_its_formula(horizon: int) -> None:
+    series = 0.1 + moving_average(300, horizon, np.random.default_rng(horizon))
+    centred = series - series.mean()
+    covariances = [float((centred[lag:] * centred[: len(centred) - lag]).sum()) / len(series) for lag in range(horizon)]
+    variance = covariances[0] + 2 * sum((1 - lag / horizon) * covariances[lag] for lag in range(1, horizon))
+
+    summary = summarise_series(series, horizon)
+
+    assert summary.t_newey_west == pytest.approx(series.mean() / math.sqrt(variance / len(series)), rel=1e-9)
+
+
+def test_the_non_overlapping_t_is_the_plain_t_of_every_hth_date() -> None:
+    series = moving_average(203, 4, np.random.default_rng(5))
+    series[8] = np.nan
+    apart = series[::4]
+    apart = apart[~np.isnan(apart)]
+
+    summary = summarise_series(series, 4)
+
+    assert summary.num_non_overlapping == len(apart) == 50
+    assert summary.t_non_overlapping == pytest.approx(ttest_1samp(apart, 0.0).statistic, rel=1e-12)

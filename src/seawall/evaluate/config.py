@@ -1,11 +1,13 @@
 """Choices of evaluate."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STAGE_VERSION: int = 1
+STAGE_VERSION: int = 2
 """Raised when what the stage writes changes for the same inputs."""
+
+Lag = Annotated[int, Field(ge=1, le=250)]
 
 
 class EvaluateConfig(BaseModel):
@@ -17,6 +19,10 @@ class EvaluateConfig(BaseModel):
     min_names: int = Field(default=10, ge=3, description="fewest names of a date that still give an IC (names)")
     # Fifths are the usual cut, and leave a few names each on a market of some dozens.
     num_quantiles: int = Field(default=5, ge=2, le=100, description="groups of names by prediction (groups)")
+    # A week, a month: where a score has lost its hold, holding longer costs nothing but turnover saved.
+    decay_lags: tuple[Lag, ...] = Field(
+        default=(1, 2, 3, 5, 10, 20), max_length=20, description="also the IC of predictions made so long ago (dates)"
+    )
 
 
 class TablesConfig(EvaluateConfig):

@@ -6,81 +6,125 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seawall.arrays import AnyArray, Bool, Float64
+from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.evaluate.config import EvaluateConfig
-from seawall.metrics import information_coefficient, quantile_means, rank_information_coefficient
+from seawall.metrics import Decay, RankPersistence, average_ranks, information_coefficient
+from seawall.metrics.quantiles import group_means, quantile_groups
 from seawall.stores.atomic import replacing
 from seawall.stores.predictions import ROW_GROUP_ROWS
+
+FIFTHS = 5
+MIN_FIFTH_NAMES = 5
+"""Fewest names within a fifth that still give an IC."""
+
+_NUMBERS = ("ic", "rank_ic", "top_ic", "bottom_ic", "autocorrelation", "turnover")
 
 
 class DailyTable:
     """Numbers of each date, in order of time.
 
-    Memory: dates x (32 + 8 x num_quantiles) bytes, and half as much again where their number was not known before.
+    Memory: dates x (60 + 8 x (quantiles + lags)) bytes, and half as much again where their number was not known before;
+    beside that 8 bytes a name for each date back that the decay looks. ``is_dated`` is False where times are steps.
     """
 
-    def __init__(self, num_dates: int, config: EvaluateConfig) -> None:
+    def __init__(self, num_dates: int, config: EvaluateConfig, *, is_dated: bool = True) -> None:
+        self.is_dated = is_dated
         self._config = config
         self._num_rows = 0
-        columns = [("time", "<i8"), ("fold", "<i4"), ("num_names", "<i4"), ("ic", "<f8"), ("rank_ic", "<f8")]
-        self._rows: AnyArray = np.zeros(num_dates, [*columns, ("quantiles", "<f8", (config.num_quantiles,))])
+        columns = [("time", "<i8"), ("fold", "<i4"), ("num_names", "<i4"), ("num_predictions", "<i4")]
+        numbers = [(name, "<f8") for name in _NUMBERS]
+        groups = [("quantiles", "<f8", (config.num_quantiles,)), ("decay", "<f8", (len(config.decay_lags),))]
+        self._rows: AnyArray = np.zeros(num_dates, [*columns, *numbers, *groups])
+        self._persistence, self._decay = RankPersistence(), Decay(config.decay_lags)
 
-    def append(self, time: int, fold: int, prediction: AnyArray, target: AnyArray) -> None:
-        """Judge one date: ``time`` in ns, or its plain step; names without a target are left out.
+    def append(self, time: int, fold: int, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
+        """Judge one date; names without a target are left out, but for what compares predictions with earlier ones.
 
-        Below ``min_names`` everything but the count of names is undefined.
+        Below ``min_names`` everything but the counts is undefined.
+
+        Parameters
+        ----------
+        time
+            In ns, or its plain step.
+        names
+            int64 [n]; number of each name, the same on every date.
         """
         if self._num_rows == len(self._rows):
             self._rows = np.resize(self._rows, max(256, 3 * len(self._rows) // 2))
         row = self._rows[self._num_rows]
         self._num_rows += 1
-        num_names = int((~(np.isnan(prediction) | np.isnan(target))).sum())
-        min_names = self._config.min_names
-        row["time"], row["fold"], row["num_names"] = time, fold, num_names
-        row["ic"] = information_coefficient(prediction, target, min_names=min_names)
-        row["rank_ic"] = rank_information_coefficient(prediction, target, min_names=min_names)
-        row["quantiles"] = np.nan
-        if num_names >= min_names:
-            row["quantiles"] = quantile_means(prediction, target, self._config.num_quantiles)
+        for name in (*_NUMBERS, "quantiles", "decay"):
+            row[name] = np.nan
+        predicted = ~np.isnan(prediction)
+        paired = predicted & ~np.isnan(target)
+        row["time"], row["fold"] = time, fold
+        row["num_names"], row["num_predictions"] = int(paired.sum()), int(predicted.sum())
+        self._compare(row, names[predicted], prediction[predicted], target[predicted])
+        if row["num_names"] >= self._config.min_names:
+            self._judge(row, prediction[paired], target[paired])
 
-    def _column(self, name: str) -> AnyArray:
+    def _compare(self, row: AnyArray, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
+        """Set what compares with earlier dates: it needs no target to be known today."""
+        min_names, ranks = self._config.min_names, average_ranks(prediction)
+        last = self._config.num_quantiles - 1
+        is_top = quantile_groups(ranks, self._config.num_quantiles) == last
+        found = self._persistence.update(names, ranks, is_top, min_names=min_names)
+        row["autocorrelation"], row["turnover"] = found
+        row["decay"] = self._decay.update(names, prediction, target, min_names=min_names)
+
+    def _judge(self, row: AnyArray, prediction: AnyArray, target: AnyArray) -> None:
+        """Set what relates predictions to targets; both are complete."""
+        ranks, num_quantiles = average_ranks(prediction), self._config.num_quantiles
+        groups = quantile_groups(ranks, num_quantiles)
+        row["ic"] = information_coefficient(prediction, target)
+        row["rank_ic"] = information_coefficient(ranks, average_ranks(target))
+        row["quantiles"] = group_means(groups, target, num_quantiles)
+        fifths = groups if num_quantiles == FIFTHS else quantile_groups(ranks, FIFTHS)
+        for name, fifth in (("bottom_ic", 0), ("top_ic", FIFTHS - 1)):
+            within = fifths == fifth
+            row[name] = information_coefficient(prediction[within], target[within], min_names=MIN_FIFTH_NAMES)
+
+    def column(self, name: str) -> AnyArray:
+        """Give one number of all dates: float64 [T], NaN where undefined; ``decay`` [T, lags], ``quantiles`` [T, Q]."""
         column: AnyArray = self._rows[: self._num_rows][name]
         return column
 
     @property
     def num_names(self) -> AnyArray:
         """int32 [T]; names of each date with both prediction and target."""
-        return self._column("num_names")
+        return self.column("num_names")
 
     @property
     def ic(self) -> Float64:
         """float64 [T]; NaN where undefined."""
-        return self._column("ic")
+        return self.column("ic")
 
     @property
     def rank_ic(self) -> Float64:
         """float64 [T]; NaN where undefined."""
-        return self._column("rank_ic")
+        return self.column("rank_ic")
 
     @property
     def quantiles(self) -> Float64:
         """float64 [T, Q]; lowest predictions first, NaN where undefined."""
-        return self._column("quantiles")
+        return self.column("quantiles")
 
     def in_fold(self, fold: int) -> Bool:
         """Mark the dates of one fold: bool [T]."""
-        marks: Bool = self._column("fold") == fold
+        marks: Bool = self.column("fold") == fold
         return marks
 
     def write(self, path: Path, time_type: pa.DataType) -> None:
         """Write ``daily.parquet`` as FORMAT.md section 5 has it."""
         columns = {
-            "time": pa.array(self._column("time")).cast(time_type),
-            "fold": pa.array(self._column("fold")),
+            "time": pa.array(self.column("time")).cast(time_type),
+            "fold": pa.array(self.column("fold")),
             "num_names": pa.array(self.num_names),
-            "ic": pa.array(self.ic),
-            "rank_ic": pa.array(self.rank_ic),
+            "num_predictions": pa.array(self.column("num_predictions")),
         }
+        columns |= {name: pa.array(self.column(name)) for name in _NUMBERS}
         columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(self.quantiles.T.copy())}
+        decays = zip(self._config.decay_lags, self.column("decay").T.copy(), strict=True)
+        columns |= {f"ic_lag_{lag}": pa.array(column) for lag, column in decays}
         with replacing(path) as temporary:
             pq.write_table(pa.table(columns), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from seawall.arrays import Bool
-from seawall.evaluate.blocks import pooled_block, quantile_block, series_block
+from seawall.evaluate.blocks import mean_of, monotonicity, pooled_block, quantile_block, series_block
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.leak import leak_warnings
@@ -46,19 +46,64 @@ def judged_record(
         "horizon_periods": horizon_periods,
         "min_names": config.min_names,
         "num_quantiles": config.num_quantiles,
-        "overall": _block(overall, daily, every_date, horizon_periods),
+        "overall": {
+            **_block(overall, daily, every_date, horizon_periods),
+            "decay": _decay(daily, config, horizon_periods),
+            **_periods(daily),
+        },
         "folds": folds,
         "warnings": leak_warnings(kind, summarise_series(daily.ic, horizon_periods), daily.num_names),
     }
 
 
 def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_periods: int) -> dict[str, Any]:
+    quantiles = quantile_block(daily.quantiles[dates])
+    spread = daily.quantiles[dates][:, -1] - daily.quantiles[dates][:, 0]
+    num_names, num_predictions = (int(daily.column(name)[dates].sum()) for name in ("num_names", "num_predictions"))
+    series = {
+        "ic": daily.ic,
+        "rank_ic": daily.rank_ic,
+        "top_ic": daily.column("top_ic"),
+        "bottom_ic": daily.column("bottom_ic"),
+    }
     return {
         "pooled": pooled_block(pooled.result()),
-        "ic": series_block(summarise_series(daily.ic[dates], horizon_periods)),
-        "rank_ic": series_block(summarise_series(daily.rank_ic[dates], horizon_periods)),
-        "quantiles": quantile_block(daily.quantiles[dates]),
+        **{name: series_block(values[dates], horizon_periods) for name, values in series.items()},
+        "quantiles": quantiles,
+        "spread": series_block(spread, horizon_periods),
+        "monotonicity": monotonicity(quantiles),
+        "autocorrelation": mean_of(daily.column("autocorrelation")[dates]),
+        "turnover": mean_of(daily.column("turnover")[dates]),
+        "coverage": num_names / num_predictions if num_predictions else None,
     }
+
+
+def _decay(daily: DailyTable, config: EvaluateConfig, horizon_periods: int) -> list[dict[str, Any]]:
+    """Give the IC of predictions made some dates ago: beside today's, over the dates that have both."""
+    return [
+        {"lag": lag, **series_block(column, horizon_periods)}
+        for lag, column in zip(config.decay_lags, daily.column("decay").T, strict=True)
+    ]
+
+
+def _periods(daily: DailyTable) -> dict[str, Any]:
+    """Average IC and Rank IC by calendar month and year; nothing where times are plain steps."""
+    if not daily.is_dated:
+        return {"months": [], "years": []}
+    days = daily.column("time").astype("datetime64[ns]")
+    found: dict[str, Any] = {}
+    for name, unit in (("months", "M"), ("years", "Y")):
+        labels = days.astype(f"datetime64[{unit}]")
+        found[name] = [
+            {
+                name[:-1]: str(label),
+                "num_dates": int((labels == label).sum()),
+                "ic": mean_of(daily.ic[labels == label]),
+                "rank_ic": mean_of(daily.rank_ic[labels == label]),
+            }
+            for label in np.unique(labels)
+        ]
+    return found
 
 
 def headline(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def evaluate(
         Where the inputs are damaged or do not belong together.
     """
     inputs = open_inputs(panel, predictions)
-    daily = DailyTable(inputs.panel.shape.num_dates, config)
+    daily = DailyTable(inputs.panel.shape.num_dates, config, is_dated=inputs.panel.calendar_kind == "timestamp")
     pooled = _judge(inputs, daily, beat)
     spec = inputs.spec
     record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind)
@@ -63,7 +63,9 @@ def _judge(inputs: Inputs, daily: DailyTable, beat: Beat) -> dict[int, Pointwise
         fold = _fold_of(date, names, last_date, inputs)
         last_date = date
         targets = inputs.targets(names.row)
-        daily.append(int(inputs.panel.calendar[date]), fold, names.prediction, targets)
+        daily.append(
+            int(inputs.panel.calendar[date]), fold, inputs.panel.entity_of(names.row), names.prediction, targets
+        )
         pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
         beat("dates", num_read, num_rows)

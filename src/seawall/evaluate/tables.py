@@ -32,9 +32,10 @@ from seawall.tables.sources import expand
 
 
 class Block(NamedTuple):
-    """Whole dates in order: times [n], fold of each row, prediction and target as float64 (NaN where missing)."""
+    """Whole dates in order, one entry a row; prediction and target are float64, NaN where missing."""
 
     times: Int64
+    names: Int64
     folds: Int64
     predictions: Float64
     targets: Float64
@@ -73,11 +74,12 @@ def evaluate_tables(
     tables = [spill(source, codes, work / source.name, buffer_rows, beat) for source in chosen]
     if len(tables) == 2:
         require_comparable(tables[0], tables[1], codes)
-    daily, pooled, counts = DailyTable(0, _judging(config)), dict[int, PointwiseMoments](), _Counts()
+    kind = tables[0].times.kind
+    daily = DailyTable(0, _judging(config), is_dated=kind == "timestamp")
+    pooled, counts = dict[int, PointwiseMoments](), _Counts()
     for block in _blocks(tables, codes, config, counts):
         _judge(block, daily, pooled)
         beat("dates", counts.num_rows, tables[0].num_rows)
-    kind = tables[0].times.kind
     target = chosen[-1].values[0] if len(tables) == 2 else chosen[0].values[1]
     kind_of_target = "forward_return" if len(tables) == 2 else ""
     record = judged_record(target, config.horizon_periods, _judging(config), daily, pooled, kind=kind_of_target)
@@ -138,7 +140,7 @@ def sources(config: TablesConfig) -> tuple[KeyedSource, ...]:
 
 
 def _judging(config: TablesConfig) -> EvaluateConfig:
-    return EvaluateConfig(min_names=config.min_names, num_quantiles=config.num_quantiles)
+    return EvaluateConfig(min_names=config.min_names, num_quantiles=config.num_quantiles, decay_lags=config.decay_lags)
 
 
 def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, counts: _Counts) -> Iterator[Block]:
@@ -148,7 +150,7 @@ def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, 
         for matched in matcher:
             rows = matched.rows
             folds = rows.values[:, 1] if rows.values.shape[1] > 1 else np.zeros(len(rows))
-            block = Block(rows.times, folds.astype(np.int64), rows.values[:, 0], matched.right[:, 0])
+            block = Block(rows.times, rows.ranks, folds.astype(np.int64), rows.values[:, 0], matched.right[:, 0])
             counts.add(block)
             yield block
         counts.num_left_repeated, counts.num_right_repeated = matcher.num_left_repeated, matcher.num_right_repeated
@@ -160,7 +162,7 @@ def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, 
             rows, num_repeated = without_duplicates(taken, config.prediction_duplicates)
             counts.num_left_repeated += num_repeated
             folds = rows.values[:, 2] if rows.values.shape[1] > 2 else np.zeros(len(rows))
-            block = Block(rows.times, folds.astype(np.int64), rows.values[:, 0], rows.values[:, 1])
+            block = Block(rows.times, rows.ranks, folds.astype(np.int64), rows.values[:, 0], rows.values[:, 1])
             counts.add(block)
             yield block
 
@@ -170,5 +172,5 @@ def _judge(block: Block, daily: DailyTable, pooled: dict[int, PointwiseMoments])
     for start, end in zip(starts, [*starts[1:], len(block.times)], strict=True):
         fold = int(block.folds[start])
         predictions, targets = block.predictions[start:end], block.targets[start:end]
-        daily.append(int(block.times[start]), fold, predictions, targets)
+        daily.append(int(block.times[start]), fold, block.names[start:end], predictions, targets)
         pooled.setdefault(fold, PointwiseMoments()).update(predictions, targets)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from seawall.arrays import Float64
+from seawall.arrays import AnyArray, Float64, Int64
 from seawall.metrics.correlation import complete_pairs
 from seawall.metrics.ranks import average_ranks
 
@@ -35,12 +35,19 @@ def quantile_means(prediction: npt.ArrayLike, target: npt.ArrayLike, num_quantil
     [nan, 3.0, nan]
     """
     predictions, targets = complete_pairs(prediction, target)
-    n = len(predictions)
-    if n == 0:
-        return np.full(num_quantiles, np.nan)
+    return group_means(quantile_groups(average_ranks(predictions), num_quantiles), targets, num_quantiles)
+
+
+def quantile_groups(ranks: Float64, num_quantiles: int) -> Int64:
+    """Give each name its group: int64 [n], 0 for the lowest ranks (average ranks, none missing)."""
     # Twice an average rank is a whole number: the cut is exact in integers.
-    doubled = np.rint(2.0 * average_ranks(predictions)).astype(np.int64) - 1
-    groups = doubled * num_quantiles // (2 * n)
+    doubled = np.rint(2.0 * ranks).astype(np.int64) - 1
+    groups: Int64 = doubled * num_quantiles // (2 * max(len(ranks), 1))
+    return groups
+
+
+def group_means(groups: Int64, targets: AnyArray, num_quantiles: int) -> Float64:
+    """Average the targets of each group: float64 [num_quantiles], NaN where a group is empty."""
     sizes = np.bincount(groups, minlength=num_quantiles)
     sums = np.bincount(groups, weights=targets.astype(np.float64), minlength=num_quantiles)
     means: Float64 = np.divide(sums, sizes, out=np.full(num_quantiles, np.nan), where=sizes > 0)

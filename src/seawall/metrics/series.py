@@ -24,6 +24,9 @@ class SeriesSummary:
     t_plain: float
     t_hac: float
     dof_hac: int
+    t_newey_west: float
+    t_non_overlapping: float
+    num_non_overlapping: int
     num_dates: int
     num_undefined: int
 
@@ -45,6 +48,8 @@ def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSumma
 
     Notes
     -----
+    ``t_newey_west`` has Bartlett weights over h - 1 lags (W. K. Newey, K. D. West, Econometrica 55, 1987): familiar,
+    and too large for long horizons. ``t_non_overlapping`` is the plain t of every h-th date: honest, and wasteful.
     ``t_plain`` takes dates as independent. ``t_hac`` is the equal-weighted-cosine estimate: the long-run variance is
     the mean of nu = floor(T / 2h) squared cosine transforms, and t is compared with Student t of nu degrees of freedom
     (``dof_hac``). It is undefined for nu < 2, where the reference distribution has not even a mean, and for a series
@@ -69,6 +74,9 @@ def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSumma
     icir = mean / std if std > 0 else math.nan
     dof = n // (2 * horizon_periods)
     long_run = _long_run_variance(centred, dof)
+    newey_west = _newey_west_variance(centred, horizon_periods)
+    apart = values[::horizon_periods]
+    apart = apart[np.isfinite(apart)]
     return SeriesSummary(
         mean=mean,
         std=std,
@@ -77,6 +85,9 @@ def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSumma
         t_plain=icir * math.sqrt(n),
         t_hac=math.sqrt(n) * mean / math.sqrt(long_run) if long_run > 0 else math.nan,
         dof_hac=dof,
+        t_newey_west=math.sqrt(n) * mean / math.sqrt(newey_west) if newey_west > 0 else math.nan,
+        t_non_overlapping=_plain_t(apart),
+        num_non_overlapping=len(apart),
         num_dates=len(values),
         num_undefined=len(values) - n,
     )
@@ -87,6 +98,22 @@ def _mean(values: Float64) -> float:
     if len(values) == 0:
         return math.nan
     return float(values[0]) + math.fsum(values - values[0]) / len(values)
+
+
+def _plain_t(values: Float64) -> float:
+    n, mean = len(values), _mean(values)
+    std = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1)) if n > 1 else math.nan
+    return math.sqrt(n) * mean / std if std > 0 else math.nan
+
+
+def _newey_west_variance(centred: Float64, horizon_periods: int) -> float:
+    """Sum autocovariances up to lag h - 1 with Bartlett weights 1 - lag / h; NaN where the series is shorter."""
+    n = len(centred)
+    if n <= horizon_periods:
+        return math.nan
+    covariances = [float(centred[lag:] @ centred[: n - lag]) / n for lag in range(horizon_periods)]
+    weighted = (2.0 * (1.0 - lag / horizon_periods) * covariances[lag] for lag in range(1, horizon_periods))
+    return covariances[0] + math.fsum(weighted)
 
 
 def _long_run_variance(centred: Float64, dof: int) -> float:

@@ -1,0 +1,96 @@
+"""How long a score lasts: its ranks from one date to the next, who leaves the top group, what old scores still tell."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from seawall.arrays import AnyArray, Float64, Int64
+from seawall.metrics.correlation import information_coefficient
+
+
+class Persistence(NamedTuple):
+    """Numbers of one date against the date before; NaN where undefined."""
+
+    autocorrelation: float
+    """Pearson correlation of the ranks of both dates, over names on both."""
+    turnover: float
+    """Share of the names of the top group that were not in it on the date before."""
+
+
+class RankPersistence:
+    """Compare each date's ranks with those of the date before; memory is 9 bytes a name.
+
+    Both figures are those of alphalens (``factor_rank_autocorrelation``, ``quantile_turnover`` of the top quantile).
+    """
+
+    def __init__(self) -> None:
+        self._ranks = np.empty(0)
+        self._is_top = np.empty(0, bool)
+        self._num_dates = 0
+
+    def update(self, names: Int64, ranks: Float64, is_top: AnyArray, *, min_names: int = 2) -> Persistence:
+        """Take the next date.
+
+        Parameters
+        ----------
+        names
+            int64 [n]; number of each name, the same on every date.
+        ranks
+            float64 [n]; rank of its prediction among the names of the date.
+        is_top
+            bool [n]; whether it is in the top group.
+        """
+        size = max(len(self._ranks), int(names.max()) + 1 if len(names) else 0)
+        before = np.full(size, np.nan)
+        before[: len(self._ranks)] = self._ranks
+        was_top = np.zeros(size, bool)
+        was_top[: len(self._is_top)] = self._is_top
+        found = Persistence(math.nan, math.nan)
+        if self._num_dates:
+            left = is_top & ~was_top[names]
+            num_top = int(is_top.sum())
+            turnover = float(left.sum()) / num_top if num_top and was_top.any() else math.nan
+            found = Persistence(information_coefficient(before[names], ranks, min_names=min_names), turnover)
+        self._ranks = np.full(size, np.nan)
+        self._ranks[names] = ranks
+        self._is_top = np.zeros(size, bool)
+        self._is_top[names] = is_top
+        self._num_dates += 1
+        return found
+
+
+class Decay:
+    """IC of predictions made some dates ago with the target of now; memory is 8 bytes x (longest lag) x names.
+
+    Parameters
+    ----------
+    lags
+        Dates back, each at least 1.
+    """
+
+    def __init__(self, lags: Sequence[int]) -> None:
+        self._lags = tuple(lags)
+        self._held: list[Float64] = []
+
+    def update(self, names: Int64, prediction: AnyArray, target: AnyArray, *, min_names: int = 2) -> Float64:
+        """Take the next date and give the IC at each lag: float64 [lags], NaN where undefined."""
+        found = np.full(len(self._lags), np.nan)
+        for place, lag in enumerate(self._lags):
+            if lag <= len(self._held):
+                earlier = _of_names(self._held[-lag], names)
+                found[place] = information_coefficient(earlier, target, min_names=min_names)
+        dense = np.full(int(names.max()) + 1 if len(names) else 0, np.nan)
+        dense[names] = prediction
+        self._held.append(dense)
+        del self._held[: -max(self._lags, default=1)]
+        return found
+
+
+def _of_names(dense: Float64, names: Int64) -> Float64:
+    """Look up names; NaN for those not there."""
+    values = np.full(len(names), np.nan)
+    known = names < len(dense)
+    values[known] = dense[names[known]]
+    return values
