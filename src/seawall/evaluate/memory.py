@@ -27,8 +27,11 @@ PAGE_BYTES = 4 * KIB
 SCIPY_BYTES = 16 * MIB
 """scipy.special imported (15 MiB measured)."""
 
-DAILY_TABLE_BYTES = 4 * MIB
-"""20,000 dates of up to ten quantiles, grown by halves."""
+DAILY_TABLE_BYTES = 8 * MIB
+"""20,000 dates of 160 B, grown by halves, and written."""
+
+EARLIER_NAME_BYTES = 8 * 20 + 32
+"""A name in the scores of the last 20 dates."""
 
 _NUM_PREDICTION_COLUMNS = 5
 _DATE_ROW_BYTES = 160
@@ -46,7 +49,8 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
         What the stage may use in all; changes nothing here.
     """
     num_row_groups = -(-shape.num_rows // ROW_GROUP_ROWS)
-    daily_bytes = 32 + 8 * config.num_quantiles
+    daily_bytes = _daily_row_bytes(config)
+    earlier_bytes = _earlier_bytes(config, shape.num_entities)
     return StagePlan(
         stage="evaluate",
         private=(
@@ -61,6 +65,11 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
                 "one date",
                 shape.max_rows_per_date * _DATE_ROW_BYTES,
                 f"{shape.max_rows_per_date:,} names of the largest date x {_DATE_ROW_BYTES} B",
+            ),
+            Claim(
+                "scores of earlier dates",
+                earlier_bytes,
+                f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
             ),
             Claim(
                 "daily table",
@@ -97,8 +106,8 @@ def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
     num_entities, num_rows = max(side["entities"] for side in sides), found["predictions"]["rows"]
     largest_date = Claim(
         "one date, and the daily table",
-        SCIPY_BYTES + num_entities * _DATE_ROW_BYTES + DAILY_TABLE_BYTES,
-        f"scipy.special, {num_entities:,} names x {_DATE_ROW_BYTES} B, and up to 20,000 dates",
+        SCIPY_BYTES + num_entities * (_DATE_ROW_BYTES + EARLIER_NAME_BYTES) + DAILY_TABLE_BYTES,
+        f"scipy.special, {num_entities:,} names x {_DATE_ROW_BYTES + EARLIER_NAME_BYTES} B, and up to 20,000 dates",
     )
     fixed, cache = fewest_claims(sides, largest_date), table_cache_claims()
     rows, buffer_rows = rows_claim(sides, budget_bytes - sum(claim.bytes for claim in (*fixed, *cache)))
@@ -109,6 +118,16 @@ def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
         disk=(runs_claim(sides), Claim("metrics", MIB, f"numbers of each date of {num_rows:,} rows")),
         neutral={"buffer_rows": buffer_rows},
     )
+
+
+def _daily_row_bytes(config: EvaluateConfig) -> int:
+    """Time, fold, counts, six numbers, and a number for each quantile and lag."""
+    return 72 + 8 * (config.num_quantiles + len(config.decay_lags))
+
+
+def _earlier_bytes(config: EvaluateConfig, num_entities: int) -> int:
+    """Scores of as many dates as the longest lag, and ranks and marks of the date before and of this one."""
+    return num_entities * (8 * max(config.decay_lags, default=0) + 32)
 
 
 def _panel_page_bytes(shape: PanelShape) -> int:
