@@ -6,8 +6,9 @@ from bench import ingest_large
 from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
+from bench.loader import loader_peers
 
-PEER_CASES = {"alpha158": alpha158}
+PEER_CASES = {"alpha158": alpha158, "loader": loader_peers}
 """Cases that run a peer from .venv-peers, which `make bench-peers` makes."""
 
 

@@ -11,54 +11,12 @@ import pandas as pd
 from scipy import stats
 
 from bench.harness import in_turn, show
+from bench.loader import loader
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.run import ingest
 from seawall.metrics import information_coefficient, rank_information_coefficient
-from seawall.stores.panel import Panel
-from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 from seawall.units import MIB
-from seawall.windows.api import windows
-
-
-def gather() -> None:
-    """Tell how near the window gather is to memcpy: lookback 60 x 32 float32, batch 512, shuffle, warm, one thread."""
-    with tempfile.TemporaryDirectory() as folder:
-        panel = _synthetic_panel(Path(folder) / "x.panel", num_entities=400, num_rows=1000, num_features=32)
-        batches = 200
-        stream = windows(panel, lookback=60, batch=512)
-        rows = [stream.rows(0, step) for step in range(batches)]
-        source = np.array(panel.features)
-        view = np.lib.stride_tricks.sliding_window_view(source, (60, 32))[:, 0]
-        target = np.empty((512, 60, 32), np.float32)
-        blocks = source[: len(source) // 30_720 * 30_720].reshape(-1, 512, 60, 32)
-
-        def ours() -> None:
-            for batch in rows:
-                stream.gather.features(batch)
-
-        def copy() -> None:
-            for step in range(batches):
-                np.copyto(target, blocks[step % len(blocks)])
-
-        def plain_view() -> None:
-            for batch in rows:
-                view[batch - 59]
-
-        def per_sample() -> None:
-            for batch in rows:
-                np.stack([source[row - 59 : row + 1] for row in batch])
-
-        timings = in_turn(
-            {
-                "memcpy of a batch": copy,
-                "seawall": ours,
-                "sliding_window_view": plain_view,
-                "per-sample slices": per_sample,
-            },
-            repeats=5,
-        )
-        show("window gather: 200 batches of 512 x 60 x 32", timings, unit="windows", amount=batches * 512)
 
 
 def read_csv() -> None:
@@ -113,30 +71,4 @@ def correlation() -> None:
     show("IC and Rank IC: 200,000 rows", timings, unit="rows", amount=200_000)
 
 
-def _synthetic_panel(path: Path, *, num_entities: int, num_rows: int, num_features: int) -> Panel:
-    rng = np.random.default_rng(0)
-    times = np.arange(num_rows, dtype=np.int64)
-    spec = PanelSpec(
-        calendar_kind="step",
-        columns=tuple(ColumnSpec(f"f{i}", "features", "float32") for i in range(num_features)),
-        targets=(),
-    )
-    with PanelWriter(path, spec, times) as writer:
-        for number in range(num_entities):
-            block = EntityBlock(
-                names=[f"E{number:05d}"],
-                lengths=np.array([num_rows]),
-                times=times,
-                features=rng.standard_normal((num_rows, num_features), np.float32),
-                returns=np.empty((num_rows, 0)),
-                target_end=np.empty((num_rows, 0), np.int64),
-                prices=np.empty((num_rows, 0)),
-                adjustment=np.ones(num_rows),
-                universe=np.ones(num_rows, bool),
-            )
-            writer.append(block)
-        writer.finish(sources=[], ingest={}, slab_bytes=64 * MIB)
-    return Panel(path)
-
-
-CASES: dict[str, Callable[[], None]] = {"gather": gather, "ingest": read_csv, "correlation": correlation}
+CASES: dict[str, Callable[[], None]] = {"loader": loader, "ingest": read_csv, "correlation": correlation}

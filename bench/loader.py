@@ -1,0 +1,202 @@
+"""The window stream beside other loaders: windows a second, and shuffle quality."""
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from bench.panels import synthetic_panel
+from seawall.stores.panel import Panel
+from seawall.units import MIB
+from seawall.windows.choose import Order
+from seawall.windows.gather import Gather
+from seawall.windows.samples import Samples, select_samples
+from seawall.windows.stream import Windows
+
+LOOKBACK, BATCH, ROUNDS, PEER_ROUNDS = 60, 512, 5, 3
+WINDOW_BYTES = LOOKBACK * 32 * 4
+PEERS = ("qlib", "datasets", "litdata", "grain", "tensorstore", "lance")
+
+
+@dataclass
+class Rates:
+    """Windows a second of one loader, by CPU and by wall, over rounds."""
+
+    name: str
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+def loader() -> None:
+    """Tell windows a second, 60 x 32 float32, batches of 512, warm store of 512 MB, in turn with torch's ways."""
+    with tempfile.TemporaryDirectory() as folder:
+        panel = synthetic_panel(Path(folder) / "x.panel", num_entities=2000, num_rows=2000, num_features=32)
+        np.add.reduce(np.asarray(panel.features))
+        rates = _in_turn(_loaders(panel), ROUNDS)
+        _show(rates)
+        _show_quality(panel)
+
+
+def loader_peers() -> None:
+    """Compare with whole libraries, each in a process of its own and as its documents advise; needs .venv-peers."""
+    python = Path(".venv-peers/bin/python")
+    if not python.exists():
+        raise SystemExit("no .venv-peers here: run `make bench-peers`, which makes it")
+    with tempfile.TemporaryDirectory() as folder:
+        panel = synthetic_panel(Path(folder) / "x.panel", num_entities=200, num_rows=2000, num_features=32)
+        rates = {name: Rates(name) for name in ("seawall, blocks 16 MiB", "seawall, shuffle", *PEERS)}
+        samples = select_samples(panel, (0, 2000), LOOKBACK)
+        for _ in range(PEER_ROUNDS):
+            for name, order, pool in (("blocks 16 MiB", "blocks", 16 * MIB), ("shuffle", "shuffle", None)):
+                stream = _ours(panel, samples, "blocks" if order == "blocks" else "shuffle", pool)
+                _time(rates[f"seawall, {name}"], stream, 1000)
+            for name in PEERS:
+                argv = [python, "bench/peers/loaders.py", name, panel.path / "seg-000000" / "features.npy", "200"]
+                done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
+                told = json.loads(done.stdout.splitlines()[-1])
+                rates[name].cpu.append(told["windows_per_cpu_second"])
+                rates[name].wall.append(told["windows_per_second"])
+        _show(list(rates.values()))
+
+
+def _loaders(panel: Panel) -> dict[str, tuple[Iterator[int], int]]:
+    """Endless iterators of batch sizes, and how many batches of each to time."""
+    samples = select_samples(panel, (0, panel.shape.num_dates), LOOKBACK)
+    ours: list[tuple[str, Order, int | None]] = [
+        ("shuffle", "shuffle", None),
+        ("blocks, pool 16 MiB", "blocks", 16 * MIB),
+        ("blocks, pool 64 MiB", "blocks", 64 * MIB),
+        ("blocks, pool 256 MiB", "blocks", 256 * MIB),
+        ("by_time", "by_time", None),
+    ]
+    found: dict[str, tuple[Iterator[int], int]] = {
+        f"seawall, {name}": (_ours(panel, samples, order, pool), 800 if order == "by_time" else 2500)
+        for name, order, pool in ours
+    }
+    source = np.asarray(panel.features)
+    found["torch Dataset a sample, 0 workers"] = (_torch(source, samples, batched=False, num_workers=0), 150)
+    found["torch Dataset a sample, 2 workers"] = (_torch(source, samples, batched=False, num_workers=2), 150)
+    found["torch __getitems__, 0 workers"] = (_torch(source, samples, batched=True, num_workers=0), 600)
+    found["torch __getitems__, 2 workers"] = (_torch(source, samples, batched=True, num_workers=2), 300)
+    return found
+
+
+def _ours(panel: Panel, samples: Samples, order: Order, pool_bytes: int | None) -> Iterator[int]:
+    stream = Windows(Gather(panel, LOOKBACK), samples, batch_size=BATCH, order=order, pool_bytes=pool_bytes)
+    while True:
+        for batch in stream:
+            yield len(batch)
+
+
+def _torch(source: np.ndarray, samples: Samples, *, batched: bool, num_workers: int) -> Iterator[int]:
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    torch.set_num_threads(1)
+    rows, tensor = samples.rows(np.arange(samples.num_samples)) - (LOOKBACK - 1), torch.from_numpy(np.array(source))
+
+    class PerSample(Dataset[torch.Tensor]):
+        def __len__(self) -> int:
+            return len(rows)
+
+        def __getitem__(self, number: int) -> torch.Tensor:
+            return tensor[rows[number] : rows[number] + LOOKBACK]
+
+    class Batched(PerSample):
+        def __getitems__(self, numbers: list[int]) -> torch.Tensor:
+            starts = torch.from_numpy(rows[numbers])
+            view = tensor.as_strided((len(tensor) - LOOKBACK + 1, LOOKBACK * 32), (32, 1))
+            return torch.index_select(view, 0, starts).view(-1, LOOKBACK, 32)
+
+    dataset = Batched() if batched else PerSample()
+    collate = (lambda batch: batch) if batched else None
+    while True:
+        for batch in DataLoader(
+            dataset, batch_size=BATCH, shuffle=True, num_workers=num_workers, collate_fn=collate, drop_last=True
+        ):
+            yield len(batch)
+
+
+def _in_turn(loaders: dict[str, tuple[Iterator[int], int]], rounds: int) -> list[Rates]:
+    rates = {name: Rates(name) for name in loaders}
+    copies = Rates("memcpy, 256 MiB, in windows")
+    for batches, _ in loaders.values():
+        next(batches)
+    for _ in range(rounds):
+        _copy(copies)
+        for name, (batches, count) in loaders.items():
+            _time(rates[name], batches, count)
+    return [copies, *rates.values()]
+
+
+def _copy(rates: Rates) -> None:
+    source, target = np.ones(2**25), np.ones(2**25)
+    started, cpu = time.perf_counter(), time.process_time()
+    for _ in range(4):
+        np.copyto(target, source)
+    rates.cpu.append(4 * source.nbytes / WINDOW_BYTES / (time.process_time() - cpu))
+    rates.wall.append(4 * source.nbytes / WINDOW_BYTES / (time.perf_counter() - started))
+
+
+def _time(rates: Rates, batches: Iterator[int], num_batches: int) -> None:
+    """Time an iterator that goes on; CPU is that of this process and its children that ended, so not of workers."""
+    next(batches)
+    started, cpu = time.perf_counter(), time.process_time()
+    count = sum(next(batches) for _ in range(num_batches))
+    rates.cpu.append(count / (time.process_time() - cpu))
+    rates.wall.append(count / (time.perf_counter() - started))
+
+
+def _show(rates: list[Rates]) -> None:
+    first = rates[0]
+    print(f"\nwindows of {LOOKBACK} x 32 float32 in batches of {BATCH}, warm: medians of {len(first.cpu)} and ratios")
+    print(f"  {'loader':<36} {'windows / CPU s':>16} {'ratio':>7} {'windows / s':>14} {'ratio':>7}")
+    for rate in rates:
+        cpu, wall = median(rate.cpu), median(rate.wall)
+        print(
+            f"  {rate.name:<36} {cpu:>16,.0f} {cpu / median(first.cpu):>7.3f}"
+            f" {wall:>14,.0f} {wall / median(first.wall):>7.3f}"
+        )
+
+
+def _show_quality(panel: Panel) -> None:
+    """Tell what each order gives up of a global shuffle, for the very pools that were timed."""
+    samples = select_samples(panel, (0, panel.shape.num_dates), LOOKBACK)
+    print("\nshuffle quality, mean of 200 batches spread over an epoch")
+    print(f"  {'order':<24} {'entities / batch':>16} {'overlapping pairs':>18} {'neighbours':>16} {'label spread':>13}")
+    for name, order, pool in (
+        ("shuffle", "shuffle", None),
+        ("blocks, pool 16 MiB", "blocks", 16 * MIB),
+        ("blocks, pool 64 MiB", "blocks", 64 * MIB),
+        ("blocks, pool 256 MiB", "blocks", 256 * MIB),
+    ):
+        chosen: Order = "blocks" if order == "blocks" else "shuffle"
+        stream = Windows(Gather(panel, LOOKBACK), samples, batch_size=BATCH, order=chosen, pool_bytes=pool)
+        steps = range(0, len(stream) - 1, max(1, len(stream) // 200))
+        quality = np.array([_quality(panel, batch.row) for batch in stream.source.batches(0, steps)]).mean(axis=0)
+        print(f"  {name:<24} {quality[0]:>16.1f} {quality[1]:>18.1f} {quality[2]:>16.4f} {quality[3]:>13.4f}")
+
+
+def _quality(panel: Panel, rows: np.ndarray) -> tuple[float, float, float, float]:
+    """Distinct entities, pairs of windows that share rows, correlation of neighbours' entities, spread of a label.
+
+    The label is a slow one: the sine of the date plus a number of the entity's, which a poor shuffle shows at once.
+    """
+    entity, day = panel.entity_of(rows), np.asarray(panel.time_index[rows])
+    order = np.lexsort((day, entity))
+    e, d = entity[order], day[order]
+    overlapping = sum(
+        int(((e[gap:] == e[:-gap]) & (d[gap:] - d[:-gap] < LOOKBACK)).sum()) for gap in range(1, min(40, len(e)))
+    )
+    label = np.sin(day / 300) + (entity * 0.618) % 1
+    neighbours = float(np.corrcoef(entity[1:], entity[:-1])[0, 1])
+    return len(np.unique(entity)), overlapping, neighbours, float(label.mean() - LABEL_MEAN) ** 2
+
+
+LABEL_MEAN = float(np.sin(np.arange(59, 2000) / 300).mean() + 0.5)
