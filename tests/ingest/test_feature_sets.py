@@ -9,12 +9,13 @@ import pytest
 
 from seawall.arrays import AnyArray, Float32
 from seawall.errors import ConfigError
+from seawall.ingest.append import append
 from seawall.ingest.feature_sets import dense
 from seawall.ingest.feature_sets.catalogue import ALPHA158, BARS_BASIC, SETS
 from seawall.ingest.feature_sets.compute import compute_set
 from seawall.pipeline.config import parse_config
 from seawall.stores.panel import Panel
-from tests.ingest.world import ingested, market
+from tests.ingest.world import BUDGET_BYTES, ingested, market
 
 GOLDEN = Path(__file__).parent / "golden" / "alpha158.npz"
 ONLY_SETS: dict[str, Any] = {"features": {}, "derived": {}, "universe": None, "targets": {}, "adjustment": {}}
@@ -192,3 +193,29 @@ def test_a_split_moves_no_feature_of_the_sets(tmp_path: Path) -> None:
 def test_the_catalogue_has_the_158_names_of_qlib_once() -> None:
     assert len({feature.name for feature in ALPHA158}) == 158
     assert all(feature.formula and feature.meaning for feature in (*ALPHA158, *BARS_BASIC))
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_rows_that_are_appended_get_the_values_a_whole_ingest_gives(
+    tmp_path: Path, golden: dict[str, AnyArray], name: str
+) -> None:
+    frame = pd.read_csv(bars_csv(tmp_path / "all.csv", golden)).sort_values(["date", "symbol"])
+    cut = str(golden["calendar"][250])
+    frame[frame["date"] < cut].to_csv(tmp_path / "old.csv", index=False)
+    frame[frame["date"] >= cut].to_csv(tmp_path / "new.csv", index=False)
+    chosen = ONLY_SETS | {"feature_sets": [name], "values": ("vwap",)}
+    whole, _ = ingested(tmp_path / "whole.panel", tmp_path / "all.csv", **chosen)
+    ingested(tmp_path / "grown.panel", tmp_path / "old.csv", **chosen)
+    append([str(tmp_path / "new.csv")], tmp_path / "grown.panel", budget_bytes=BUDGET_BYTES)
+    grown = Panel(tmp_path / "grown.panel")
+    assert len(grown.manifest["segments"]) == 2
+    rows = np.arange(whole.shape.num_rows)
+    np.testing.assert_allclose(grown.features[rows], whole.features[rows], rtol=2e-6, equal_nan=True)
+
+
+def test_a_panel_that_compares_names_is_not_appended_to(tmp_path: Path, golden: dict[str, AnyArray]) -> None:
+    source = bars_csv(tmp_path / "bars.csv", golden)
+    compared = {"cross_sectional": {"r": {"rank": "ret_5", "min_names": 2}}}
+    ingested(tmp_path / "m.panel", source, **ONLY_SETS, **compared, feature_sets=["bars_basic"])
+    with pytest.raises(ConfigError, match="compare all names of a date"):
+        append([str(source)], tmp_path / "m.panel", budget_bytes=BUDGET_BYTES)

@@ -45,6 +45,9 @@ def ingest(  # noqa: PLR0913 - one option each
     features: Annotated[
         str | None, typer.Option(help="Feature columns, by comma; all number columns when missing.")
     ] = None,
+    feature_sets: Annotated[
+        str | None, typer.Option(help="bars_basic, alpha158, by comma: computed from open, high, low, close, volume.")
+    ] = None,
     prices: Annotated[str | None, typer.Option(help="Columns kept as float64 prices, by comma.")] = None,
     duplicates: Annotated[str, typer.Option(help="error, first or last.")] = "error",
     max_bad_rows: Annotated[
@@ -111,6 +114,7 @@ def ingest(  # noqa: PLR0913 - one option each
         "timezone": timezone,
         "layout": layout,
         "prices": _listed(prices),
+        "feature_sets": _listed(feature_sets),
         "duplicates": duplicates,
         "static": {"source": static} if static else None,
         "max_bad_rows": max_bad_rows,

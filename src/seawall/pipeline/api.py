@@ -96,7 +96,8 @@ def ingest(
     output
         The ``NAME.panel`` folder. An existing store is replaced once the new one is complete.
     features
-        Names of number columns, or name: SQL expression; all number columns that are not prices where missing.
+        Names of number columns, or name: SQL expression; all number columns that are not prices where missing and
+        no ``feature_sets`` are among the settings.
     prices
         Columns kept as float64.
     memory
@@ -193,7 +194,12 @@ def _features(
     features: Mapping[str, str] | Sequence[str] | None,
     number_columns: Callable[[], list[str]],
 ) -> dict[str, Any]:
-    """Turn the ways to name features into expressions, and the source columns they need."""
+    """Turn the ways to name features into expressions, and the source columns they need.
+
+    With feature sets and no features named, the sets are all the features.
+    """
+    if features is None and section.get("feature_sets"):
+        features = ()
     if isinstance(features, Mapping):
         named, needed = dict(features), list(section.get("values") or number_columns())
     else:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.pipeline.config import RunConfig
 
 INTRODUCTION = """# Config reference
@@ -24,6 +25,16 @@ def config_page() -> str:
     parts = [INTRODUCTION, _table("(top)", schema)]
     parts += [_table(name, definition) for name, definition in schema["$defs"].items()]
     return "\n".join(parts)
+
+
+def feature_table(name: str) -> str:
+    """Write the features of a set as a Markdown table: name, formula, meaning, source."""
+    facts = SETS[name]
+    lines = [f"Source: {facts.source}.\n", "| name | formula | meaning |", "| --- | --- | --- |"]
+    for feature in facts.features:
+        meaning = feature.meaning + (f" ({feature.source})" if feature.source else "")
+        lines.append(f"| `{feature.name}` | `{feature.formula}` | {meaning} |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(name: str, definition: dict[str, Any]) -> str:
