@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.harness import in_turn, show
+from bench.limits import limits, meter
 from bench.loader import loader
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
@@ -71,4 +72,10 @@ def correlation() -> None:
     show("IC and Rank IC: 200,000 rows", timings, unit="rows", amount=200_000)
 
 
-CASES: dict[str, Callable[[], None]] = {"loader": loader, "ingest": read_csv, "correlation": correlation}
+CASES: dict[str, Callable[[], None]] = {
+    "loader": loader,
+    "ingest": read_csv,
+    "correlation": correlation,
+    "limits": limits,
+    "meter": meter,
+}

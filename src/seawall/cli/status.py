@@ -5,9 +5,10 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.markup import escape
 
-from seawall.cli.display import memory_table, print_json
+from seawall.cli.display import memory_table, print_json, rows_table
 from seawall.cli.options import AsJson, RunFolder
 from seawall.pipeline.aftermath import aftermath
+from seawall.pipeline.attempt import what_was_left
 from seawall.pipeline.journal import last_report
 from seawall.pipeline.lock import lock_owner
 from seawall.pipeline.manifest import read_run_record
@@ -19,8 +20,10 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
     Example: seawall status runs/pse
     """
     record, found = read_run_record(run), aftermath(run)
+    left = what_was_left(run) if lock_owner(run) is None else None
     if as_json:
         more = {"running_pid": lock_owner(run), "unfinished": last_report(run), **asdict(found)}
+        more["ended"] = left.record() if left is not None else None
         print_json({**record, **more})
         return
     console = Console(highlight=False)
@@ -30,3 +33,6 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
     console.print(f"[bold]what happened[/]  {escape(found.happened)}", soft_wrap=True)
     console.print(f"[bold]what is safe[/]   {escape(found.safe)}", soft_wrap=True)
     console.print(f"[bold]type next[/]      {escape(found.to_type or 'nothing')}", soft_wrap=True)
+    if left is not None:
+        console.print(f"[bold]how it ended[/]   {escape(left.headline)}", soft_wrap=True)
+        console.print(rows_table(left.rows))
