@@ -106,5 +106,8 @@ def _fail(error: SeawallError) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"[bold red]{type(error).__name__}[/] {escape(error.headline or str(error))}")
     if error.rows:
-        console.print(rows_table(error.rows))
+        console.print(rows_table([(name, text) for name, text in error.rows if not name.endswith(":")]))
+        for name, text in error.rows:
+            if name.endswith(":"):  # a command is copied: it is not broken where the terminal ends
+                console.print(f"  [dim]{escape(name)}[/] {escape(text)}")
     sys.exit(error.exit_code)

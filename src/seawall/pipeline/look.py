@@ -6,6 +6,7 @@ from typing import Any
 from seawall.budget.check import check_plans
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.budget.meter import Timeline
+from seawall.errors import StageError
 from seawall.pipeline.stages import parent_share_bytes
 from seawall.pipeline.supervise import Job, interrupted, run_job
 from seawall.units import MIB
@@ -69,6 +70,8 @@ def _look(what: str, request: dict[str, Any], scratch: Path, budget_bytes: int, 
             found: dict[str, Any] = run_job(job, scratch, timeline, lambda heartbeat, high: None)["summary"]
     except KeyboardInterrupt as stop:
         raise interrupted(command, stop) from None
+    except StageError as error:
+        raise error.tell(error.headline, (*error.rows, ("Continue with:", command)), cause=error.cause) from error
     finally:
         timeline_path.unlink(missing_ok=True)
     return found
