@@ -1,7 +1,5 @@
 """Figures of a parameter search: heat maps of the plateau, and the equity of the replay."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import plotly.graph_objects as go
 
@@ -15,19 +13,17 @@ BPS = 1e4
 def heat_chart(name: str, heat: Fields, *, by_trail: bool) -> Chart:
     """Draw the best plateau over take-profit and stop-loss, or over trail and holding; in bps of the notional."""
     if by_trail:
-        values, rows, columns = heat.items("trail_by_holding"), heat.texts("trails"), heat.items("holding_periods")
-        titles = ("holding, periods", "trail, bps")
+        values, rows = heat.items("trail_by_holding"), list(heat.texts("trails"))
+        columns, titles = [str(hold) for hold in heat.items("holding_periods")], ("holding, periods", "trail, bps")
     else:
-        values, rows, columns = (
-            heat.items("take_profit_by_stop"), _levels(heat, "take_profit_bps"), _levels(heat, "stop_loss_bps")
-        )  # fmt: skip
-        titles = ("stop-loss, bps", "take-profit, bps")
+        values, rows = heat.items("take_profit_by_stop"), _levels(heat, "take_profit_bps")
+        columns, titles = _levels(heat, "stop_loss_bps"), ("stop-loss, bps", "take-profit, bps")
     grid = np.array(values, np.float64) * BPS
     reach = float(np.nanmax(np.abs(grid), initial=0.0)) or 1.0
     figure = go.Figure(
         go.Heatmap(
-            x=[str(column) for column in columns],
-            y=[str(row) for row in rows],
+            x=columns,
+            y=rows,
             z=grid,
             zmin=-reach,
             zmax=reach,
@@ -70,7 +66,7 @@ def replay_chart(name: str, equity: Fields, holdout_start: float | None) -> Char
     return finished(name, 320, figure, {"xaxis": axis(), "yaxis": axis("equity (start = 1)"), "showlegend": False})
 
 
-def _levels(heat: Fields, key: str) -> Sequence[str]:
+def _levels(heat: Fields, key: str) -> list[str]:
     return ["off" if value is None else f"{value:,.4g}" for value in heat.items(key)]
 
 

@@ -1,9 +1,9 @@
 """Entries of one signal type in order of time, as mapped columns, each at the bar it is filled at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,10 @@ from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError, DataError
 from seawall.search.bars import Bars
-from seawall.search.config import EntriesConfig, SearchConfig
+from seawall.search.config import SearchConfig
 from seawall.search.ohlc import shown_time
-from seawall.search.sources import Texts, TimeReader, read_checked
+from seawall.search.sources import Texts, TimeReader, read_checked, tables_of
 from seawall.stores.npy import ArrayWriter
-from seawall.tables.read import number_columns, read_blocks, require_columns
 
 PIECE_ROWS = 16_384
 SIDES = {"1": 1, "long": 1, "buy": 1, "+1": 1, "-1": -1, "short": -1, "sell": -1}
@@ -68,6 +67,13 @@ class EntryWriter:
     num_scores: int
     counts: dict[str, EntryCounts] = field(default_factory=dict)
     _files: dict[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
 
     def dtype(self) -> np.dtype:
         """Layout of one entry on its way."""
@@ -197,58 +203,79 @@ def read_entries(files: Sequence[Path], config: SearchConfig, writer: EntryWrite
         For a column that is missing, a side or type that is unknown, or a row that cannot be read.
     """
     entries, names = config.entries, Texts(writer.bars.entities)
-    reader = TimeReader(files, entries.entity, entries.time, entries.time_format)
-    for file in files:
-        require_columns(file, [name for name in (entries.side, entries.type) if name])
-        is_number = entries.side is not None and entries.side in number_columns(file)
+    tables = tables_of(files, entries.entity, entries.time)
+    reader = TimeReader(tables, entries.time_format)
+    for table in tables:
+        where, done = f"entries {table.part.label}", 0
+        table.require([name for name in (entries.side, entries.type) if name])
+        is_number = entries.side in table.number_columns()
         values = [*entries.scores, *([entries.side] if is_number and entries.side else [])]
-        blocks = read_checked(file, entries.entity, entries.time, values)
-        texts = [entries.type or entries.entity, (None if is_number else entries.side) or entries.entity]
-        words = read_blocks(file, texts[0], texts[1], ())
-        done = 0
-        for block, word in zip(blocks, words, strict=True):
-            codes = names.codes(block.entity, f"entries {file}")
-            times = reader.times(block.time, f"entries {file}")
-            sides = _number_sides(block.values[:, -1], file) if is_number else _text_sides(word.time, entries, file)
+        words = _Words(table.part.path, config, has_sides=not is_number)
+        for block in read_checked(table, values):
+            codes, times = names.codes(block.entity, where), reader.times(block.time, where)
+            types, sides = words.take(len(codes))
+            sides = _number_sides(block.values[:, -1], where) if is_number else sides
             scores = block.values[:, : len(entries.scores)]
-            for type_, places in _types(word.entity, config, file).items():
-                writer.add(type_, codes[places], times[places], sides[places], scores[places])
+            for number, type_ in enumerate(config.types):
+                places = np.flatnonzero(types == number)
+                if len(places):
+                    writer.add(type_, codes[places], times[places], sides[places], scores[places])
             done += len(codes)
             beat("read entries", done)
 
 
-def _number_sides(values: Float64, file: Path) -> Side:
+class _Words:
+    """The texts of a table of entries, type and side, read beside its numbers in blocks of another length."""
+
+    def __init__(self, path: Path, config: SearchConfig, *, has_sides: bool) -> None:
+        entries = config.entries
+        self._config, self._where = config, f"entries {path}"
+        self._has_types, self._has_sides = entries.type is not None, has_sides and entries.side is not None
+        type_column = entries.type or entries.entity
+        side_column = entries.side if self._has_sides and entries.side else entries.entity
+        self._blocks = tables_of([path], type_column, side_column)[0].blocks((), None)
+        self._types, self._sides = np.empty(0, np.int64), np.empty(0, np.int8)
+
+    def take(self, number: int) -> tuple[Int64, Side]:
+        """Give the type (its place in the config) and side of the next entries."""
+        while len(self._types) < number:
+            block = next(self._blocks)
+            length = len(block.line)
+            types = self._type_places(block.entity) if self._has_types else np.zeros(length, np.int64)
+            sides = _text_sides(block.time, self._where) if self._has_sides else np.ones(length, np.int8)
+            self._types, self._sides = np.append(self._types, types), np.append(self._sides, sides)
+        taken = self._types[:number], self._sides[:number]
+        self._types, self._sides = self._types[number:], self._sides[number:]
+        return taken
+
+    def _type_places(self, column: pa.Array) -> Int64:
+        texts, known = Texts(), list(self._config.types)
+        codes = texts.codes(column, f"{self._where}: type")
+        unknown = [text for text in texts.names if text not in known]
+        if unknown:
+            raise ConfigError(
+                f"{self._where}: type",
+                "a type without a section in types",
+                found=repr(unknown[0]),
+                allowed=", ".join(known),
+                do="Add a section for it, or leave those entries out of the table.",
+            )
+        return np.array([known.index(text) for text in texts.names], np.int64)[codes]
+
+
+def _number_sides(values: Float64, where: str) -> Side:
     bad = ~np.isin(values, (1.0, -1.0))
     if bad.any():
         found = f"{values[np.argmax(bad)]:g}"
-        raise DataError(f"entries {file}: side", "not a side", found=found, allowed="1 (long) or -1 (short)")
+        raise DataError(f"{where}: side", "not a side", found=found, allowed="1 (long) or -1 (short)")
     return values.astype(np.int8)
 
 
-def _text_sides(column: pa.Array, entries: EntriesConfig, file: Path) -> Side:
-    if entries.side is None:
-        return np.ones(len(column), np.int8)
+def _text_sides(column: pa.Array, where: str) -> Side:
     texts = Texts()
-    codes = texts.codes(column, f"entries {file}: side")
+    codes = texts.codes(column, f"{where}: side")
     known = [SIDES.get(text.strip().lower(), 0) for text in texts.names]
     if 0 in known:
         found = repr(texts.names[known.index(0)])
-        raise DataError(f"entries {file}: side", "not a side", found=found, allowed="1, -1, long, short, buy, sell")
+        raise DataError(f"{where}: side", "not a side", found=found, allowed="1, -1, long, short, buy, sell")
     return np.array(known, np.int8)[codes]
-
-
-def _types(column: pa.Array, config: SearchConfig, file: Path) -> Mapping[str, Int64]:
-    if config.entries.type is None:
-        return {next(iter(config.types)): np.arange(len(column))}
-    texts = Texts()
-    codes = texts.codes(column, f"entries {file}: type")
-    unknown = [text for text in texts.names if text not in config.types]
-    if unknown:
-        raise ConfigError(
-            f"entries {file}: type",
-            "a type without a section in types",
-            found=repr(unknown[0]),
-            allowed=", ".join(config.types),
-            do="Add a section for it, or leave those entries out of the table.",
-        )
-    return {name: np.flatnonzero(codes == code) for code, name in enumerate(texts.names)}

@@ -6,11 +6,14 @@ from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.search.config import SearchConfig, TypeConfig
 from seawall.units import MIB, format_bytes, format_seconds
 
-FLOOR_BYTES = 46 * MIB
-"""Interpreter with NumPy and pyarrow imported."""
+FLOOR_BYTES = 44 * MIB
+"""Interpreter with NumPy, pyarrow and the config imported (38-42 MiB measured)."""
 
-PARSER_BYTES = 26 * MIB
-"""One block of a table: a row group, or 1 MiB of CSV."""
+TEXT_READER_BYTES = 40 * MIB
+"""What pyarrow holds while it parses blocks of 1 MiB (30-36 MiB measured)."""
+
+PACKED_READER_BYTES = 16 * MIB
+"""A batch of a Parquet or Arrow file beside the pages of its row group, and one piece being sorted."""
 
 CHUNK_ENTRIES = 2048
 WINDOW_BYTES = 8 * MIB
@@ -47,21 +50,52 @@ def plan(config: SearchConfig, source_bytes: int, budget_bytes: int) -> StagePla
     budget_bytes
         What the stage may use in all. A plan that does not fit is returned all the same, with the smallest band.
     """
-    fixed, cache = _fixed_claims(config), container_claims()
-    row_bytes = (config.validation.num_blocks + NUM_STATISTICS) * 8 * 2
-    room_bytes = budget_bytes - sum(claim.bytes for claim in fixed + cache)
-    unit = max(_per_take_profit(type_config) for type_config in config.types.values())
+    cache, num_blocks = container_claims(), config.validation.num_blocks
+    kept = _kept_claims(config)
+    if config.sample is not None:
+        kept += (Claim("sample", 2 * source_bytes, "places and sizes of all entries, twice the size of the tables"),)
+    row_bytes = (num_blocks + NUM_STATISTICS) * 8 * 2
+    tables = _tables_bytes(config)
+    room_bytes = budget_bytes - sum(claim.bytes for claim in (*kept, *cache)) - tables
+    unit = max(_per_take_profit(config, type_config) for type_config in config.types.values())
     band = max(SMALLEST_BAND, min(BAND_COMBINATIONS, room_bytes // row_bytes))
     held = max(unit, min(band, max(_searched(config, t) for t in config.types.values())))
-    formula = (
-        f"{held:,} combinations x ({config.validation.num_blocks} blocks + {NUM_STATISTICS}) x 8 B, and a checkpoint"
+    sweep = Claim(
+        "sweep",
+        tables + held * row_bytes,
+        f"tables of {CHUNK_ENTRIES:,} entries ({format_bytes(tables)}), and {held:,} combinations"
+        f" x ({num_blocks} blocks + {NUM_STATISTICS}) x 8 B with a checkpoint",
     )
+    largest = max((_reader_claim(config), sweep, _tests_claim(config)), key=lambda claim: claim.bytes)
     return StagePlan(
         stage="search",
-        private=(*fixed, Claim("band of sums", held * row_bytes, formula)),
+        private=(*kept, largest),
         cache=cache,
         disk=(_disk_claim(config, source_bytes),),
         neutral={"band_combinations": band},
+    )
+
+
+def _reader_claim(config: SearchConfig) -> Claim:
+    sources = [str(source) for source in (config.source, config.entries_source) if source is not None]
+    if all(source.lower().endswith((".parquet", ".arrow", ".feather", ".ipc")) for source in sources):
+        return Claim("reader", PACKED_READER_BYTES, "one batch of a packed table, or one piece being sorted")
+    return Claim("reader", TEXT_READER_BYTES, "one block of 1 MiB of text, parsed")
+
+
+def _tables_bytes(config: SearchConfig) -> int:
+    num_levels = max(sum(type_config.grid.shape) for type_config in config.types.values())
+    return num_levels * CHUNK_ENTRIES * LEVEL_BYTES * 2 + WINDOW_BYTES
+
+
+def _tests_claim(config: SearchConfig) -> Claim:
+    checks = config.validation
+    draw_bytes = checks.num_draws * (checks.num_blocks + 4 * CHUNK_TRIALS) * 8
+    return Claim(
+        "tests",
+        max(draw_bytes, SPLIT_BYTES),
+        f"{checks.num_draws:,} draws x ({checks.num_blocks} blocks + 4 x {CHUNK_TRIALS} trials) x 8 B,"
+        f" or {format_bytes(SPLIT_BYTES)} of splits",
     )
 
 
@@ -71,9 +105,9 @@ def _searched(config: SearchConfig, type_config: TypeConfig) -> int:
     return number if number <= config.max_combinations and type_config.phase3 == "grid" else 1024
 
 
-def _per_take_profit(type_config: TypeConfig) -> int:
+def _per_take_profit(config: SearchConfig, type_config: TypeConfig) -> int:
     a, s, r, h = type_config.grid.shape
-    return s * r * h if a * s * r * h <= 10**6 else 1024
+    return s * r * h if a * s * r * h <= config.max_combinations and type_config.phase3 == "grid" else 1024
 
 
 def _num_weight_trials(config: SearchConfig) -> int:
@@ -82,30 +116,17 @@ def _num_weight_trials(config: SearchConfig) -> int:
     return sets * len(config.weights.quantiles)
 
 
-def _fixed_claims(config: SearchConfig) -> tuple[Claim, ...]:
-    checks, num_levels = config.validation, max(sum(t.grid.shape) for t in config.types.values())
+def _kept_claims(config: SearchConfig) -> tuple[Claim, ...]:
+    num_blocks = config.validation.num_blocks
     largest = max(_searched(config, t) for t in config.types.values())
     weight_trials = _num_weight_trials(config)
-    draw_bytes = checks.num_draws * (checks.num_blocks + 4 * CHUNK_TRIALS) * 8
     return (
         Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
-        Claim("parser", PARSER_BYTES, "one block of a table, or one piece being sorted"),
-        Claim(
-            "tables",
-            num_levels * CHUNK_ENTRIES * LEVEL_BYTES * 2 + WINDOW_BYTES,
-            f"{num_levels:,} levels x {CHUNK_ENTRIES:,} entries x {LEVEL_BYTES} B, twice, and bars of a few entries",
-        ),
         Claim("grid", largest * GRID_BYTES, f"{largest:,} combinations x {GRID_BYTES} B"),
         Claim(
             "weights",
-            weight_trials * checks.num_blocks * 8,
-            f"{weight_trials:,} weights and thresholds x {checks.num_blocks} blocks x 8 B",
-        ),
-        Claim(
-            "tests",
-            max(draw_bytes, SPLIT_BYTES),
-            f"{checks.num_draws:,} draws x ({checks.num_blocks} blocks + 4 x {CHUNK_TRIALS} trials) x 8 B,"
-            f" or {format_bytes(SPLIT_BYTES)} of splits",
+            weight_trials * num_blocks * 8,
+            f"{weight_trials:,} weights and thresholds x {num_blocks} blocks x 8 B",
         ),
     )
 

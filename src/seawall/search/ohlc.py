@@ -14,7 +14,7 @@ from seawall.budget.heartbeat import Beat
 from seawall.errors import DataError
 from seawall.search.bars import Bars
 from seawall.search.config import MAX_HOLDING_PERIODS, BarsConfig
-from seawall.search.sources import Texts, TimeReader, read_checked
+from seawall.search.sources import Texts, TimeReader, read_checked, tables_of
 from seawall.stores.atomic import write_json
 from seawall.stores.npy import ArrayWriter
 
@@ -60,13 +60,15 @@ def write_bars(files: Sequence[Path], config: BarsConfig, folder: Path, beat: Be
     """
     names, counts = Texts(), BarCounts()
     spool = folder / "bars.spool"
-    reader = TimeReader(files, config.entity, config.time, config.time_format)
+    tables = tables_of(files, config.entity, config.time)
+    reader = TimeReader(tables, config.time_format)
     wanted = [config.open, config.high, config.low, config.close, *([config.funding] if config.funding else [])]
     with spool.open("wb") as out:
-        for file in files:
-            for block in read_checked(file, config.entity, config.time, wanted):
-                codes = names.codes(block.entity, f"bars {file}")
-                times = reader.times(block.time, f"bars {file}")
+        for table in tables:
+            where = f"bars {table.part.label}"
+            for block in read_checked(table, wanted):
+                codes = names.codes(block.entity, where)
+                times = reader.times(block.time, where)
                 _spool(out, codes, times, block.values, config, names, counts)
                 beat("read bars", counts.num_rows)
     counts.kind = reader.kind

@@ -166,7 +166,7 @@ def validate(search: Search, found: Found) -> Validated:
 def refit(search: Search, found: Found) -> Choice:
     """Choose again on all data, hold-out included, starting from what was chosen: not out of sample, for live use."""
     everything = search.spans.everything
-    if search.type_config.phase3 == "skip":
+    if search.type_config.phase3 == "skip" or search.type_config.tune_on == "opportunities":
         return found.choice
     first = found.choice.exit
     if search.is_exhaustive:

@@ -47,7 +47,15 @@ def prepare(config: SearchConfig, inputs: Inputs, folder: Path, beat: Beat) -> d
     counts = _bars(config, inputs, folder, beat)
     bars = open_bars(folder)
     check_trails(config, bars)
-    writer = EntryWriter(bars, config, folder, _num_scores(config))
+    with EntryWriter(bars, config, folder, _num_scores(config)) as writer:
+        _entries(config, inputs, bars, writer, beat)
+        writer.finish(beat)
+    record = {"bars": counts, "entries": {name: own.record() for name, own in writer.counts.items()}}
+    write_json(done, record)
+    return record
+
+
+def _entries(config: SearchConfig, inputs: Inputs, bars: Bars, writer: EntryWriter, beat: Beat) -> None:
     if config.entries_source is not None:
         read_entries(files_of(config.entries_source), config, writer, beat)
     elif config.entries.signals:
@@ -61,10 +69,6 @@ def prepare(config: SearchConfig, inputs: Inputs, folder: Path, beat: Beat) -> d
             "there is nothing to enter on",
             do="Name entries, entries.signals, or train a model first.",
         )
-    writer.finish(beat)
-    record = {"bars": counts, "entries": {name: own.record() for name, own in writer.counts.items()}}
-    write_json(done, record)
-    return record
 
 
 def _num_scores(config: SearchConfig) -> int:

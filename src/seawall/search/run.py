@@ -8,7 +8,7 @@ import json
 import resource
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 from seawall.arrays import Float64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.search import sampling
-from seawall.search.config import STAGE_VERSION, SearchConfig
+from seawall.search.config import STAGE_VERSION, SearchConfig, TypeConfig
 from seawall.search.costs import BPS, Costs
 from seawall.search.entries import Entries, open_entries
-from seawall.search.evaluate import BAND_COMBINATIONS, Evaluator, Part
+from seawall.search.evaluate import BAND_COMBINATIONS, Evaluator, Part, Selection
+from seawall.search.levels import OFF, Exit, ExitLevels
 from seawall.search.memory import notes
 from seawall.search.ohlc import open_bars
 from seawall.search.opportunities import Opportunities
@@ -94,12 +95,13 @@ def _type(
         bars, entries, Costs.of(config.costs),
         Opportunities(type_config.opportunity_bps * BPS, type_config.capture_share),
         type_config.grid.holds[-1], work / f"{name}.sums", text_key(key, name),
-        only_opportunities=type_config.tune_on == "opportunities", band_combinations=band_combinations,
-        checkpoint_seconds=config.checkpoint_seconds, beat=_Prefixed(name, beat),
+        band_combinations=band_combinations, checkpoint_seconds=config.checkpoint_seconds, beat=_Prefixed(name, beat),
     )  # fmt: skip
     evaluator.folder.mkdir(exist_ok=True)
     drawn = _draw(config, evaluator, spans)
-    searched = Search(config, type_config, _sampled(evaluator, drawn), evaluator, _part(spans, drawn), spans)
+    searched = Search(
+        config, type_config, _deciding(evaluator, type_config, drawn), evaluator, _part(spans, drawn), spans
+    )
     found = find(searched)
     checked = validate(searched, found)
     exact = accounts(searched, found.choice)
@@ -112,7 +114,7 @@ def _type(
     record = type_record(searched, found, checked, exact, live, books, statement, counts)
     cost = {
         "cpu_seconds": time.process_time() - started,
-        "evaluations": searched.evaluator.num_evaluations,
+        "evaluations": sum({id(own): own.num_evaluations for own in (searched.evaluator, evaluator)}.values()),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     return TypeRecord(record, cost)
@@ -148,9 +150,6 @@ def _draw(config: SearchConfig, evaluator: Evaluator, spans: Spans) -> sampling.
 
 
 def _ideals(evaluator: Evaluator, part: Part) -> Float64:
-    from seawall.search.evaluate import Selection
-    from seawall.search.levels import OFF, Exit, ExitLevels
-
     ideals = np.zeros(part.stop)
     nothing = ExitLevels.single(Exit(OFF, OFF, 0.0, OFF, evaluator.longest))
     for _, places, _, tables in evaluator.chunks(part, Selection(), nothing):
@@ -158,21 +157,24 @@ def _ideals(evaluator: Evaluator, part: Part) -> Float64:
     return ideals
 
 
-def _sampled(evaluator: Evaluator, drawn: sampling.Sample | None) -> Evaluator:
-    """Give an evaluator of the sampled entries, each standing for as many as its stratum says."""
-    if drawn is None:
+def _deciding(evaluator: Evaluator, type_config: TypeConfig, drawn: sampling.Sample | None) -> Evaluator:
+    """Give an evaluator of the entries that decide: all of them, a sample, or with hindsight opportunities alone.
+
+    Each entry of a sample stands for as many as its stratum says.
+    """
+    hindsight = type_config.tune_on == "opportunities"
+    if drawn is None and not hindsight:
         return evaluator
+    folder = evaluator.folder.with_name(f"{evaluator.folder.name}.deciding")
+    folder.mkdir(exist_ok=True)
+    key = text_key(evaluator.key, "sample" if drawn else "all", type_config.tune_on)
+    deciding = replace(evaluator, folder=folder, key=key, only_opportunities=hindsight, num_evaluations=0)
+    if drawn is None:
+        return deciding
     every, places = evaluator.entries, drawn.places
     entries = Entries(every.rows[places], every.times[places], every.sides[places], every.scores[places])
     weights = (drawn.sizes / np.bincount(drawn.stratum, minlength=len(drawn.sizes)))[drawn.stratum]
-    folder = evaluator.folder.with_name(f"{evaluator.folder.name}.sample")
-    folder.mkdir(exist_ok=True)
-    return Evaluator(
-        evaluator.bars, entries, evaluator.costs, evaluator.opportunities, evaluator.longest, folder,
-        text_key(evaluator.key, "sample"), only_opportunities=evaluator.only_opportunities, weights=weights,
-        band_combinations=evaluator.band_combinations, checkpoint_seconds=evaluator.checkpoint_seconds,
-        beat=evaluator.beat,
-    )  # fmt: skip
+    return replace(deciding, entries=entries, weights=weights)
 
 
 def _part(spans: Spans, drawn: sampling.Sample | None) -> Part:

@@ -9,9 +9,11 @@ import pyarrow as pa
 from seawall import datasets
 from seawall.arrays import Bool, Int64
 from seawall.errors import ConfigError, DataError, nearest
-from seawall.tables.read import BadRow, RawBlock, TypedReadError, read_blocks, read_rows_checked, require_columns
-from seawall.tables.sample import take_sample
+from seawall.tables.layout import Layout
+from seawall.tables.read import BadRow, RawBlock, TypedReadError
+from seawall.tables.sample import sample_tables
 from seawall.tables.sources import expand
+from seawall.tables.table import Table, open_tables
 from seawall.tables.times import TimeFormat, declared_format, from_typed, infer_format, parse_texts
 
 DATASET = "dataset:"
@@ -35,23 +37,32 @@ def files_of(source: str | Path) -> list[Path]:
     return [path]
 
 
-def read_checked(file: Path, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
-    """Read a file in blocks; a row that cannot be read is refused with its line.
+def tables_of(files: Sequence[Path], entity: str, time: str) -> list[Table]:
+    """Open the tables of a source: CSV, Parquet, Arrow and what else can be ingested."""
+    return open_tables(files, Layout(), entity, time)
+
+
+def read_checked(table: Table, values: Sequence[str]) -> Iterator[RawBlock]:
+    """Read a table in blocks; a row that cannot be read is refused with its line.
 
     Raises
     ------
     ConfigError, DataError
         For an unknown column, or the first bad row.
     """
-    require_columns(file, [entity, time, *values])
+    table.require(list(values))
     try:
-        yield from read_blocks(file, entity, time, values)
+        yield from table.blocks(values, None)
     except TypedReadError as error:
         bad: list[BadRow] = []
-        for _ in read_rows_checked(file, entity, time, values, bad):
+        for _ in table.checked(values, None, bad):
             if bad:
                 break
-        first = bad[0] if bad else BadRow(str(file), 0, "cannot be read", str(error))
+        if not bad:
+            raise DataError(
+                f"source {table.part.label}", "cannot be parsed", found=str(error).splitlines()[0]
+            ) from error
+        first = bad[0]
         raise DataError(
             f"{first.file}, line {first.line}", first.reason, found=repr(first.text), do="Mend the row."
         ) from error
@@ -97,14 +108,14 @@ def _is_null(column: pa.Array) -> Bool:
 class TimeReader:
     """Times of one source, in the one format that is declared or that a sample proves."""
 
-    def __init__(self, files: Sequence[Path], entity: str, time: str, declared: str | None) -> None:
+    def __init__(self, tables: Sequence[Table], declared: str | None) -> None:
         self.kind = ""
         self._format: TimeFormat | None = declared_format(declared, where="time_format") if declared else None
         if self._format is None:
-            for file in files:
-                require_columns(file, [entity, time])
-            texts = list(take_sample(files, entity, time).time_texts)
-            self._format = infer_format(texts, where=f"source {files[0]}: {time}") if texts else None
+            for table in tables:
+                table.require([])
+            texts = list(sample_tables(tables).time_texts)
+            self._format = infer_format(texts, where=f"column {tables[0].time}") if texts else None
 
     def times(self, column: pa.Array, where: str) -> Int64:
         """Give ns since 1970 or steps, int64 [n].

@@ -1,6 +1,6 @@
 """The parameter search: whether to believe it first, then what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,6 +18,8 @@ GATE = (
     "The gate asks three things: is the best of everything tried more than luck (White's reality check), did choosing"
     " on the past earn in what came next, and how often does the winner of one half of time lose in the other. SPA, PBO"
     " and the deflated Sharpe ratio stand beside it: each of them alone misjudges some noise or some edge."
+    " All of them ask about a profit above zero after costs, not about one above holding the same entities: where most"
+    " entries are long and the market rose, look at both."
 )
 HEAT = (
     "Each cell is the best plateau, the mean total over a combination and its grid neighbours, over all other levels. A"
@@ -134,10 +136,10 @@ def _shown(fields: Fields, key: str) -> str:
 
 def _account(own: Fields) -> Html:
     columns = [own.part("account").part(name) for name in ("search", "holdout")]
-    lines = (
+    lines: tuple[tuple[str, Callable[[Fields], str]], ...] = (
         ("trades", lambda part: whole(part.number("num_trades"))),
         ("mean net return a trade", lambda part: _bps(part.number("mean_return"))),
-        ("t of the mean", lambda part: decimal(part.number("t"), 2)),
+        ("t of the mean, trades taken as independent", lambda part: decimal(part.number("t"), 2)),
         ("win rate", lambda part: percent(part.number("win_rate"))),
         ("total, pessimistic", lambda part: _bps(part.number("pessimistic_total"))),
         ("total, optimistic", lambda part: _bps(part.number("optimistic_total"))),
