@@ -17,7 +17,7 @@ STOP_SHARE = 0.95
 SHRINK_SECONDS = 1.0
 """A stage gets this long to answer before it is asked again; then twice as long each time, a minute at most."""
 
-READS_SECONDS = 0.5
+READS_SECONDS = 1.0
 """How often bytes read from disk are looked at: a sum over a few processes, 20 us each."""
 
 READS_FACTOR = 10

@@ -101,7 +101,7 @@ class TreeReader:
         Samples between two looks for new processes.
     """
 
-    def __init__(self, pid: int, *, members_every: int = 5) -> None:
+    def __init__(self, pid: int, *, members_every: int = 10) -> None:
         self._pid, self._members_every = pid, members_every
         self._files: dict[int, int] = {}
         self._own = _open("/proc/self/status")
