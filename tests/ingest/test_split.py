@@ -10,7 +10,7 @@ from seawall.arrays import AnyArray, Int64
 from seawall.ingest import split
 from seawall.ingest.scatter import record_dtype
 from seawall.ingest.spill import Spill
-from seawall.ingest.split import BucketSize, even_buckets
+from seawall.ingest.split import BucketSize, LongEntity, even_buckets
 
 DTYPE = record_dtype(1, 1)
 
@@ -76,7 +76,8 @@ def test_buckets_hold_whole_entities_in_order_and_fit_unless_one_entity_alone_do
     with tempfile.TemporaryDirectory() as folder, Spill(Path(folder) / "x.rows", DTYPE, 2, 700) as spill:
         spill.add(rows_of(codes), (rank_of_code[codes] >= cut).astype(np.int64))
         spill.release()
-        buckets = list(even_buckets(spill, rank_of_code, BucketSize(max_rows, 700)))
+        found = even_buckets(spill, rank_of_code, BucketSize(max_rows, 700))
+        buckets = [item.whole() if isinstance(item, LongEntity) else item for item in found]
     last = -1
     for bucket in buckets:
         held = {ranks[code] for code in bucket["code"]}

@@ -1,7 +1,7 @@
 """Pass two: one bucket of whole entities, sorted in memory, adjusted, its SQL expressions and targets computed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,8 @@ class Rows:
     """float64 [e], adjustment of each entity's first row here, where its earlier rows are left out; else None."""
     narrow: Float32 | None = None
     """float32 [n, M]: the columns of :attr:`RecordLayout.narrow`, where there are any."""
+    kept: slice = field(default_factory=lambda: slice(None))
+    """The rows that are counted and stored; others are there for them to read."""
 
     @property
     def first(self) -> Bool:
@@ -85,19 +87,20 @@ class Builder:
 
     def build(self, records: AnyArray) -> EntityBlock:
         """Sort the rows of whole entities and compute everything the store holds about them."""
-        return self.compute(self._sorted(records))
+        return self.compute(self.sort(records))
 
     def compute(self, rows: Rows) -> EntityBlock:
         """Compute everything the store holds about sorted rows."""
         adjustment = self._adjustment(rows)
         sql = self._evaluate(rows, adjustment)
         features = self._features(rows, adjustment, sql)
-        self.quality.rows += len(rows.times)
+        self.quality.rows += len(rows.times[rows.kept])
         for name in self._config.prices:
-            self.quality.see_price(name, self._column(rows, name))
-        self.quality.see_gaps(np.searchsorted(self._calendar, rows.times), rows.first)
+            self.quality.see_price(name, self._column(rows, name)[rows.kept])
+        before = slice(max(0, (rows.kept.start or 0) - 1), rows.kept.stop)  # a gap lies between two rows
+        self.quality.see_gaps(self.time_index(rows.times[before]), _first_alone(rows.first[before]))
         universe = sql[:, -1] == 1.0 if self._config.universe else np.ones(len(rows.times), bool)
-        self.quality.universe_rows += int(universe.sum())
+        self.quality.universe_rows += int(universe[rows.kept].sum())
         returns, ends = self._targets(rows, adjustment)
         return EntityBlock(
             names=rows.names,
@@ -126,11 +129,12 @@ class Builder:
                 stored[:, place] = narrow[:, layout.narrow.index(column)]
                 continue
             exact = sql[:, computed.index(name)] if column is None else self._column(rows, column)
-            stored[:, place] = self.quality.see_columns(exact[None], [place])[0]
+            stored[rows.kept, place] = self.quality.see_columns(exact[None, rows.kept], [place])[0]
         self._compute_sets(rows, adjustment, stored)
         return stored
 
-    def _sorted(self, records: AnyArray) -> Rows:
+    def sort(self, records: AnyArray) -> Rows:
+        """Sort rows of whole entities by (entity, time) and settle duplicates."""
         ranks, times = self._rank_of_code[records["code"]], records["time"]
         order = _order(ranks, times)
         ranks, times = ranks[order], times[order]
@@ -156,6 +160,10 @@ class Builder:
         self.quality.duplicates += int(same.sum())
         is_first = self._config.duplicates == "first"
         return np.append(True, ~same) if is_first else np.append(~same, True)
+
+    def time_index(self, times: Int64) -> Int64:
+        """Find times in the calendar."""
+        return np.searchsorted(self._calendar, times)
 
     def time_text(self, value: int) -> str:
         """Write a calendar value the way people read it."""
@@ -202,7 +210,7 @@ class Builder:
 
     def _list_breaks(self, rows: Rows, factors: Float64, declared: Mapping[int, float]) -> None:
         rule, numbers = self._config.adjustment, rows.entity_number
-        for row in np.flatnonzero(factors != 1.0):
+        for row in _kept_places(factors != 1.0, rows.kept):
             name, time = rows.names[numbers[row]], int(rows.times[row])
             entry = {"entity": name, "time": self.time_text(time), "factor": float(factors[row])}
             entry["kind"] = "declared" if row in declared else "detected"
@@ -265,7 +273,7 @@ class Builder:
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = adjusted[column] / np.roll(adjusted[column], 1)
         ratio[rows.first | ~np.isfinite(ratio) | (ratio <= 0)] = 1.0  # no price on one side: nothing to compare
-        places = np.flatnonzero((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO))
+        places = _kept_places((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO), rows.kept)
         self.quality.num_jumps += len(places)
         numbers = rows.entity_number
         for place in places:
@@ -351,3 +359,15 @@ def _order(ranks: Int64, times: Int64) -> Int64:
         narrow = int(ranks.max()) - low <= np.iinfo(np.uint16).max
         return np.argsort((ranks - low).astype(np.uint16) if narrow else ranks, kind="stable")
     return np.lexsort((times, ranks))
+
+
+def _kept_places(marked: Bool, kept: slice) -> Int64:
+    start, stop, _ = kept.indices(len(marked))
+    return np.flatnonzero(marked[start:stop]) + start
+
+
+def _first_alone(first: Bool) -> Bool:
+    """Mark the first row of a part as well: what lies before it is not looked at."""
+    marks = first.copy()
+    marks[:1] = True
+    return marks

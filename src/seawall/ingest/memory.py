@@ -106,8 +106,11 @@ def plan(
     slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
     indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
     cache = container_claims()
-    num_sql = len(config.features) + (config.universe is not None)
-    engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * shape.max_rows_per_entity * num_sql
+    num_sql = len(record_layout(config).computed) + (config.universe is not None)
+    held_rows = shape.max_rows_per_entity
+    if shape.rows_around is not None:
+        held_rows = min(held_rows, BUCKET_BYTES // sizes.record_bytes + shape.rows_around)
+    engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * held_rows * num_sql
     widest = max((len(chosen.names) for chosen in config.feature_sets), default=0)
     engine_bytes += FEATURE_SET_BYTES + FEATURE_CHUNK_BYTES * widest if widest else 0
     fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_static_claim(config)))
@@ -119,7 +122,7 @@ def plan(
     parser_bytes = (PARSER_BYTES + threads * PARSER_THREAD_BYTES) * min(total_bytes, MIB) // MIB
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
-    held_bytes = max(min(bucket_bytes, filled_bytes), shape.max_rows_per_entity * sizes.record_bytes)
+    held_bytes = max(min(bucket_bytes, filled_bytes), held_rows * sizes.record_bytes)
     date_rows = _date_rows(config, shape)
     return StagePlan(
         stage="ingest",

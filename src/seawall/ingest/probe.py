@@ -2,6 +2,7 @@
 
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.lookahead import check_expressions
+from seawall.ingest.pieces import rows_beside
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.tables import opened_tables
 from seawall.stores.shape import PanelShape
@@ -42,4 +43,5 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
         max_rows_per_date=num_entities,
         source_bytes=sample.source_bytes,
         page_bytes=sample.page_bytes,
+        rows_around=rows_beside(config),
     )

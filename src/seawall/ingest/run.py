@@ -19,6 +19,7 @@ from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
+from seawall.ingest.pieces import rows_around, rows_beside, write_pieces
 from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
@@ -27,7 +28,7 @@ from seawall.ingest.record import record_layout
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, ScatterConfig, split_points
 from seawall.ingest.sources import input_files, source_files
-from seawall.ingest.split import BucketSize, even_buckets
+from seawall.ingest.split import BucketSize, LongEntity, even_buckets
 from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter, check_output
@@ -124,7 +125,7 @@ def _ingest(
         give_back_free_memory()
         for before in fingerprints:
             check_unchanged(before)
-        shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes)
+        shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes, rows_around=rows_beside(config))
         largest_bytes = scatter.layout.record_bytes * max(map(scatter.spill.num_rows, range(scatter.spill.num_parts)))
         exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
@@ -244,11 +245,16 @@ def _build(
         if layout.plain.get(name) in layout.narrow:
             builder.quality.take_counts(scatter.tally.narrow, place, layout.narrow.index(layout.plain[name]))
     size = BucketSize(max(1, knobs["bucket_bytes"] // layout.record_bytes), knobs["staging_bytes"])
-    num_rows = scatter.tally.rows_kept
+    num_rows, around = scatter.tally.rows_kept, rows_around(config)
     with PanelWriter(output, _spec(config, kind), calendar) as writer:
         for records in even_buckets(scatter.spill, rank_of_code, size):
             beat("sort and compute", builder.quality.rows, num_rows)
-            writer.append(builder.build(records))
+            if not isinstance(records, LongEntity):
+                writer.append(builder.build(records))
+            elif around is None:
+                writer.append(builder.build(records.whole()))
+            else:
+                write_pieces(records.pieces(calendar), builder, around, writer)
         empty = [name for name in builder.quality.all_missing if name in config.features]  # a set may outlast the data
         if empty:
             raise DataError(

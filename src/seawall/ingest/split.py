@@ -18,11 +18,44 @@ class BucketSize:
     staging_bytes: int
 
 
-def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray]:
+@dataclass(frozen=True, slots=True)
+class LongEntity:
+    """Rows of one entity that do not fit into a bucket."""
+
+    spill: Spill
+    part: int
+    size: BucketSize
+
+    def whole(self) -> AnyArray:
+        """Read all rows at once, in the order they came."""
+        return self.spill.read(self.part)
+
+    def pieces(self, calendar: Int64) -> Iterator[AnyArray]:
+        """Set the rows aside once more by time, and give them in order of time, ``max_rows`` or so at once.
+
+        Rows of one time are never parted. Memory is one piece, and 8 bytes a date.
+        """
+        rows_per_read = max(1, self.size.staging_bytes // 4 // self.spill.dtype.itemsize)
+        per_date = np.zeros(len(calendar), np.int64)
+        for rows in self.spill.read_slowly(self.part, rows_per_read):
+            per_date += np.bincount(np.searchsorted(calendar, rows["time"]), minlength=len(calendar))
+        part_of_date = _parts(per_date, self.size.max_rows)
+        num_parts = int(part_of_date.max()) + 1
+        with Spill(_beside(self.spill.path), self.spill.dtype, num_parts, self.size.staging_bytes) as by_time:
+            for rows in self.spill.read_slowly(self.part, rows_per_read):
+                by_time.add(rows, part_of_date[np.searchsorted(calendar, rows["time"])])
+            by_time.release()
+            for number in range(num_parts):
+                by_time.fetch_ahead(number + 1)
+                yield by_time.read(number)
+
+
+def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray | LongEntity]:
     """Give the rows of all parts as buckets of whole entities, in the order of ranks.
 
-    A part that came out larger than ``max_rows`` is set aside once more, by exact ranges. Only a bucket that is one
-    single entity may hold more rows than that. Memory is one bucket, or the staging of a split.
+    A part that came out larger than ``max_rows`` is set aside once more, by exact ranges. An entity that holds more
+    rows than that is given as a :class:`LongEntity`, for the caller to read while it stands. Memory is
+    one bucket, or the staging of a split.
 
     Parameters
     ----------
@@ -38,7 +71,7 @@ def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterato
             yield spill.read(part)
 
 
-def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray]:
+def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray | LongEntity]:
     rows_per_read = max(1, size.staging_bytes // 4 // spill.dtype.itemsize)
     per_rank = np.zeros(len(rank_of_code), np.int64)
     for rows in spill.read_slowly(part, rows_per_read):
@@ -46,7 +79,7 @@ def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> It
     part_of_rank = _parts(per_rank, size.max_rows)
     num_parts = int(part_of_rank.max()) + 1
     if num_parts == 1:
-        yield spill.read(part)
+        yield LongEntity(spill, part, size)
         return
     with Spill(_beside(spill.path), spill.dtype, num_parts, size.staging_bytes) as finer:
         for rows in spill.read_slowly(part, rows_per_read):
@@ -54,7 +87,8 @@ def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> It
         finer.release()
         for number in range(num_parts):
             finer.fetch_ahead(number + 1)
-            yield finer.read(number)
+            is_long = finer.num_rows(number) > size.max_rows
+            yield LongEntity(finer, number, size) if is_long else finer.read(number)
 
 
 def _beside(path: Path) -> Path:

@@ -33,6 +33,8 @@ class PanelShape:
     max_rows_per_date: int
     source_bytes: int = 0
     """Bytes of the source files, uncompressed where that is known."""
+    rows_around: int | None = None
+    """Rows beside a piece that its values read, where a long entity can be computed in pieces; None: held whole."""
     page_bytes: int = 0
     """Before ingest: what a reader holds of each column of a Parquet source, on average."""
     num_values: int = 0
