@@ -9,14 +9,14 @@ import pyarrow as pa
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
 from seawall.errors import ConfigError, DataError
 from seawall.ingest.adjust import Bars, cumulate, detect_breaks
-from seawall.ingest.causality import find_late, find_moved
+from seawall.ingest.causality import Moved, find_late, find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.compute import compute_set
 from seawall.ingest.feature_sets.config import FeatureSet
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import RecordLayout, whole_layout
-from seawall.ingest.targets import defined, finish_target, forward_return, target_ends
+from seawall.ingest.targets import compute_targets
 from seawall.stores.panel_writer import EntityBlock
 from seawall.tables.engine import SqlEngine
 
@@ -52,6 +52,21 @@ class Rows:
     def entity_number(self) -> Int64:
         """Number of each row's entity within the bucket."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.starts))
+
+
+def _position(rows: Rows, chosen: FeatureSet, calendar: Int64) -> Int64:
+    """Give the place of each row on its entity's axis: own rows, or dates of the calendar."""
+    place = np.searchsorted(calendar, rows.times) if chosen.counts_dates else np.arange(len(rows.times))
+    return place - np.repeat(place[rows.starts[:-1]], np.diff(rows.starts))
+
+
+def _too_late(target: str, moved: Moved, entity: str, time: str) -> ConfigError:
+    return ConfigError(
+        f"ingest.targets: {target}",
+        "the expression looks further ahead than it declares",
+        found=f"its value for {entity!r} at {time} changes when {moved.removed}",
+        do="Declare the horizon_periods and delay_periods it needs.",
+    )
 
 
 class Builder:
@@ -226,24 +241,7 @@ class Builder:
     def _targets(self, rows: Rows, adjustment: Float64) -> tuple[Float64, Int64]:
         adjusted = self._adjusted(rows, adjustment)
         self._see_jumps(rows, adjusted)
-        n = len(rows.times)
-        returns, ends = np.full((n, len(self._config.targets)), np.nan), np.full((n, len(self._config.targets)), -1)
-        own = self._own_targets(rows, adjustment)
-        for place, (name, target) in enumerate(self._config.targets.items()):
-            spec = target.forward_return
-            if spec is None:
-                ends[:, place] = target_ends(rows.starts, target.end_periods)
-                values = defined(own[name], ends[:, place])
-            else:
-                values, ends[:, place] = forward_return(
-                    adjusted[spec.column],
-                    rows.starts,
-                    horizon_periods=spec.horizon_periods,
-                    delay_periods=spec.delay_periods,
-                    log=spec.log,
-                )
-            returns[:, place] = finish_target(target, values, adjusted.get(target.source), rows.starts)
-        return returns, ends
+        return compute_targets(self._config.targets, adjusted, self._own_targets(rows, adjustment), rows.starts)
 
     def _own_targets(self, rows: Rows, adjustment: Float64) -> dict[str, Float64]:
         """Take the targets the source brings, and evaluate those in SQL, which must keep to their declared end."""
@@ -256,13 +254,8 @@ class Builder:
             ends = [self._config.targets[name].end_periods for name in texts]
             moved = find_late(table, rows.starts, results, ends, lambda fewer: self._sql(fewer, texts))
             if moved is not None:
-                raise ConfigError(
-                    f"ingest.targets: {list(texts)[moved.column]}",
-                    "the expression looks further ahead than it declares",
-                    found=f"its value for {rows.names[rows.entity_number[moved.row]]!r} at"
-                    f" {self.time_text(int(rows.times[moved.row]))} changes when {moved.removed}",
-                    do="Declare the horizon_periods and delay_periods it needs.",
-                )
+                entity = rows.names[rows.entity_number[moved.row]]
+                raise _too_late(list(texts)[moved.column], moved, entity, self.time_text(int(rows.times[moved.row])))
             found |= {name: results[:, place] for place, name in enumerate(texts)}
         return found
 
@@ -319,15 +312,12 @@ class Builder:
             volume = self._column(rows, chosen.volume)
             columns["volume"] = volume if chosen.volume_in == "money" else volume * adjustment
             stop = first + len(chosen.names)
-            compute_set(chosen.name, columns, self._position(rows, chosen), rows.starts, stored[:, first:stop])
+            compute_set(
+                chosen.name, columns, _position(rows, chosen, self._calendar), rows.starts, stored[:, first:stop]
+            )
             self.quality.see_stored(stored, first, stop)
             first = stop
         stored[:, first:] = np.nan  # what compares names of a date is filled in later
-
-    def _position(self, rows: Rows, chosen: FeatureSet) -> Int64:
-        """Place of each row on its entity's axis: own rows, or dates of the calendar."""
-        place = np.searchsorted(self._calendar, rows.times) if chosen.counts_dates else np.arange(len(rows.times))
-        return place - np.repeat(place[rows.starts[:-1]], np.diff(rows.starts))
 
     def _check_causality(self, rows: Rows, table: pa.Table, expressions: Mapping[str, str], full: Float64) -> None:
         """Refuse expressions that look ahead; checked again only where a bucket can show more than those before it."""

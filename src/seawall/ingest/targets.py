@@ -1,5 +1,7 @@
 """Targets: what an entity's adjusted price earns from row t + delay to row t + delay + horizon, and its kin."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from seawall.arrays import Float64, Int64
@@ -40,6 +42,44 @@ def forward_return(
     with np.errstate(over="ignore", divide="ignore"):
         returns = np.log(sell) - np.log(buy) if log else sell / buy - 1.0
     return defined(returns, end), end
+
+
+def compute_targets(
+    targets: Mapping[str, Target], adjusted: Mapping[str, Float64], own: Mapping[str, Float64], starts: Int64
+) -> tuple[Float64, Int64]:
+    """Compute every target of a bucket, and the row at which each is known.
+
+    Parameters
+    ----------
+    adjusted
+        float64 [n] by price column.
+    own
+        float64 [n] by target, for those the source brings or that are SQL.
+
+    Returns
+    -------
+    returns : float64 [n, K]
+        NaN where undefined.
+    ends : int64 [n, K]
+        -1 where never known.
+    """
+    n = int(starts[-1])
+    returns, ends = np.full((n, len(targets)), np.nan), np.full((n, len(targets)), -1)
+    for place, (name, target) in enumerate(targets.items()):
+        spec = target.forward_return
+        if spec is None:
+            ends[:, place] = target_ends(starts, target.end_periods)
+            values = defined(own[name], ends[:, place])
+        else:
+            values, ends[:, place] = forward_return(
+                adjusted[spec.column],
+                starts,
+                horizon_periods=spec.horizon_periods,
+                delay_periods=spec.delay_periods,
+                log=spec.log,
+            )
+        returns[:, place] = finish_target(target, values, adjusted.get(target.source), starts)
+    return returns, ends
 
 
 def target_ends(starts: Int64, periods: int) -> Int64:
