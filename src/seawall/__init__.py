@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seawall.pipeline.loader import windows
     from seawall.pipeline.result import Run
     from seawall.pipeline.search import search
+    from seawall.pipeline.store_api import append, compact, export
     from seawall.stores.panel import Panel
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
     from seawall.windows.folds import Rolling
@@ -28,7 +29,10 @@ __all__ = [
     "Rolling",
     "Run",
     "SeawallError",
+    "append",
+    "compact",
     "datasets",
+    "export",
     "folds",
     "ingest",
     "metrics",
@@ -43,7 +47,10 @@ _PLACES = {
     "Rolling": ("seawall.windows.folds", "Rolling"),
     "Run": ("seawall.pipeline.result", "Run"),
     "SeawallError": ("seawall.errors", "SeawallError"),
+    "append": ("seawall.pipeline.store_api", "append"),
+    "compact": ("seawall.pipeline.store_api", "compact"),
     "datasets": ("seawall.datasets", ""),
+    "export": ("seawall.pipeline.store_api", "export"),
     "folds": ("seawall.windows.folds", "make_folds"),
     "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),

@@ -1,0 +1,83 @@
+"""The calls of the Python surface that keep a panel store: each does its work in a child."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seawall.bridges.memory import KINDS
+from seawall.budget.limits import find_budget
+from seawall.errors import ConfigError, nearest
+from seawall.pipeline import upkeep
+from seawall.pipeline.run import Silent
+from seawall.pipeline.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from seawall.stores.panel import Panel
+
+
+def append(panel: str | Path, sources: str | Path | Sequence[str | Path], *, memory: str | None = None) -> "Panel":
+    """Add new dates, new entities and late rows to a panel store.
+
+    Parameters
+    ----------
+    panel
+        A ``NAME.panel`` folder that an ingest made.
+    sources
+        Files, folders or globs like those of the ingest; files that are in the panel already are passed by.
+    memory
+        Budget, for example ``"2GiB"``.
+
+    Returns
+    -------
+    Panel
+        The store with the new rows, mapped read-only.
+
+    Raises
+    ------
+    SeawallError
+        With file, line and what to do; the store is untouched.
+    """
+    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    upkeep.append(_work("append", panel, memory), [str(source) for source in listed])
+    return _opened(panel)
+
+
+def compact(panel: str | Path, *, memory: str | None = None) -> "Panel":
+    """Make one segment of several: the same rows, read faster.
+
+    Returns
+    -------
+    Panel
+        The store, mapped read-only.
+    """
+    upkeep.compact(_work("compact", panel, memory))
+    return _opened(panel)
+
+
+def export(panel: str | Path, output: str | Path, *, to: str, memory: str | None = None) -> Path:
+    """Write a panel store as ``parquet`` or as a ``qlib`` provider folder.
+
+    Returns
+    -------
+    Path
+        The folder, which must not have existed.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind, or an output that is there already.
+    """
+    if to not in KINDS:
+        raise ConfigError("to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
+    upkeep.export(_work("export", panel, memory), to, Path(output))
+    return Path(output)
+
+
+def _work(stage: str, panel: str | Path, memory: str | None) -> Upkeep:
+    return Upkeep(stage, Path(panel), find_budget(memory), Silent(), "the same call")
+
+
+def _opened(panel: str | Path) -> "Panel":
+    from seawall.stores.panel import Panel
+
+    return Panel(panel)
