@@ -55,6 +55,42 @@ class StaticTable(Strict):
     columns: tuple[Name, ...] = Field(default=(), description="attributes wanted; all when missing")
 
 
+class JoinedTable(Strict):
+    """Another table, whose columns stand beside the rows of the sources."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="files, folders or globs")
+    columns: tuple[Name, ...] = Field(min_length=1, description="number columns taken from it")
+    how: Literal["key", "asof"] = Field(
+        default="key", description="key: the same entity and time; asof: the last row published by then"
+    )
+    lag: str | None = Field(
+        default=None, description="asof: from its time to its publication, such as 45d; steps where times are integers"
+    )
+    lag_periods: int | None = Field(
+        default=None, ge=0, description="asof: the same in rows of the entity in the sources, instead of lag"
+    )
+    tolerance: str | None = Field(
+        default=None, description="asof: how old it may get after publication; no limit when missing"
+    )
+    entity: Name | None = Field(
+        default=None, description="its column with the entity; that of the sources when missing"
+    )
+    time: Name | None = Field(default=None, description="its column with the time; that of the sources when missing")
+    time_format: str | None = Field(default=None, description="as for the sources, of its own")
+    timezone: str | None = Field(default=None, description="that of the sources when missing")
+    layout: Layout = Layout()
+    duplicates: Literal["error", "first", "last"] = Field(default="error", description="of its own keys")
+
+    @model_validator(mode="after")
+    def _lag_is_declared(self) -> "JoinedTable":
+        lags = [value for value in (self.lag, self.lag_periods) if value is not None]
+        if self.how == "asof" and len(lags) != 1:
+            raise ValueError("asof needs lag or lag_periods, one of them; 0 if it is known at once")
+        if self.how == "key" and (lags or self.tolerance is not None):
+            raise ValueError("lag and tolerance belong to how: asof")
+        return self
+
+
 class IngestConfig(Strict):
     """The ingest stage."""
 
@@ -90,6 +126,7 @@ class IngestConfig(Strict):
     drop_rows: dict[Name, str] = Field(default_factory=dict, description="rule name: SQL condition on one row; counted")
     adjustment: Adjustment = Adjustment()
     duplicates: Literal["error", "first", "last"] = "error"
+    tables: tuple[JoinedTable, ...] = Field(default=(), description="other tables joined to the rows of the sources")
     static: StaticTable | None = Field(default=None, description="static attributes, kept with the entities")
     max_bad_rows: int = Field(default=0, ge=0, description="rows that cannot be parsed and may be left out; counted")
 
@@ -106,6 +143,11 @@ class IngestConfig(Strict):
                 other = taken[name.casefold()]
                 raise ValueError(f"SQL cannot tell {name!r} from {other!r}, which is used already; rename one of them")
             taken[name.casefold()] = name
+        joined = Counter(name for table in self.tables for name in table.columns)
+        for name, count in joined.items():
+            if count > 1 or name not in self.value_columns:
+                what = "in two tables" if count > 1 else "not used: add it to values or prices"
+                raise ValueError(f"tables: the column {name!r} is {what}")
         twice = [name for name, count in Counter(self.feature_names).items() if count > 1]
         if twice:
             raise ValueError(f"two features are named {twice[0]!r}; give the feature set a prefix")
@@ -148,3 +190,9 @@ class IngestConfig(Strict):
         of_sets = [column for chosen in self.feature_sets for column in chosen.roles.values()]
         own = [target.column.name for target in self.targets.values() if target.column is not None]
         return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets, *own)))
+
+
+def own_columns(config: IngestConfig) -> tuple[str, ...]:
+    """List the number columns that come from the sources themselves, not from joined tables."""
+    joined = {name for table in config.tables for name in table.columns}
+    return tuple(name for name in config.value_columns if name not in joined)

@@ -45,6 +45,12 @@ BUCKET_BYTES = 8 * MIB
 """Rows held at once. Larger buckets are not faster: the pass is bound by parsing and SQL, not by the file count."""
 
 BUCKET_BYTES_MIN = 1 * MIB
+JOIN_BUCKETS = 64
+"""Entity ranges that several tables are scattered to."""
+
+JOIN_HELD_BYTES = 4 * MIB
+"""Rows of whole entities, with their matches, joined at once."""
+
 STATIC_BYTES = 16 * MIB
 """The table of static attributes twice; a larger one is refused."""
 
@@ -113,7 +119,9 @@ def plan(
     engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * held_rows * num_sql
     widest = max((len(chosen.names) for chosen in config.feature_sets), default=0)
     engine_bytes += FEATURE_SET_BYTES + FEATURE_CHUNK_BYTES * widest if widest else 0
-    fixed_bytes = FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_static_claim(config)))
+    fixed_bytes = (
+        FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_beside_claims(config, shape)))
+    )
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
@@ -138,11 +146,12 @@ def plan(
                 date_bytes=date_rows * date_row_bytes(config),
             ),
             Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
-            *_static_claim(config),
+            *_beside_claims(config, shape),
         ),
         cache=cache,
         disk=(
             Claim("bucket files", total_bytes, f"{shape.num_rows:,} rows x {sizes.record_bytes} B", temporary=True),
+            *_join_disk(config, total_bytes),
             Claim("store", shape.store_bytes, "all arrays of the panel"),
         ),
         neutral={
@@ -168,10 +177,26 @@ def _date_rows(config: IngestConfig, shape: PanelShape) -> int:
     return max(shape.max_rows_per_date, min(shape.num_rows, DATE_SLAB_BYTES // date_row_bytes(config)))
 
 
-def _static_claim(config: IngestConfig) -> tuple[Claim, ...]:
-    if config.static is None:
-        return ()
-    return (Claim("static attributes", STATIC_BYTES, "at most 8 MiB, as read and as stored"),)
+def _beside_claims(config: IngestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    static = Claim("static attributes", STATIC_BYTES, "at most 8 MiB, as read and as stored")
+    how = "rows of whole entities and their matches, as read, sorted and joined: 4 MiB, or the longest entity twice"
+    joined = Claim("joined tables", join_bytes(config, shape), how)
+    return (*((static,) if config.static else ()), *((joined,) if config.tables else ()))
+
+
+def _join_disk(config: IngestConfig, total_bytes: int) -> tuple[Claim, ...]:
+    how = "rows of all tables in buckets, and joined"
+    return (Claim("joined rows", 3 * total_bytes, how, temporary=True),) if config.tables else ()
+
+
+def join_row_bytes(config: IngestConfig) -> int:
+    """Bytes of one row while tables are joined: as read, sorted, and in the joined columns."""
+    return 3 * (20 + 8 * len(config.value_columns))
+
+
+def join_bytes(config: IngestConfig, shape: PanelShape) -> int:
+    """Bytes that joining may hold: a group of entities, or the longest one with as many matches as it has rows."""
+    return max(JOIN_HELD_BYTES, 2 * shape.max_rows_per_entity * join_row_bytes(config))
 
 
 def _larger_pass(

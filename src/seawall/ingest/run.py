@@ -3,6 +3,7 @@
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from seawall.ingest.bucket import Builder
 from seawall.ingest.by_date import DatePass, Rows
 from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.feature_sets.catalogue import SETS
+from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
 from seawall.ingest.pieces import rows_around, rows_beside, write_pieces
@@ -110,18 +112,17 @@ def _ingest(
     tables = opened_tables(config, files)
     sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), knob_bytes)
-    time_format = time_format_of(config, sample)
     knobs = first_plan.neutral
     splits = split_points(sample.entities, knobs["num_buckets"])
     with ExitStack() as stack:
         engine = stack.enter_context(SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work))
-        try:
-            scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
-            _scatter(config, tables, scatter, time_format, engine, knobs["parse_threads"], beat)
-        except FormatContradicted as contradicted:
-            time_format = replace(contradicted.better, samples=())  # restarted once: what it does not read is a bad row
-            scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
-            _scatter(config, tables, scatter, time_format, engine, knobs["parse_threads"], beat)
+        first_pass = partial(_proved_scatter, knobs=knobs, engine=engine, stack=stack, beat=beat)
+        joined = join_tables(config, tables, sample, work, first_pass) if config.tables else None
+        read = tables if joined is None else [joined.table]
+        time_format = time_format_of(config, sample) if joined is None else joined.time_format
+        scatter, time_format = first_pass(config, read, work, splits, time_format)
+        if joined is not None:
+            take_over(joined, scatter)
         give_back_free_memory()
         for before in fingerprints:
             check_unchanged(before)
@@ -139,6 +140,30 @@ def _ingest(
         "ingest": manifest["ingest"],
         "plan": exact_plan.record(),
     }
+
+
+def _proved_scatter(  # noqa: PLR0913 - what the pass shares comes bound
+    config: IngestConfig,
+    tables: list[Table],
+    work: Path,
+    splits: list[bytes],
+    time_format: TimeFormat | None,
+    *,
+    knobs: dict[str, int],
+    engine: SqlEngine,
+    stack: ExitStack,
+    beat: Beat,
+) -> tuple[Scatter, TimeFormat | None]:
+    """Make the first pass; restart it once where it contradicts the time format and another one reads everything."""
+    threads = knobs["parse_threads"]
+    try:
+        scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
+        _scatter(config, tables, scatter, time_format, engine, threads, beat)
+    except FormatContradicted as contradicted:
+        time_format = replace(contradicted.better, samples=())  # what this does not read is a bad row
+        scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
+        _scatter(config, tables, scatter, time_format, engine, threads, beat)
+    return scatter, time_format
 
 
 def _new_scatter(config: IngestConfig, work: Path, splits: list[bytes], knobs: dict[str, int]) -> Scatter:
@@ -284,6 +309,7 @@ def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:
     tally = scatter.tally
     return {
         "guesses": scatter.guesses,
+        "joined": scatter.joined,
         "rows_read": tally.rows_read,
         "rows_kept": builder.quality.rows,
         "bad_rows": dict(sorted(tally.bad_rows.items())),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -97,6 +97,7 @@ class Scatter:
         self.tally = Tally(narrow=Quality(list(layout.narrow)))
         self.calendar_kind = ""
         self.guesses: list[str] = []
+        self.joined: list[dict[str, Any]] = []
         self._splits = list(splits)
         self._wide = [columns.index(name) for name in layout.wide]
         self._narrow = [columns.index(name) for name in layout.narrow]
@@ -121,6 +122,10 @@ class Scatter:
         if not keep.all():
             codes, times, values = codes[keep], times[keep], values[keep]
         self._append(codes, times, values)
+
+    def part_of_codes(self) -> Int64:
+        """Give the part of each entity code."""
+        return self._part_of_code[: len(self.codes)]
 
     def note_bad_rows(self, bad: Sequence[BadRow]) -> None:
         """Count rows the reader could not convert, and stop where there are more than allowed."""

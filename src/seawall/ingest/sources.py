@@ -20,7 +20,8 @@ def input_files(config: IngestConfig) -> list[Path]:
     ConfigError, DataError
         As :func:`source_files`.
     """
-    beside = [config.static.source] if config.static else []
+    beside = [source for table in config.tables for source in table.sources]
+    beside += [config.static.source] if config.static else []
     return [*source_files(config.sources), *source_files(beside)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seawall.errors import DataError
-from seawall.ingest.config import IngestConfig
+from seawall.ingest.config import IngestConfig, own_columns
 from seawall.ingest.sources import source_files
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.sample import TableSample
@@ -22,7 +22,7 @@ def opened_tables(config: IngestConfig, files: Sequence[Path] | None = None) -> 
     """
     listed = source_files(config.sources) if files is None else files
     tables = open_tables(listed, config.layout, config.entity, config.time)
-    check_columns(tables, config.value_columns, config.layout)
+    check_columns(tables, own_columns(config), config.layout)
     return tables
 
 
