@@ -1,6 +1,7 @@
 """The daily loop: rows are appended, the config runs again, and only what they can change is done again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from seawall.pipeline.api import run
 from seawall.pipeline.config import parse_config
 from seawall.pipeline.manifest import RunManifest
 from seawall.pipeline.run import Silent
+from seawall.pipeline.stages import Folds, Unit, plan_unit
 from seawall.pipeline.upkeep import Upkeep
 from seawall.stores.panel import Panel
+from seawall.stores.shape import PanelShape
 from seawall.train.run import make_folds_record
 from tests.pipeline.world import config, market, write_market
 
@@ -93,6 +96,18 @@ def test_new_dates_keep_the_models_and_move_no_earlier_prediction(
     was, now = (json.loads(path.read_text())["folds"] for path in (folder / "out" / "folds.json", folds))
     moved = [fold["fold"] for fold, other in zip(was, now, strict=True) if fold["content_key"] != other["content_key"]]
     assert moved == [2], "a late row before the last test makes that fold stale, no other"
+
+
+def test_several_segments_are_claimed_where_a_stage_chains_them() -> None:
+    checked = parse_config(config(Path("none.csv"), Path("out")), "test")
+    shape = PanelShape(
+        num_rows=10_000, num_entities=100, num_dates=200, num_features=4, num_targets=1, num_prices=1,
+        max_rows_per_entity=200, max_rows_per_date=100,
+    )  # fmt: skip
+    many, folds = replace(shape, num_pieces=500), Folds((5000,), (2000,))
+    for stage in ("folds", "train", "predict", "evaluate", "join", "backtest"):
+        one, other = (plan_unit(Unit(stage), checked, sizes, folds, 2**30) for sizes in (shape, many))
+        assert other.projected_private_bytes - one.projected_private_bytes == many.layout_bytes == 150_000
 
 
 def test_an_ingest_does_not_undo_an_append(tmp_path: Path) -> None:

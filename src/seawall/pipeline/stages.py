@@ -176,7 +176,11 @@ def plan_unit(
 
     ``micro_batches`` is the number of parts a batch of training is worked through in, see :mod:`seawall.train.micro`.
     """
-    plan = _claims_of(unit, config, shape, (folds, share_bytes, micro_batches))
+    chain_bytes = 0 if unit.stage in ("ingest", "search", "report") else shape.layout_bytes
+    plan = _claims_of(unit, config, shape, (folds, share_bytes - chain_bytes, micro_batches))
+    if chain_bytes:
+        how = f"{shape.num_pieces:,} entities of all segments; seawall compact makes it none"
+        plan = replace(plan, private=(*plan.private, Claim("chain of segments", chain_bytes, how)))
     return replace(plan, reads=planned_reads(unit, config, shape, folds))
 
 
