@@ -8,6 +8,7 @@ import pytest
 from seawall.backtest.prices import PriceReader
 from seawall.stores.panel import Panel
 from tests.backtest.world import random_world
+from tests.support import make_panel
 
 
 @pytest.mark.parametrize("slab_rows", [1, 30, 10_000])
@@ -38,3 +39,20 @@ def test_a_price_that_is_not_a_finite_number_above_zero_is_no_price(tmp_path: Pa
     for prices in PriceReader(panel, trade_price="open", mark_price="close", slab_rows=9).dates(range(2)):
         assert np.isnan(prices.trade).all()
         assert np.isnan(prices.mark).all()
+
+
+def test_slabs_that_are_halved_on_the_way_give_the_same_rows(tmp_path: Path) -> None:
+    panel = make_panel(tmp_path)
+    span = range(panel.shape.num_dates)
+    whole = list(PriceReader(panel, trade_price="open", mark_price="close", slab_rows=10_000).dates(span))
+    reader = PriceReader(panel, trade_price="open", mark_price="close", slab_rows=64)
+
+    halved = []
+    for number, prices in enumerate(reader.dates(span)):
+        halved.append(prices)
+        reader.shrink(number // 20)
+
+    for one, other in zip(whole, halved, strict=True):
+        assert one.date == other.date
+        for name in ("rows", "fill", "adjustment", "trade", "mark"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -44,9 +44,13 @@ class PriceReader:
     def __init__(self, panel: Panel, *, trade_price: str, mark_price: str, slab_rows: int) -> None:
         self._panel = panel
         self._columns = [panel.column_index("prices", name) for name in (trade_price, mark_price)]
-        self._slab_rows = slab_rows
+        self._slab_rows = self._planned_rows = slab_rows
         advise_random(panel.prices)
         advise_random(panel.adjustment)
+
+    def shrink(self, num_requests: int) -> None:
+        """Halve the slabs from the next one on, once for each time the stage was asked to shrink."""
+        self._slab_rows = max(1, self._planned_rows >> num_requests)
 
     def dates(self, span: range) -> Iterator[DatePrices]:
         """Read a range of calendar indexes."""

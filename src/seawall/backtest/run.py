@@ -50,7 +50,7 @@ from seawall.backtest.market import Market
 from seawall.backtest.memory import SLAB_ROWS
 from seawall.backtest.predictions import DatePredictions, PredictionTable
 from seawall.backtest.prices import PriceReader
-from seawall.budget.heartbeat import Beat, silent
+from seawall.budget.heartbeat import Beat, asked_to_shrink, silent
 from seawall.stores.panel import Panel
 
 NO_ROWS: Int64 = np.empty(0, np.int64)
@@ -131,6 +131,7 @@ def _walk(
             book.live(market)
             book.decide(market.date, entities, today.predictions)
         beat("backtest", done, len(span))
+        reader.shrink(asked_to_shrink(beat))
     return market
 
 
