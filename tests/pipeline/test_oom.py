@@ -1,0 +1,65 @@
+"""The kernel's own out-of-memory kill in every stage: the run says so, keeps what it has, and the command goes on."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from seawall.budget.processes import descendants
+from tests.pipeline.kills import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.cgroup]
+
+STAGES = ("ingest", "folds", "train/fold_00", "predict/fold_00", "evaluate", "join", "backtest", "report")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    made = World.make(tmp_path_factory.mktemp("oom"))
+    if "own memory cgroup (version 1)" not in made.units()["folds"]["fence"]:
+        pytest.skip("no memory cgroup of version 1 can be made here")
+    return made
+
+
+def own_limit(pid: int) -> Path | None:
+    """Find the limit of the cgroup a stage has entered; None before it has."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    path = next((line.split(":", 2)[2] for line in lines if line.split(":")[1] == "memory"), "")
+    folder = Path(f"/sys/fs/cgroup/memory{path}")
+    return folder / "memory.limit_in_bytes" if folder.name.startswith("seawall-") else None
+
+
+def starve(parent: subprocess.Popen[str]) -> None:
+    """Lower the limit of the first stage to less than it must take, as a neighbour in a full container would."""
+    while parent.poll() is None:
+        for pid in descendants(parent.pid)[1:]:
+            limit = own_limit(pid)
+            if limit is not None:
+                try:
+                    limit.write_text(str(16 * 2**20))
+                except OSError:
+                    continue
+                return
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("unit", STAGES)
+def test_a_stage_the_kernel_kills_for_memory_is_explained_and_continued(world: World, unit: str) -> None:
+    world.undo(unit)
+    parent = subprocess.Popen(world.command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+    starve(parent)
+    _, errors = parent.communicate(timeout=120)
+
+    assert parent.returncode in (0, 5), errors[-2000:]  # 0: tried again by itself, with room
+    assert "Traceback" not in errors
+    if parent.returncode:
+        assert "memory" in errors, errors[-2000:]
+    world.run_to_the_end()
+    world.assert_undisturbed(f"{unit} killed for memory, exit code {parent.returncode}")
+    print(unit, parent.returncode, errors.splitlines()[:1])
