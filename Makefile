@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-kill test-memory lint type bench bench-peers docs clean
+.PHONY: help setup demo test test-all test-kill test-memory lint type bench bench-large bench-peers docs clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -42,6 +42,9 @@ type: $(STAMP) ## strict types over src and tests
 
 bench: $(STAMP) ## ours and peers in turn, with memcpy and a Python loop as yardsticks
 	$(BIN)/python -m bench
+
+bench-large: $(STAMP) ## a CSV of 20 GB into a store inside a real cgroup of 1 GiB (needs 45 GB of disk)
+	$(BIN)/python -m bench ingest --gigabytes 20 --budget 1GiB --repeats 1 --only seawall
 
 bench-peers: $(STAMP) ## ours beside whole peers, installed in .venv-peers
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers

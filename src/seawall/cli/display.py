@@ -14,6 +14,7 @@ from rich.table import Table
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater
+from seawall.cli.pace import Pace
 from seawall.pipeline.stages import STAGES, Unit
 from seawall.units import format_bytes, format_seconds
 
@@ -45,6 +46,7 @@ class Display:
         )
         self._task: TaskID | None = None
         self._last = ("", 0.0)
+        self._pace = Pace(time.monotonic)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -70,7 +72,7 @@ class Display:
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Start the bar of a unit."""
-        self._last = ("", 0.0)
+        self._last, self._pace = ("", 0.0), Pace(time.monotonic)
         if self.console.is_terminal:
             self._task = self._bar.add_task(unit.name, total=None, memory="")
 
@@ -78,20 +80,23 @@ class Display:
         """Move the bar."""
         substep, done, total = str(heartbeat.get("substep", "")), heartbeat.get("done", 0), heartbeat.get("total", 0)
         memory = f"{format_bytes(high.held_bytes)} of {format_bytes(self._declared_bytes)}"
+        pace = self._pace.text(heartbeat)
         if self._task is not None:
             self._bar.update(
                 self._task,
                 description=f"{unit.name:<16} {escape(substep)[:26]:<26}",
                 completed=float(done),
                 total=float(total) or None,
-                memory=memory,
+                memory=f"{memory}  {pace}",
             )
             return
         now = time.monotonic()
         if substep and not self.console.is_terminal and (now - self._last[1] > PLAIN_SECONDS):
             if self._last[1]:
                 progress = f" {done} of {total}" if total else ""
-                self.console.print(f"  {unit.name}: {escape(substep)}{progress}, peak {memory}")
+                self.console.print(
+                    f"  {unit.name}: {escape(substep)}{progress}{', ' + pace if pace else ''}, peak {memory}"
+                )
             self._last = (substep, now)
 
     def finished(self, unit: Unit, record: dict[str, Any]) -> None:

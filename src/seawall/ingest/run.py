@@ -112,11 +112,11 @@ def _ingest(
     tables = opened_tables(config, files)
     sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), knob_bytes)
-    knobs = first_plan.neutral
+    knobs, counted = first_plan.neutral, _of_rows(beat, sample.estimated_rows, sample.source_bytes)
     splits = split_points(sample.entities, knobs["num_buckets"])
     with ExitStack() as stack:
         engine = stack.enter_context(SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work))
-        first_pass = partial(_proved_scatter, knobs=knobs, engine=engine, stack=stack, beat=beat)
+        first_pass = partial(_proved_scatter, knobs=knobs, engine=engine, stack=stack, beat=counted)
         joined = join_tables(config, tables, sample, work, first_pass) if config.tables else None
         read = tables if joined is None else [joined.table]
         time_format = time_format_of(config, sample) if joined is None else joined.time_format
@@ -166,6 +166,15 @@ def _proved_scatter(  # noqa: PLR0913 - what the pass shares comes bound
     return scatter, time_format
 
 
+def _of_rows(beat: Beat, num_rows: int, num_bytes: int) -> Beat:
+    """Give a beat that counts rows of so many, which stand for so many bytes."""
+
+    def counted(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        beat(substep, done, total or num_rows, source_bytes=num_bytes, **numbers)
+
+    return counted
+
+
 def _new_scatter(config: IngestConfig, work: Path, splits: list[bytes], knobs: dict[str, int]) -> Scatter:
     settings = ScatterConfig(knobs["staging_bytes"], config.max_bad_rows)
     return Scatter(work, splits, record_layout(config), config.value_columns, settings)
@@ -182,8 +191,7 @@ def _scatter(
 ) -> None:
     """Make the first pass over all tables."""
     rules = RowRules(config, engine)
-    for number, table in enumerate(tables):
-        beat("read and scatter", number, len(tables))
+    for table in tables:
         _scatter_table(table, config, scatter, time_format, rules, num_threads, beat)
     scatter.finish()
 
@@ -273,7 +281,7 @@ def _build(
     num_rows, around = scatter.tally.rows_kept, rows_around(config)
     with PanelWriter(output, _spec(config, kind), calendar) as writer:
         for records in even_buckets(scatter.spill, rank_of_code, size):
-            beat("sort and compute", builder.quality.rows, num_rows)
+            beat("sort and compute", builder.quality.rows, num_rows, source_bytes=num_rows * layout.record_bytes)
             if not isinstance(records, LongEntity):
                 writer.append(builder.build(records))
             elif around is None:

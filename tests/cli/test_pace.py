@@ -1,0 +1,38 @@
+from seawall.cli.pace import Pace
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_pace_tells_rows_and_megabytes_a_second_and_the_time_left() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    beat: dict[str, float | str] = {"substep": "read and scatter", "done": 1_000, "total": 101_000, "source_bytes": 50_500_000}
+    assert pace.text(beat) == ""
+    clock.seconds = 10.0
+    assert pace.text(beat | {"done": 21_000}) == "2,000 rows/s, 1 MB/s, 40 s left"
+
+
+def test_a_new_substep_is_timed_from_its_own_start() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    pace.text({"substep": "a", "done": 0, "total": 100, "source_bytes": 1e9})
+    clock.seconds = 100.0
+    pace.text({"substep": "b", "done": 0, "total": 100, "source_bytes": 1e9})
+    clock.seconds = 105.0
+    assert pace.text({"substep": "b", "done": 50, "total": 100, "source_bytes": 1e9}).startswith("10 rows/s, 100 MB/s")
+
+
+def test_more_rows_than_estimated_tell_no_time_left_and_other_units_tell_nothing() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    pace.text({"substep": "a", "done": 1, "total": 10, "source_bytes": 1e6})
+    clock.seconds = 5.0
+    assert "left" not in pace.text({"substep": "a", "done": 11, "total": 10, "source_bytes": 1e6})
+    assert pace.text({"substep": "a", "done": 11, "total": 10}) == ""
+    assert pace.text({}) == ""
