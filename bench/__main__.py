@@ -7,8 +7,9 @@ from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
 from bench.loader import loader_peers
+from bench.search_peers import search_peers
 
-PEER_CASES = {"alpha158": alpha158, "loader": loader_peers}
+PEER_CASES = {"alpha158": alpha158, "loader": loader_peers, "search": search_peers}
 """Cases that run a peer from .venv-peers, which `make bench-peers` makes."""
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from bench.harness import in_turn, show
 from bench.limits import limits, meter
 from bench.loader import loader
+from bench.search import search
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.run import ingest
@@ -73,6 +74,7 @@ def correlation() -> None:
 
 
 CASES: dict[str, Callable[[], None]] = {
+    "search": search,
     "loader": loader,
     "ingest": read_csv,
     "correlation": correlation,

@@ -8,7 +8,7 @@ import pytest
 from seawall.search.bars import Bars
 from seawall.search.config import CostsConfig, GridConfig
 from seawall.search.costs import Costs
-from seawall.search.entries import Entries
+from seawall.search.entry_columns import Entries
 from seawall.search.evaluate import Evaluator, Part, Selection
 from seawall.search.first_hit import build
 from seawall.search.levels import ExitLevels

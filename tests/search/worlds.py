@@ -8,7 +8,7 @@ from seawall.arrays import Float64, Int64
 from seawall.search.bars import Bars, global_slots
 from seawall.search.config import CostsConfig, GridConfig, SearchConfig
 from seawall.search.costs import Costs
-from seawall.search.entries import Side
+from seawall.search.entry_columns import Side
 from seawall.search.reference import PlainBars
 
 NO_COSTS = CostsConfig(

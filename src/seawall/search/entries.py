@@ -14,30 +14,13 @@ from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError, DataError
 from seawall.search.bars import Bars
 from seawall.search.config import SearchConfig
+from seawall.search.entry_columns import Side
 from seawall.search.ohlc import shown_time
 from seawall.search.sources import Texts, TimeReader, read_checked, tables_of
 from seawall.stores.npy import ArrayWriter
 
 PIECE_ROWS = 16_384
 SIDES = {"1": 1, "long": 1, "buy": 1, "+1": 1, "-1": -1, "short": -1, "sell": -1}
-
-Side = npt.NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entries:
-    """Entries [N] of one type in order of time. Columns may be mapped files."""
-
-    rows: Int64
-    """Row of the bar whose open fills the entry."""
-    times: Int64
-    """Opening time of that bar."""
-    sides: Side
-    scores: Float64
-    """Score components [N, F]; F is 0 where there are none."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 @dataclass(slots=True)
@@ -183,15 +166,6 @@ class EntryWriter:
         del rows, keys
         spool.unlink()
         keys_path.unlink()
-
-
-def open_entries(folder: Path) -> Entries:
-    """Map the entries of one type, read-only."""
-    rows, times, sides, scores = (
-        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        for name in ("rows", "times", "sides", "scores")
-    )
-    return Entries(rows, times, sides, scores)
 
 
 def read_entries(files: Sequence[Path], config: SearchConfig, writer: EntryWriter, beat: Beat) -> None:

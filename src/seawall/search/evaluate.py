@@ -18,7 +18,7 @@ from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.search.bars import Bars
 from seawall.search.costs import Costs
-from seawall.search.entries import Entries, Side
+from seawall.search.entry_columns import Entries, Side
 from seawall.search.first_hit import Tables, build
 from seawall.search.levels import ExitLevels
 from seawall.search.opportunities import Opportunities

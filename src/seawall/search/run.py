@@ -19,7 +19,7 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.search import sampling
 from seawall.search.config import STAGE_VERSION, SearchConfig, TypeConfig
 from seawall.search.costs import BPS, Costs
-from seawall.search.entries import Entries, open_entries
+from seawall.search.entry_columns import Entries, open_entries
 from seawall.search.evaluate import BAND_COMBINATIONS, Evaluator, Part, Selection
 from seawall.search.levels import OFF, Exit, ExitLevels
 from seawall.search.memory import notes

@@ -7,7 +7,7 @@ import numpy as np
 
 from seawall.errors import DataError
 from seawall.search.config import ValidationConfig
-from seawall.search.entries import Entries
+from seawall.search.entry_columns import Entries
 from seawall.search.evaluate import Part
 
 
