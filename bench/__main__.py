@@ -1,8 +1,8 @@
-"""``python -m bench [--peers] [CASE ...]``, or ``python -m bench ingest --gigabytes 2 --budget 512MiB``."""
+"""``python -m bench [--peers] [CASE ...]``, or ``bench ingest --gigabytes 2`` and ``bench join`` in cgroups."""
 
 import sys
 
-from bench import ingest_large
+from bench import ingest_large, join_large
 from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
@@ -17,6 +17,9 @@ def main() -> None:
     """Run the named cases, or all of them; ``--peers`` means the cases with a peer of its own."""
     if sys.argv[1:2] == ["ingest"] and sys.argv[2:]:
         ingest_large.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["join"]:
+        join_large.main(sys.argv[2:])
         return
     cases = PEER_CASES if "--peers" in sys.argv[1:] else CASES
     names = [word for word in sys.argv[1:] if word != "--peers"] or list(cases)

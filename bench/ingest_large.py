@@ -159,10 +159,11 @@ class Watcher:
 
 def _forget(source: Path) -> None:
     """Drop the source from the page cache, so that everybody reads it from the disk into an own account."""
-    descriptor = os.open(source, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
+    for path in (source,) if source.is_file() else filter(Path.is_file, source.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 def _children_cpu_seconds() -> float:
