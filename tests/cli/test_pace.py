@@ -12,7 +12,7 @@ class Clock:
 def test_a_pace_tells_rows_and_megabytes_a_second_and_the_time_left() -> None:
     clock = Clock()
     pace = Pace(clock)
-    beat: dict[str, float | str] = {"substep": "read and scatter", "done": 1_000, "total": 101_000, "source_bytes": 50_500_000}
+    beat: dict[str, float | str] = {"substep": "read", "done": 1_000, "total": 101_000, "source_bytes": 50_500_000}
     assert pace.text(beat) == ""
     clock.seconds = 10.0
     assert pace.text(beat | {"done": 21_000}) == "2,000 rows/s, 1 MB/s, 40 s left"
