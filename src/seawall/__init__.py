@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from seawall.pipeline.store_api import append, compact, export
     from seawall.stores.panel import Panel
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
-    from seawall.windows.folds import Rolling
-    from seawall.windows.folds import make_folds as folds
+    from seawall.windows.folds import Dated, Rolling
+    from seawall.windows.splits import folds
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dated",
     "Panel",
     "Rolling",
     "Run",
@@ -44,6 +45,7 @@ __all__ = [
 
 _PLACES = {
     "Panel": ("seawall.stores.panel", "Panel"),
+    "Dated": ("seawall.windows.folds", "Dated"),
     "Rolling": ("seawall.windows.folds", "Rolling"),
     "Run": ("seawall.pipeline.result", "Run"),
     "SeawallError": ("seawall.errors", "SeawallError"),
@@ -51,7 +53,7 @@ _PLACES = {
     "compact": ("seawall.pipeline.store_api", "compact"),
     "datasets": ("seawall.datasets", ""),
     "export": ("seawall.pipeline.store_api", "export"),
-    "folds": ("seawall.windows.folds", "make_folds"),
+    "folds": ("seawall.windows.splits", "folds"),
     "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),
     "open": ("seawall.stores.panel", "Panel"),

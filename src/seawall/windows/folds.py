@@ -1,6 +1,7 @@
 """Walk-forward folds on a calendar: train, valid and test segments as ranges of dates, rolling or expanding."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -11,9 +12,9 @@ from seawall.arrays import AnyArray, Int64
 from seawall.errors import ConfigError
 
 Length: TypeAlias = int | str
-"""Number of calendar dates, or a span of time: ``4Y``, ``6M``, ``13W``, ``90D``."""
+"""Number of calendar dates, or a span of time: ``4y``, ``6mo``, ``13w``, ``90d``, in large letters too (``6M``)."""
 
-_SPAN = re.compile(r"([1-9][0-9]*)([YMWD])")
+_SPAN = re.compile(r"([1-9][0-9]*)(y|mo|m|w|d)", re.IGNORECASE)
 _DAY_NS = 86_400_000_000_000
 
 
@@ -21,10 +22,10 @@ _DAY_NS = 86_400_000_000_000
 class Rolling:
     """How a calendar is cut into folds. Lengths are all in dates (``int``) or all in spans (``"6M"``), never mixed.
 
-    Segments follow one another without a gap: train, valid, test. Each fold starts ``step`` after the one before it
-    (default: the length of test, so that test segments cover time without holes); with ``expanding`` all train segments
-    start at the first date. A target must be known ``embargo_periods`` dates before the next segment starts.
-    ``partial_last`` keeps a last test segment that the calendar cuts short.
+    Segments follow one another: train, valid, test, with ``gap`` left unused before valid and before test. Each fold
+    starts ``step`` after the one before it (default: the length of test, so that test segments cover time without
+    holes); with ``expanding`` all train segments start at the first date. A target must be known ``embargo_periods``
+    dates before the next segment starts. ``partial_last`` keeps a last test segment that the calendar cuts short.
     """
 
     train: Length
@@ -34,6 +35,19 @@ class Rolling:
     expanding: bool = False
     embargo_periods: int = 0
     partial_last: bool = False
+    gap: Length | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dated:
+    """One fold by its dates, ISO texts or integer steps: both ends of train, and the last date of valid and of test.
+
+    Valid begins with the first date after train, test with the first after valid.
+    """
+
+    train: tuple[str | int, str | int]
+    valid_to: str | int
+    test_to: str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +94,62 @@ def make_folds(calendar: Int64, kind: str, rolling: Rolling) -> list[Fold]:
         for one fold.
     """
     lengths = _lengths(rolling, kind)
-    train, valid, test, step = lengths
+    train, valid, test, step, gap = lengths
     folds: list[Fold] = []
     while True:
         shift = _Span().plus(step, len(folds))
-        cuts = [shift, shift.plus(train), shift.plus(train).plus(valid)]
-        end = cuts[2].plus(test)
-        if not _fits(calendar, end, cuts[2], rolling.partial_last):
+        valid_start = shift.plus(train).plus(gap)
+        test_start = valid_start.plus(valid).plus(gap)
+        end = test_start.plus(test)
+        if not _fits(calendar, end, test_start, rolling.partial_last):
             break
-        places = [0 if rolling.expanding else _place(calendar, cuts[0])]
-        places += [_place(calendar, cut) for cut in (cuts[1], cuts[2], end)]
-        folds.append(_fold(len(folds), places, folds))
+        cuts = [(shift, shift.plus(train)), (valid_start, valid_start.plus(valid)), (test_start, end)]
+        segments = [(_place(calendar, start), _place(calendar, stop)) for start, stop in cuts]
+        if rolling.expanding:
+            segments[0] = (0, segments[0][1])
+        folds.append(_fold(len(folds), segments, folds))
     if not folds:
         raise _too_short(calendar, lengths, rolling.partial_last)
     return folds
 
 
-def _fold(index: int, places: list[int], earlier: list[Fold]) -> Fold:
-    segments = list(pairwise(places))
+def make_dated_folds(calendar: Int64, kind: str, dated: Sequence[Dated]) -> list[Fold]:
+    """Cut a calendar at given dates; both ends of a segment belong to it.
+
+    Raises
+    ------
+    ConfigError
+        For a text that is no date, segments out of order, or one without a date of the calendar.
+    """
+    folds: list[Fold] = []
+    for fold in dated:
+        ends = [_moment_of(end, kind) for end in (fold.train[1], fold.valid_to, fold.test_to)]
+        first = int(np.searchsorted(calendar, _moment_of(fold.train[0], kind)))
+        # A day without a time of day means all of it.
+        stops = [
+            int(np.searchsorted(calendar, end + _rest_of_day(text, kind), side="right"))
+            for end, text in zip(ends, (fold.train[1], fold.valid_to, fold.test_to), strict=True)
+        ]
+        folds.append(_fold(len(folds), list(pairwise([first, *stops])), folds))
+    return folds
+
+
+def _moment_of(text: str | int, kind: str) -> int:
+    if kind != "timestamp":
+        if isinstance(text, int):
+            return text
+        raise ConfigError("folds.dates", "this calendar is integer steps", found=repr(text), allowed="integers")
+    try:
+        return int(np.datetime64(str(text), "ns").astype(np.int64))
+    except ValueError as error:
+        raise ConfigError("folds.dates", "not a date", found=repr(text), do="Write for example 2018-10-31.") from error
+
+
+def _rest_of_day(text: str | int, kind: str) -> int:
+    return _DAY_NS - 1 if kind == "timestamp" and len(str(text)) == len("2018-10-31") else 0
+
+
+def _fold(index: int, segments: list[tuple[int, int]], earlier: list[Fold]) -> Fold:
     for name, (start, stop) in zip(("train", "valid", "test"), segments, strict=True):
         if stop <= start:
             what = f"the segment of fold {index} holds no date"
@@ -115,6 +167,8 @@ def _lengths(rolling: Rolling, kind: str) -> list[_Span]:
         raise ConfigError("folds.embargo_periods", "must not be negative", found=found, allowed="0 or more")
     step = rolling.test if rolling.step is None else rolling.step
     named = {"train": rolling.train, "valid": rolling.valid, "test": rolling.test, "step": step}
+    if rolling.gap is not None:
+        named["gap"] = rolling.gap
     if len({isinstance(length, str) for length in named.values()}) > 1:
         found = ", ".join(f"{name}: {length!r}" for name, length in named.items())
         what = "lengths must be all dates or all spans"
@@ -122,7 +176,8 @@ def _lengths(rolling: Rolling, kind: str) -> list[_Span]:
     if kind != "timestamp" and isinstance(rolling.train, str):
         what = "this calendar is integer steps, it has no years or days"
         raise ConfigError("folds", what, found=repr(rolling.train), allowed="numbers of dates")
-    return [_parse(name, length) for name, length in named.items()]
+    lengths = [_parse(name, length) for name, length in named.items()]
+    return lengths if rolling.gap is not None else [*lengths, _Span()]
 
 
 def _parse(name: str, length: Length) -> _Span:
@@ -133,9 +188,9 @@ def _parse(name: str, length: Length) -> _Span:
         allowed = "a positive number of dates, or a span in years, months, weeks or days"
         do = 'Write for example 250 or "6M".'
         raise ConfigError(f"folds.{name}", "not a length", found=repr(length), allowed=allowed, do=do)
-    count, unit = int(match.group(1)), match.group(2)
-    months = {"Y": 12 * count, "M": count}.get(unit, 0)
-    return _Span(months=months, days={"W": 7 * count, "D": count}.get(unit, 0))
+    count, unit = int(match.group(1)), match.group(2).lower()
+    months = {"y": 12 * count, "m": count, "mo": count}.get(unit, 0)
+    return _Span(months=months, days={"w": 7 * count, "d": count}.get(unit, 0))
 
 
 def _moment(calendar: Int64, span: _Span) -> int:
@@ -169,8 +224,10 @@ def _fits(calendar: Int64, end: _Span, test_start: _Span, partial: bool) -> bool
 
 
 def _too_short(calendar: Int64, lengths: list[_Span], partial: bool) -> ConfigError:
-    train, valid, test, _ = lengths
-    needed = train.plus(valid) if partial else train.plus(valid).plus(test)
+    train, valid, test, _, gap = lengths
+    needed = train.plus(valid).plus(gap, 2)
+    if not partial:
+        needed = needed.plus(test)
     if needed.periods:
         text = f"{needed.periods + partial:,} dates"
     else:
