@@ -28,8 +28,23 @@ def test_the_loss_is_chosen_by_kind() -> None:
 
 @pytest.mark.parametrize("length", [0, -3, "6Q", "M", "", 1.5, True, "06M"])
 def test_a_length_that_is_none_is_refused_with_an_example(length: object) -> None:
-    with pytest.raises(ValidationError, match="a span such as 4Y, 6M, 13W or 90D"):
+    with pytest.raises(ValidationError, match="a span such as 4y, 6mo, 13w or 90d"):
         FoldsConfig.model_validate({**FOLDS, "train": length})
+
+
+def test_folds_are_given_by_lengths_or_by_dates_and_never_by_both() -> None:
+    dated = {"dates": [{"train": ["2018-01-02", "2018-10-31"], "valid_to": "2018-12-31", "test_to": "2019-03-27"}]}
+
+    assert FoldsConfig.model_validate(dated).dates[0].test_to == "2019-03-27"
+    with pytest.raises(ValidationError, match="valid: Field required, or give dates"):
+        FoldsConfig.model_validate({"train": 10})
+    with pytest.raises(ValidationError, match="explicit folds take no lengths"):
+        FoldsConfig.model_validate(dated | FOLDS)
+
+
+def test_a_pool_that_is_no_size_is_refused() -> None:
+    with pytest.raises(ValidationError, match="pool"):
+        TrainConfig.model_validate({"target": "fwd", "folds": FOLDS, "pool": "64MB"})
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_a_plan_fits_the_demo_into_one_gibibyte() -> None:
     assert plan_folds(CONFIG, SHAPE, GIB).projected_cgroup_bytes < 384 * MIB
 
 
+def test_pools_are_claimed_where_tiles_are_read_and_not_more_than_the_samples_need() -> None:
+    base = plan_fit(CONFIG, SHAPE, 20_000_000, GIB).projected_private_bytes
+    blocks = CONFIG.model_copy(update={"order": "blocks", "pool": "64MiB"})
+
+    assert plan_fit(blocks, SHAPE, 20_000_000, GIB).projected_private_bytes == base + 128 * MIB
+    few = plan_fit(CONFIG, SHAPE, 1000, GIB).projected_private_bytes
+    assert few < plan_fit(blocks, SHAPE, 1000, GIB).projected_private_bytes < few + 2 * MIB
+
+
 def test_claims_grow_with_the_batch_and_not_with_the_rows() -> None:
     larger = CONFIG.model_copy(update={"batch_size": 4096})
     rows = PanelShape(**{**SHAPE.record(), "num_rows": 100 * SHAPE.num_rows, "num_dates": 100 * SHAPE.num_dates})

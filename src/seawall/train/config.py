@@ -1,9 +1,10 @@
 """What training may choose: the target, the folds, the model and how long it learns."""
 
 import re
+from datetime import date
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from seawall.losses.config import HuberConfig, LossConfig, MseConfig
 from seawall.models.config import LstmAttentionConfig, ModelConfig
@@ -17,17 +18,35 @@ FIT_VERSION = 1
 PREDICT_VERSION = 1
 """Raised when predictions change for the same model and panel."""
 
-_SPAN = re.compile(r"[1-9][0-9]*[YMWD]")
+_SPAN = re.compile(r"[1-9][0-9]*(y|mo?|w|d)", re.IGNORECASE)
 
 
 def _checked_length(value: object) -> object:
     whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
     if whole or (isinstance(value, str) and _SPAN.fullmatch(value)):
         return value
-    raise ValueError("must be a positive number of dates, or a span such as 4Y, 6M, 13W or 90D")
+    raise ValueError("must be a positive number of dates, or a span such as 4y, 6mo, 13w or 90d")
 
 
 Length: TypeAlias = Annotated[int | str, BeforeValidator(_checked_length)]
+
+
+def _as_text(value: object) -> object:
+    """YAML reads 2018-10-31 as a date of its own."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Moment: TypeAlias = Annotated[int | str, BeforeValidator(_as_text)]
+
+
+class DatedFold(BaseModel):
+    """One fold by its dates; both ends of a segment belong to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: tuple[Moment, Moment] = Field(description="first and last date of train")
+    valid_to: Moment = Field(description="last date of valid, which begins after train")
+    test_to: Moment = Field(description="last date of test, which begins after valid")
 
 
 class FoldsConfig(BaseModel):
@@ -35,9 +54,15 @@ class FoldsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: Length = Field(description="length of train, in dates (750) or as a span (4Y, 6M, 13W, 90D)")
-    valid: Length = Field(description="length of valid, which decides when to stop")
-    test: Length = Field(description="length of test, which is predicted")
+    train: Length | None = Field(
+        default=None, description="length of train, in dates (750) or as a span (4y, 6mo, 13w, 90d)"
+    )
+    valid: Length | None = Field(default=None, description="length of valid, which decides when to stop")
+    test: Length | None = Field(default=None, description="length of test, which is predicted")
+    # Empty: lengths say more than dates once data are appended.
+    dates: tuple[DatedFold, ...] = Field(default=(), description="folds by their dates, instead of lengths")
+    # None: the purge already keeps targets apart; a gap is for what else may leak over a border.
+    gap: Length | None = Field(default=None, description="left unused before valid and before test")
     # None: test segments then cover time without holes and without overlap.
     step: Length | None = Field(default=None, description="from one fold to the next; the length of test where missing")
     # False: markets change, and each fold then costs the same; True where data are scarce.
@@ -48,6 +73,15 @@ class FoldsConfig(BaseModel):
     )
     # False: a short last segment has fewer dates behind its statistics; say so to get it.
     partial_last: bool = Field(default=False, description="keep a last test segment that the calendar cuts short")
+
+    @model_validator(mode="after")
+    def _lengths_or_dates(self) -> "FoldsConfig":
+        missing = [name for name in ("train", "valid", "test") if getattr(self, name) is None]
+        if missing and not self.dates:
+            raise ValueError(f"{missing[0]}: Field required, or give dates")
+        if self.dates and (len(missing) < 3 or self.step or self.gap or self.expanding):
+            raise ValueError("dates: explicit folds take no lengths, step, gap or expanding beside them")
+        return self
 
 
 class TrainConfig(BaseModel):
@@ -67,6 +101,17 @@ class TrainConfig(BaseModel):
     loss: LossConfig = Field(default=HuberConfig())
     # 512: fastest on one core (105,000 samples/s at 20 x 12 and hidden 32); from 1024 on a step outgrows the cache.
     batch_size: int = Field(default=512, ge=1, description="samples of a training step")
+    # shuffle: global and fastest while the features fit the page cache; blocks where they do not: random windows of a
+    # store larger than memory read the disk 50 times over.
+    order: Literal["shuffle", "blocks"] = Field(
+        default="shuffle", description="how train samples are ordered; blocks reads tiles into a pool"
+    )
+    # 64MiB: 377 of 512 samples of a batch come from different entities, 452 in a global shuffle (2,000 entities).
+    pool: str = Field(
+        default="64MiB",
+        pattern=r"^[1-9][0-9]*(\.[0-9]+)? ?[KMG]iB$",
+        description="size of a pool of order blocks; two are held",
+    )
     # 1024: large enough to be fast without gradients. Fixed, because it decides how predictions are rounded.
     predict_batch_size: int = Field(default=1024, ge=1, description="samples of a step of validation and prediction")
     # 20 epochs, patience 4: small signals are learnt within a few epochs; what follows is noise.

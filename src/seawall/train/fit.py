@@ -21,6 +21,7 @@ from seawall.train.loop import FitResult, Trainer
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
 from seawall.train.validate import Validator
+from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
 from seawall.windows.folds import Fold
 from seawall.windows.samples import Samples, rows_in_segment
@@ -48,7 +49,14 @@ def fit(
         trainer = Trainer(
             config,
             build_model(config.model, gather.num_features, 1),
-            Windows(gather, train, batch_size=config.batch_size, seed=config.seed),
+            Windows(
+                gather,
+                train,
+                batch_size=config.batch_size,
+                order=config.order,
+                seed=config.seed,
+                pool_bytes=parse_bytes(config.pool, where="train.pool"),
+            ),
             scaler,
             Validator(
                 gather, valid, fold.valid, scaler, config.loss, split.part_size(config.predict_batch_size), device

@@ -4,7 +4,7 @@ from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
 from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
-from seawall.units import MIB, format_bytes
+from seawall.units import MIB, format_bytes, parse_bytes
 
 FLOOR_BYTES = 33 * MIB
 """Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
@@ -76,6 +76,7 @@ def plan_fit(
             else f"{judged:,} samples x {config.lookback_periods} steps of validation",
         ),
         _batches_claim(config, shape, max(config.batch_size, judged)),
+        *_pool_claims(config, shape, num_train_samples),
         Claim(
             "weights",
             6 * 4 * num_parameters,
@@ -185,6 +186,17 @@ def _step_bytes(config: TrainConfig, batch_size: int, num_features: int, *, trai
 
 def _kernel_bytes(config: TrainConfig) -> int:
     return KERNEL_SCRATCH_BYTES * (config.threads + 1)
+
+
+def _pool_claims(config: TrainConfig, shape: PanelShape, num_samples: int) -> tuple[Claim, ...]:
+    """Count the pools of the order blocks: two, or one where it holds every sample and is no larger than they are."""
+    if config.order != "blocks":
+        return ()
+    pool_bytes = parse_bytes(config.pool, where="train.pool")
+    row_bytes = 4 * (_num_features(config, shape) + 1)
+    all_bytes = num_samples * (row_bytes + 40) + shape.num_entities * RUNS_PER_ENTITY * config.lookback_periods
+    pools = 2 * min(pool_bytes, all_bytes)
+    return (Claim("pools", pools, f"2 x {format_bytes(pools // 2)} of tiles (one used, one being read)"),)
 
 
 def _batches_claim(config: TrainConfig, shape: PanelShape, batch_size: int) -> Claim:

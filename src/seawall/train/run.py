@@ -9,7 +9,7 @@ from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_record, read_fold, write_folds
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import predicted_samples, refuse_empty, train_samples, valid_samples
-from seawall.windows.folds import Rolling, make_folds
+from seawall.windows.folds import Dated, Fold, Rolling, make_dated_folds, make_folds
 
 WHOLE = MicroBatches()
 """Every batch at once."""
@@ -31,7 +31,7 @@ def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: B
         Where a segment has no sample.
     """
     opened = Panel(panel)
-    folds = make_folds(opened.calendar, opened.calendar_kind, _rolling(config.folds))
+    folds = _cut(opened, config.folds)
     records: list[dict[str, Any]] = []
     num_purged = num_missing = num_predicted = 0
     for fold in folds:
@@ -98,8 +98,11 @@ def fit_fold(
     return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat)
 
 
-def _rolling(folds: FoldsConfig) -> Rolling:
-    return Rolling(
+def _cut(panel: Panel, folds: FoldsConfig) -> list[Fold]:
+    if folds.train is None or folds.valid is None or folds.test is None:
+        dated = [Dated(train=fold.train, valid_to=fold.valid_to, test_to=fold.test_to) for fold in folds.dates]
+        return make_dated_folds(panel.calendar, panel.calendar_kind, dated)
+    rolling = Rolling(
         train=folds.train,
         valid=folds.valid,
         test=folds.test,
@@ -107,4 +110,6 @@ def _rolling(folds: FoldsConfig) -> Rolling:
         expanding=folds.expanding,
         embargo_periods=folds.embargo_periods,
         partial_last=folds.partial_last,
+        gap=folds.gap,
     )
+    return make_folds(panel.calendar, panel.calendar_kind, rolling)

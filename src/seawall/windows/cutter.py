@@ -75,6 +75,8 @@ class Cutter:
         Given, values are scaled and clipped and NaN becomes 0.
     fill_missing
         NaN becomes 0 without scaling.
+    rings
+        Buffers for windows and masks that several cutters share.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Cutter:
         columns: tuple[int, ...] | None = None,
         scaling: Scaling | None = None,
         fill_missing: bool = False,
+        rings: tuple[Ring, Ring] | None = None,
     ) -> None:
         width = source[0].shape[1]
         self.length, self._width = length, width
@@ -96,7 +99,7 @@ class Cutter:
         self.num_columns = width if columns is None else len(columns)
         self._scaling = None if scaling is None else _flat(scaling, length)
         self._fill_missing = fill_missing or scaling is not None
-        self._ring, self._masks = Ring(), Ring()
+        self._ring, self._masks = rings or (Ring(), Ring())
         self._windows = [_whole_windows(part, length) for part in source]
         self._source, self._layout = source, layout
         self._chunk = max(1, CHUNK_BYTES // max(1, 4 * length * width))

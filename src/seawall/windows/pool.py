@@ -10,7 +10,7 @@ import numpy as np
 from seawall.arrays import Float32, Int64
 from seawall.errors import FormatError
 from seawall.stores.segments import Layout
-from seawall.windows.cutter import Cutter
+from seawall.windows.cutter import Cutter, Ring
 from seawall.windows.gather import Batch, Gather
 from seawall.windows.tiles import Members
 
@@ -131,6 +131,7 @@ class PoolReader:
         every = tuple(range(panel.shape.num_features))
         self._features = Rows(panel.parts("features"), every if columns is None else columns, panel.layout)
         self._targets = Rows(panel.parts("targets"), gather.targets, panel.layout)
+        self._rings = (Ring(), Ring())
         self._buffers = [self._room() for _ in range(min(2, order.num_pools))]
         self._turn = 0
 
@@ -156,7 +157,7 @@ class PoolReader:
         targets = np.empty((capacity, self._targets.width), np.float32)
         gather, length = self.gather, self.gather.lookback_periods
         fill_missing = gather.beside.fill_missing or gather.beside.mask
-        cutter = Cutter([features], length, scaling=gather.scaling, fill_missing=fill_missing)
+        cutter = Cutter([features], length, scaling=gather.scaling, fill_missing=fill_missing, rings=self._rings)
         return _Buffer(features, targets, cutter, Cutter([targets], length) if gather.beside.sequence_targets else None)
 
     def _fill(self, buffer: _Buffer, rows: Int64) -> Int64:
