@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
-from seawall.cli.options import AsJson, Memory
+from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
 from seawall.errors import ConfigError
@@ -46,6 +47,7 @@ def evaluate(  # noqa: PLR0913 - one option each
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for metrics.json and daily.parquet.")] = None,
     memory: Memory = None,
+    reserve: Reserve = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +60,7 @@ def evaluate(  # noqa: PLR0913 - one option each
     if config is not None:
         if predictions or returns:
             raise ConfigError("evaluate", "takes a config, or --predictions", found="both")
-        only(("evaluate",), config, memory, as_json=as_json, quiet=quiet)
+        only(("evaluate",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
         return
     if not predictions:
         raise ConfigError(
@@ -86,7 +88,7 @@ def evaluate(  # noqa: PLR0913 - one option each
     }
     checked = checked_model(TablesConfig, section, "evaluate")
     with Display(quiet=quiet or as_json) as display:
-        record = evaluate_tables(checked, output, find_budget(memory), display, own_command())
+        record = evaluate_tables(checked, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
     if as_json:
         print_json(outside_json(record))
     elif not quiet:

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
-from seawall.cli.options import AsJson, Memory
+from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
 from seawall.errors import ConfigError
@@ -46,6 +47,7 @@ def join(  # noqa: PLR0913 - one option each
         str | None, typer.Option(help="strptime format, iso or step; inferred when missing.")
     ] = None,
     memory: Memory = None,
+    reserve: Reserve = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +61,7 @@ def join(  # noqa: PLR0913 - one option each
     if config is not None:
         if predictions or returns:
             raise ConfigError("join", "takes a config, or --predictions and --returns", found="both")
-        only(("join",), config, memory, as_json=as_json, quiet=quiet)
+        only(("join",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
         return
     if not (predictions and returns and output and entity and time):
         raise ConfigError(
@@ -84,7 +86,7 @@ def join(  # noqa: PLR0913 - one option each
     }
     checked = checked_model(TablesConfig, section, "join")
     with Display(quiet=quiet or as_json) as display:
-        record = join_tables(checked, output, find_budget(memory), display, own_command())
+        record = join_tables(checked, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
     if as_json:
         print_json(outside_json(record))
     elif not quiet:
