@@ -17,10 +17,12 @@ import pytest
 import yaml
 
 import seawall as sw
+from seawall.budget.heartbeat import silent
 from seawall.errors import ConfigError, DataError, SeawallError
 from seawall.search.config import SearchConfig
+from seawall.search.entry_columns import open_entries
 from seawall.search.memory import notes, plan
-from seawall.search.prepare import Inputs
+from seawall.search.prepare import Inputs, prepare
 from seawall.search.run import search
 from seawall.units import GIB, MIB
 from tests.search.worlds import SOME_COSTS, random_bars
@@ -366,3 +368,57 @@ def test_a_plan_that_cannot_fit_says_so_before_any_work(tmp_path: Path) -> None:
 
     assert small.neutral["band_combinations"] <= large.neutral["band_combinations"]
     assert large.projected_private_bytes < 200 * MIB
+
+
+def test_predictions_of_a_run_become_entries_date_by_date(tmp_path: Path) -> None:
+    bars, _ = tables(tmp_path)
+    rng, num_dates = np.random.default_rng(8), 900
+    names = np.tile(["E0", "E1", "E2"], num_dates)
+    times = np.repeat(START + HOUR * np.arange(200, 200 + num_dates), 3)
+    columns = {
+        "entity": pa.array(names).dictionary_encode(),
+        "time": pa.array(times, pa.timestamp("ns")),
+        "prediction": pa.array(rng.normal(size=len(names)).astype(np.float32)),
+    }
+    (tmp_path / "predictions").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "predictions" / "fold_00.parquet")
+    rule = {"long_quantile": 0.9, "short_quantile": 0.1}
+    types = {"scalping": {**SECTION["types"]["scalping"], "predictions": rule}}
+    section = {**SECTION, "types": types, "entries": {}, "source": str(bars)}
+    search(SearchConfig.model_validate(section), tmp_path / "out", Inputs(None, tmp_path / "predictions"))
+    own = json.loads((tmp_path / "out" / "summary.json").read_text())["types"]["scalping"]
+
+    assert own["entries"]["read"] == 2 * num_dates, "the best and the worst of three, on each date"
+    assert own["phase2"]["num_trials"] == 5
+
+
+def test_without_anything_to_enter_on_the_search_is_refused(tmp_path: Path) -> None:
+    bars, _ = tables(tmp_path)
+    section = {**SECTION, "entries": {}, "source": str(bars)}
+    with pytest.raises(ConfigError, match="nothing to enter on"):
+        search(SearchConfig.model_validate(section), tmp_path / "out", Inputs(None, None))
+
+
+@pytest.mark.parametrize("kind", ["momentum", "mean_reversion", "breakout"])
+def test_signals_of_earlier_bars_do_not_move_when_later_ones_change(tmp_path: Path, kind: str) -> None:
+    bars, _ = tables(tmp_path)
+    table = pq.read_table(bars)
+    late = np.asarray(table["time"].cast(pa.int64())) >= START + HOUR * 2000
+    for name in ("open", "high", "low", "close"):
+        place = table.column_names.index(name)
+        changed = pa.array(np.asarray(table[name]) * np.where(late, 3.0, 1.0))
+        table = table.set_column(place, name, changed)
+    pq.write_table(table, tmp_path / "changed.parquet")
+    signal = {"kind": kind, "lookback_periods": 20, "threshold": 1.5, "type": "scalping", "every_periods": 3}
+    found = []
+    for source in (bars, tmp_path / "changed.parquet"):
+        section = {**SECTION, "types": {"scalping": SECTION["types"]["scalping"]}, "source": str(source)}
+        section["entries"] = {"signals": [signal]}
+        work = tmp_path / f"{kind}.{source.stem}"
+        prepare(SearchConfig.model_validate(section), Inputs(None, None), work, silent)
+        entries = open_entries(work / "scalping")
+        early = entries.times < START + HOUR * 2000
+        found.append((entries.rows[early].tolist(), entries.sides[early].tolist(), entries.scores[early].tolist()))
+
+    assert len(found[0][0]) > 50
+    assert found[0] == found[1]
