@@ -45,7 +45,15 @@ def test_the_forex_example_ends_with_a_page_that_says_whether_to_believe_it(tmp_
     data = ROOT.parent / "shared" / "data" / "forex_hourly.parquet"
     if not data.is_file():
         pytest.skip("no forex_hourly.parquet beside the checkout")
-    argv = ["search", "--bars", data, "--config", ROOT / "examples" / "search_forex.yaml", "--output", tmp_path / "o"]
+    argv: list[str | Path] = [
+        "search",
+        "--bars",
+        data,
+        "--config",
+        ROOT / "examples" / "search_forex.yaml",
+        "--output",
+        tmp_path / "o",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "seawall", *argv, "--memory", "320MiB"], capture_output=True, text=True, check=False
     )
