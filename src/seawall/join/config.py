@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 STAGE_VERSION: int = 1
 """Raised when what the stage writes changes for the same inputs."""
 
+OUTSIDE_VERSION: int = 1
+"""The same of the predictions taken from outside."""
+
 
 class JoinConfig(BaseModel):
     """What the backtest table carries beside predictions and forward returns."""
@@ -40,3 +43,20 @@ class TablesConfig(BaseModel):
     )
     time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred where missing")
     returns_time_format: str | None = Field(default=None, description="the same of the returns")
+
+
+class PredictionsConfig(BaseModel):
+    """Scores made elsewhere, taken into a run in place of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paths: tuple[str, ...] = Field(min_length=1, description="files, folders or globs of Parquet or CSV tables")
+    entity: str = Field(min_length=1, description="column that names the entity")
+    time: str = Field(min_length=1, description="column with the time; of UTC where it has no zone")
+    prediction: str | None = Field(default=None, description="column with the score; a usual name where missing")
+    target: str | None = Field(
+        default=None, description="target of the panel the scores are judged by; its first where missing"
+    )
+    # A key that stands twice has two scores, and which one was meant only its owner knows.
+    duplicates: Literal["error", "first", "last"] = Field(default="error", description="repeated (time, entity)")
+    time_format: str | None = Field(default=None, description="strptime format, iso or step; inferred where missing")

@@ -30,6 +30,9 @@ DATE_BYTES = 48
 PAGE_BYTES = 4 * KIB
 """Smallest piece of a mapped file the kernel reads and keeps."""
 
+OUTSIDE_ROW_BYTES = 128
+"""A row of a date while scores meet it: row ids, entities, places, masks and scores, and their kept parts."""
+
 _KEY_BYTES = 8 + 8 + 4 + 4 + 4
 _NUM_FIXED_COLUMNS = 7
 
@@ -91,6 +94,48 @@ def _panel_page_bytes(shape: PanelShape) -> int:
     """Pages of time index, returns, adjustment and prices that successive dates share; no more than the files have."""
     widths = (4, 8 * shape.num_targets, 8, 8 * shape.num_prices)
     return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)
+
+
+def plan_predictions(found: Mapping[str, Any], shape: PanelShape, budget_bytes: int) -> StagePlan:
+    """Plan taking predictions from outside: the row buffer takes what the fixed parts leave.
+
+    Parameters
+    ----------
+    found
+        Sizes of the tables (tables/look.py).
+    budget_bytes
+        What the child may use in all.
+    """
+    side = {**found, "entities": found["entities"] + shape.num_entities}
+    num_groups = -(-min(found["rows"], shape.num_rows) // ROW_GROUP_ROWS)
+    writer = Claim(
+        "writer",
+        3 * ROW_GROUP_ROWS * (_KEY_BYTES + 4) + num_groups * 5 * FOOTER_CHUNK_BYTES,
+        f"one row group of {ROW_GROUP_ROWS:,} rows x 3 (gathered, as columns, encoded), and 4 KiB for each of 5 columns"
+        f" of {num_groups:,} row groups",
+    )
+    date = Claim(
+        "one date",
+        shape.max_rows_per_date * OUTSIDE_ROW_BYTES + shape.num_dates * DATE_BYTES,
+        f"{shape.max_rows_per_date:,} rows x {OUTSIDE_ROW_BYTES} B, {DATE_BYTES} B a date of the calendar",
+    )
+    pages_bytes = min(shape.num_entities * PAGE_BYTES, shape.num_rows)
+    fixed = (*fewest_claims((side,), writer), date)
+    cache = (*table_cache_claims(), Claim("panel pages", pages_bytes, "one 4 KiB page of the universe per entity"))
+    room_bytes = budget_bytes - sum(claim.bytes for claim in (*fixed, *cache))
+    rows, buffer_rows = rows_claim((side,), room_bytes)
+    store_bytes = found["rows"] * (_KEY_BYTES + 4)
+    return StagePlan(
+        stage="predict",
+        private=(*fixed, rows),
+        cache=cache,
+        disk=(
+            runs_claim((side,)),
+            Claim("matched rows", 12 * found["rows"], "12 B a score", temporary=True),
+            Claim("fold_00.parquet", store_bytes, f"{found['rows']:,} rows, uncompressed"),
+        ),
+        neutral={"buffer_rows": buffer_rows},
+    )
 
 
 def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:

@@ -13,7 +13,7 @@ from seawall.backtest.config import BacktestConfig
 from seawall.errors import ConfigError, nearest
 from seawall.evaluate.config import EvaluateConfig
 from seawall.ingest.config import IngestConfig, Strict
-from seawall.join.config import JoinConfig
+from seawall.join.config import JoinConfig, PredictionsConfig
 from seawall.report.config import ReportConfig
 from seawall.search.config import SearchConfig
 from seawall.train.config import TrainConfig
@@ -63,6 +63,7 @@ class RunConfig(Strict):
     memory: MemoryConfig = MemoryConfig()
     ingest: IngestConfig | None = None
     train: TrainConfig | None = None
+    predictions: PredictionsConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     join: JoinConfig = JoinConfig()
     backtest: BacktestConfig | None = None
@@ -80,8 +81,10 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _has_what_backtest_needs(self) -> "RunConfig":
-        if self.backtest is not None and self.train is None:
-            raise ValueError("backtest: needs a train section, whose predictions it trades")
+        if self.train is not None and self.predictions is not None:
+            raise ValueError("predictions: a run trains its own or takes those of others, not both")
+        if self.backtest is not None and not self.has_predictions:
+            raise ValueError("backtest: needs a train section, or predictions of others, to trade")
         return self
 
     @model_validator(mode="after")
@@ -89,7 +92,7 @@ class RunConfig(Strict):
         search = self.search
         if search is None or search.entries_source is not None or search.entries.signals:
             return self
-        if self.train is None:
+        if not self.has_predictions:
             raise ValueError(
                 "search: needs entries_source, entries.signals, or a train section whose predictions enter"
             )
@@ -104,6 +107,8 @@ class RunConfig(Strict):
         if self.train is not None:
             asked.append(("train.target", [self.train.target], list(self.ingest.targets)))
             asked.append(("train.features", list(self.train.features or ()), list(self.ingest.feature_names)))
+        if self.predictions is not None and self.predictions.target is not None:
+            asked.append(("predictions.target", [self.predictions.target], list(self.ingest.targets)))
         if self.backtest is not None:
             prices = [self.backtest.trade_price, self.backtest.mark_price]
             asked.append(("backtest.trade_price or mark_price", prices, list(self.ingest.prices)))
@@ -115,10 +120,17 @@ class RunConfig(Strict):
         return self
 
     @property
+    def has_predictions(self) -> bool:
+        """Tell whether there will be predictions: trained here, or taken from outside."""
+        return self.train is not None or self.predictions is not None
+
+    @property
     def uses_panel(self) -> bool:
         """Tell whether any stage reads a panel store: a search of its own tables does not."""
         is_search_alone = self.search is not None and self.search.source is not None
-        return not is_search_alone or any(part is not None for part in (self.panel, self.ingest, self.train))
+        return not is_search_alone or any(
+            part is not None for part in (self.panel, self.ingest, self.train, self.predictions)
+        )
 
     @property
     def panel_path(self) -> Path:

@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
@@ -71,6 +72,7 @@ class Runner:
     parent_bytes: int = field(default_factory=parent_share_bytes)
     """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
     panel_lock: PanelLock = field(init=False)
+    _scores: dict[str, Any] = field(default_factory=dict, init=False)
     num_run: int = field(default=0, init=False)
     """Units that were not done before."""
 
@@ -186,9 +188,10 @@ class Runner:
     def _is_current(self, stage: str) -> bool:
         """Tell whether every unit of a stage is recorded with the key it has now; reads no output."""
         try:
-            if stage in FOLD_STAGES and not self._is_current("folds"):
+            has_folds = stage in FOLD_STAGES and self.config.train is not None
+            if has_folds and not self._is_current("folds"):
                 return False
-            num_folds = len(Folds.read(self.config.output / "folds.json")) if stage in FOLD_STAGES else 1
+            num_folds = len(Folds.read(self.config.output / "folds.json")) if has_folds else 1
             units = [(self.manifest.units.get(unit.name), unit) for unit in units_of(stage, num_folds)]
             return all(record and record["key"] == unit_key(unit, self.config, self.manifest) for record, unit in units)
         except FormatError:
@@ -211,7 +214,16 @@ class Runner:
         with suppress(FormatError):
             if self.config.train is not None and self._is_current("folds"):
                 return Folds.read(self.config.output / "folds.json")
-        return Folds.guess(shape, self.config.train)
+        folds = Folds.guess(shape, self.config.train)
+        return replace(folds, outside=self._outside()) if self.config.predictions is not None else folds
+
+    def _outside(self) -> dict[str, Any]:
+        """Look at the tables of others' predictions, once."""
+        if not self._scores:
+            config = json.loads(self.config.model_dump_json())
+            with scratch_folder() as scratch:
+                self._scores = look("scores", config, scratch, self.budget.bytes, self.order.command)
+        return self._scores
 
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
@@ -223,7 +235,8 @@ class Runner:
         if stage != "ingest" and self.config.uses_panel:
             self._read_panel()
         shape = self._shape() if stage == "ingest" else self._panel_shape()
-        folds = Folds.read(self.config.output / "folds.json") if stage in FOLD_STAGES else self._folds_or_guess(shape)
+        is_trained = stage in FOLD_STAGES and self.config.train is not None
+        folds = Folds.read(self.config.output / "folds.json") if is_trained else self._folds_or_guess(shape)
         units = units_of(stage, len(folds))
         if stage in FOLD_STAGES:
             remove_other_folds(stage, len(folds), self.config.output)
@@ -247,6 +260,8 @@ class Runner:
     def _require_inputs(self, stage: str) -> None:
         """Check that what a single stage builds on is finished, every fold of it, for this config and panel."""
         needs = {"train": "folds", "predict": "train", "evaluate": "predict", "join": "predict", "backtest": "join"}
+        if self.config.predictions is not None:
+            needs.pop("predict")
         before = needs.get(stage, "ingest" if self.config.ingest is not None and stage != "ingest" else None)
         if before is None:
             return

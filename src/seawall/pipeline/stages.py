@@ -18,8 +18,10 @@ from seawall.ingest.config import STAGE_VERSION as INGEST_VERSION
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import plan as plan_ingest
 from seawall.ingest.sources import input_files, source_files
+from seawall.join.config import OUTSIDE_VERSION
 from seawall.join.config import STAGE_VERSION as JOIN_VERSION
 from seawall.join.memory import plan as plan_join
+from seawall.join.memory import plan_predictions
 from seawall.pipeline.config import RunConfig
 from seawall.pipeline.manifest import RunManifest
 from seawall.report.config import STAGE_VERSION as REPORT_VERSION
@@ -82,6 +84,8 @@ class Folds:
 
     num_train_samples: tuple[int, ...]
     num_test_samples: tuple[int, ...]
+    outside: dict[str, Any] | None = None
+    """Sizes of the tables whose predictions are taken in place of folds."""
 
     @classmethod
     def read(cls, path: Path) -> "Folds":
@@ -121,9 +125,9 @@ def stages_of(config: RunConfig) -> list[str]:
         "ingest": config.ingest is not None,
         "folds": config.train is not None,
         "train": config.train is not None,
-        "predict": config.train is not None,
-        "evaluate": config.train is not None,
-        "join": config.train is not None,
+        "predict": config.has_predictions,
+        "evaluate": config.has_predictions,
+        "join": config.has_predictions,
         "backtest": config.backtest is not None,
         "search": config.search is not None,
         "report": True,
@@ -194,6 +198,8 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
     if unit.stage == "train":
         num_samples = folds.num_train_samples[fold]
         return plan_fit(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
+    if unit.stage == "predict" and folds.outside is not None:
+        return plan_predictions(folds.outside, shape, share_bytes)
     if unit.stage == "predict":
         num_samples = folds.num_test_samples[fold]
         return plan_predict(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
@@ -222,7 +228,7 @@ def planned_reads(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds
     store = Claim("passes in row order", 4 * shape.store_bytes, "4 x the store")
     if unit.stage in ("evaluate", "join", "backtest"):
         return (store, Claim("rows", 6 * PAGE_BYTES * shape.num_rows, "6 pages for each row of the panel"))
-    if unit.stage not in FOLD_STAGES:
+    if unit.stage not in FOLD_STAGES or config.predictions is not None:
         return ()
     train, fold = required_train(config), unit.fold or 0
     window_pages = 4 * train.lookback_periods * shape.num_features // PAGE_BYTES + 4
@@ -245,6 +251,8 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     }
     if config.train is not None and unit.stage in FOLD_STAGES:
         return config.train.semantic()
+    if config.predictions is not None and unit.stage == "predict":
+        return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
     section = sections[unit.stage]
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
     if unit.stage == "search":
@@ -274,6 +282,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         return panel
     if unit.stage == "train":
         return [_seen_by_fold(manifest.folder / "folds.json", unit.fold or 0)]
+    if unit.stage == "predict" and config.predictions is not None:
+        return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
     if unit.stage == "predict":
         model = Unit("train", unit.fold).name
         return (

@@ -40,6 +40,11 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
         section = required_ingest(config)
         return {"summary": {"columns": number_columns(section)}, "outputs": []}
+    if unit.stage == "scores" and config.predictions is not None:
+        from seawall.join.outside import source_of
+        from seawall.tables.look import sizes
+
+        return {"summary": sizes(source_of(config.predictions)), "outputs": []}
     summary = _act(unit, request, folder, panel, beat)
     beat("checksum")
     return {"summary": summary, "outputs": output_records(unit, folder, panel)}
@@ -52,6 +57,12 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
 
         room = {name: request[name] for name in ("budget_bytes", "knob_bytes")}
         return ingest(required_ingest(config), panel, **room, beat=beat)
+    if unit.stage == "predict" and config.predictions is not None:
+        from seawall.join.outside import import_predictions
+
+        places = {"output": folder / "predictions", "work": folder / ".predictions"}
+        buffer_rows = request["knobs"]["buffer_rows"]
+        return import_predictions(panel, config.predictions, **places, buffer_rows=buffer_rows, beat=beat)
     if unit.stage in ("folds", "train", "predict"):
         return _train(unit, request, folder, panel, beat)
     if unit.stage == "evaluate":
@@ -76,7 +87,9 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
         from seawall.search.prepare import Inputs
         from seawall.search.run import search
 
-        inputs = Inputs(panel if config.uses_panel else None, folder / "predictions" if config.train else None)
+        inputs = Inputs(
+            panel if config.uses_panel else None, folder / "predictions" if config.has_predictions else None
+        )
         band = request["knobs"]["band_combinations"]
         return search(config.search, folder / "search", inputs, band_combinations=band, beat=beat)
     from seawall.report.run import write_report

@@ -21,8 +21,11 @@ STAGE_ORDER = ("ingest", "folds", "train", "predict", "evaluate", "join", "backt
 """Order of the flow, which ``run.json`` does not keep: its keys are sorted."""
 
 
-TRAIN_STAGES = ("folds", "train", "predict", "evaluate", "join")
-"""Stages that the section ``train`` of a config asks for."""
+TRAIN_STAGES = ("folds", "train")
+"""Stages that the section ``train`` of a config asks for alone."""
+
+PREDICTION_STAGES = ("predict", "evaluate", "join")
+"""Stages that ``train`` asks for, and ``predictions`` of others as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,8 +213,10 @@ def read_run(folder: Path) -> RunRecords:
     config_text = _text(folder / "config.yaml")
     config = _yaml(folder / "config.yaml", config_text)
     is_trained, is_traded = _is_asked(config, "train"), _is_asked(config, "backtest")
-    left_out = (() if is_trained else TRAIN_STAGES) + (() if is_traded else ("backtest",))
-    metrics = read_fields(folder / "metrics" / "metrics.json") if is_trained else Fields({})
+    is_predicted = is_trained or _is_asked(config, "predictions")
+    left_out = (() if is_trained else TRAIN_STAGES) + (() if is_predicted else PREDICTION_STAGES)
+    left_out += () if is_traded else ("backtest",)
+    metrics = read_fields(folder / "metrics" / "metrics.json") if is_predicted else Fields({})
     return RunRecords(
         name=run.text("name") or folder.name,
         # The report is being written: its own record, if there is one, is from an earlier report.
@@ -226,8 +231,8 @@ def read_run(folder: Path) -> RunRecords:
         metrics=metrics,
         overall=_block(metrics.part("overall"), None) if metrics.part("overall") else None,
         blocks=tuple(_block(fields, fields.count("fold")) for fields in metrics.parts("folds")),
-        daily=_daily(folder / "metrics" / "daily.parquet") if is_trained else None,
-        coverage=read_fields(folder / "backtest" / "coverage.json") if is_trained else Fields({}),
+        daily=_daily(folder / "metrics" / "daily.parquet") if is_predicted else None,
+        coverage=read_fields(folder / "backtest" / "coverage.json") if is_predicted else Fields({}),
         strategies=_strategies(folder / "backtest") if is_traded else (),
         search=read_fields(folder / "search" / "summary.json"),
         timeline=read_timeline(path) if (path := folder / "memory.parquet").is_file() else None,
