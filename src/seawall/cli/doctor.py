@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,6 +24,7 @@ from seawall.budget.mounts import is_memory_filesystem
 from seawall.budget.neighbours import neighbours
 from seawall.budget.processes import own_private_bytes
 from seawall.cli.display import print_json
+from seawall.cli.leak import leak
 from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.units import format_bytes
 
@@ -36,11 +38,18 @@ ENGINES = {
 }
 
 
-def doctor(memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
+app = typer.Typer(invoke_without_command=True)
+app.command("leak")(leak)
+
+
+@app.callback()
+def doctor(context: typer.Context, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
     """Show every limit found here and which rule won, the fences and why there is no stronger one, GPU and engines.
 
     Example: seawall doctor --reserve 800MiB
     """
+    if context.invoked_subcommand is not None:
+        return
     facts = look_at_machine(find_budget(memory, reserve=Left(reserve)))
     if as_json:
         print_json(facts)

@@ -60,7 +60,7 @@ app.command("report")(stages.report)
 app.command("status")(status.status)
 app.command("inspect")(evidence.inspect)
 app.command("verify")(evidence.verify)
-app.command("doctor")(doctor.doctor)
+app.add_typer(doctor.app, name="doctor")
 app.command("clean")(clean.sweep)
 
 

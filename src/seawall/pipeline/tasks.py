@@ -22,6 +22,14 @@ def do_task(
         return _join(name, settings, folder, knobs, beat)
     if name in ("look evaluate", "evaluate"):
         return _evaluate(name, settings, folder, knobs, beat)
+    if name.startswith("look leak "):
+        from seawall.pipeline.leak.work import look_leak
+
+        return look_leak(name, settings)
+    if name.startswith("leak "):
+        from seawall.pipeline.leak.work import do_leak
+
+        return do_leak(name, settings, folder, knobs, beat)
     raise ConfigError("task", "unknown", found=repr(name))
 
 

@@ -1,0 +1,1 @@
+"""``seawall doctor leak``: find what knows its future."""
