@@ -15,6 +15,7 @@ from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.record import headline, judged_record
 from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
+from seawall.tables.kept import kept_or_spilled
 from seawall.tables.keyed import (
     KeyedSource,
     KeyedTable,
@@ -22,7 +23,6 @@ from seawall.tables.keyed import (
     require_comparable,
     require_unique,
     shown_time,
-    spill,
 )
 from seawall.tables.keys import EntityCodes
 from seawall.tables.matching import Matcher
@@ -54,7 +54,8 @@ def evaluate_tables(
     output
         Folder for ``metrics.json`` and ``daily.parquet`` (FORMAT.md section 5); None writes nothing.
     work
-        Folder for the sorted runs, on a real disk; removed at the end.
+        Folder for the sorted runs, on a real disk; removed at the end. What a killed command has left there is used
+        again.
     buffer_rows
         Rows sorted at once; changes no result.
 
@@ -68,10 +69,9 @@ def evaluate_tables(
     ConfigError, DataError
         For unknown columns, rows that cannot be used, repeated keys, keys that do not meet.
     """
-    shutil.rmtree(work, ignore_errors=True)
     codes = EntityCodes()
     chosen = sources(config)
-    tables = [spill(source, codes, work / source.name, buffer_rows, beat) for source in chosen]
+    tables = [kept_or_spilled(source, codes, work / source.name, buffer_rows, beat) for source in chosen]
     if len(tables) == 2:
         require_comparable(tables[0], tables[1], codes)
     kind = tables[0].times.kind

@@ -14,7 +14,8 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import ConfigError
 from seawall.join.config import TablesConfig
 from seawall.stores.atomic import DirtyWindow, replacing
-from seawall.tables.keyed import KeyedSource, KeyedTable, choose_column, require_comparable, shown_time, spill
+from seawall.tables.kept import kept_or_spilled
+from seawall.tables.keyed import KeyedSource, KeyedTable, choose_column, require_comparable, shown_time
 from seawall.tables.keys import EntityCodes
 from seawall.tables.matching import MatchedRows, Matcher
 from seawall.tables.names import PREDICTION_NAMES, RETURN_NAMES
@@ -40,7 +41,8 @@ def join_tables(
     Parameters
     ----------
     work
-        Folder for the sorted runs, on a real disk; removed at the end.
+        Folder for the sorted runs, on a real disk; removed at the end. What a killed command has left there is used
+        again.
     buffer_rows
         Rows sorted at once; changes no result.
 
@@ -54,11 +56,10 @@ def join_tables(
     ConfigError, DataError
         For unknown columns, rows that cannot be used, repeated keys, keys that do not meet; the output is untouched.
     """
-    shutil.rmtree(work, ignore_errors=True)
     codes = EntityCodes()
     left_source, right_source = sources(config)
-    left = spill(left_source, codes, work / "predictions", buffer_rows, beat)
-    right = spill(right_source, codes, work / "returns", buffer_rows, beat)
+    left = kept_or_spilled(left_source, codes, work / "predictions", buffer_rows, beat)
+    right = kept_or_spilled(right_source, codes, work / "returns", buffer_rows, beat)
     require_comparable(left, right, codes)
     matcher = Matcher(left, right, codes, config.prediction_duplicates, config.duplicates)
     tally = _Tally(left)

@@ -1,6 +1,5 @@
 """Commands on tables that are not ours, as calls: join and evaluate predictions of anybody."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from seawall.join.config import TablesConfig as JoinTables
 from seawall.join.memory import plan_tables as plan_join
 from seawall.pipeline.run import Listener
 from seawall.pipeline.task import Task, run_task
+from seawall.stores.atomic import text_key
 
 
 def join_tables(config: JoinTables, output: Path, budget: Budget, listener: Listener, command: str) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def evaluate_tables(
         ConfigError, BudgetError, DataError, StageError.
     """
     settings = {"config": config.model_dump(mode="json"), "output": str(output.absolute()) if output else ""}
-    beside = output if output is not None else Path.cwd() / f"evaluate-{os.getpid()}"
+    # Named after what is asked, so that the same command finds what it has left.
+    beside = output if output is not None else Path.cwd() / f"evaluate-{text_key(config.model_dump_json())[:8]}"
     folder = beside.with_name(f".{beside.name}.run")
     return run_task(
         Task(name="evaluate", settings=settings, folder=folder, plan=plan_evaluate), budget, listener, command

@@ -10,6 +10,7 @@ from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import Timeline
+from seawall.errors import SeawallError, StageError
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look_for_task
 from seawall.pipeline.manifest import open_folder
@@ -27,7 +28,7 @@ class Task:
     settings: dict[str, Any]
     """Plain JSON values."""
     folder: Path
-    """Scratch folder on a real disk; locked while the task runs, removed when it is done or cannot be."""
+    """Scratch folder on a real disk; locked while the task runs; left only where the same command can go on from it."""
     plan: Callable[[dict[str, Any], int], StagePlan]
     """From what a look at the sources found, and the bytes the child may use."""
 
@@ -69,8 +70,12 @@ def run_task(task: Task, budget: Budget, listener: Listener, command: str) -> di
                 result = run_job(job, task.folder, timeline, lambda beat, high: listener.sampled(unit, beat, high))
         except KeyboardInterrupt as stop:
             raise interrupted(command, stop) from None
-        finally:
+        except StageError:
+            raise  # a killed child: what it has sorted is kept, for the same command to go on from
+        except SeawallError:
             shutil.rmtree(task.folder, ignore_errors=True)
+            raise
+        shutil.rmtree(task.folder, ignore_errors=True)
     record = result | {
         "stage": task.name,
         "declared_bytes": budget.bytes,

@@ -29,6 +29,10 @@ class EntityCodes:
         """Names in order of their codes: first seen first."""
         return list(self._codes)
 
+    def restore(self, names: Sequence[str]) -> None:
+        """Know these names, in order of their codes, and no others."""
+        self._codes = {name: code for code, name in enumerate(names)}
+
     def encode(self, column: pa.Array) -> tuple[Int64, Bool]:
         """Give each row the code of its name.
 
