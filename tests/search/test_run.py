@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
@@ -198,6 +199,9 @@ def test_tuning_on_opportunities_promises_more_than_all_signals_earn(tmp_path: P
 
     assert own["honesty"]["promised_total"] > own["account"]["search"]["total_return"] + 0.5
     assert "hindsight" in own["honesty"]["sentence"]
+    assert own["honesty"]["earned_total"] == own["account"]["search"]["total_return"]
+    assert own["validation"]["gate"]["passed"] is False
+    assert any("opportunities" in condition["name"] for condition in own["validation"]["gate"]["conditions"])
     assert any("hindsight" in note for note in notes(asked))
 
 
@@ -422,3 +426,37 @@ def test_signals_of_earlier_bars_do_not_move_when_later_ones_change(tmp_path: Pa
 
     assert len(found[0][0]) > 50
     assert found[0] == found[1]
+
+
+def test_combinations_of_a_start_are_limited_where_that_is_asked(tmp_path: Path) -> None:
+    bars, entries = tables(tmp_path)
+    search(config(bars, entries, max_rounds=3, combinations_per_start=15), tmp_path / "out", Inputs(None, None))
+    own = json.loads((tmp_path / "out" / "summary.json").read_text())["types"]["scalping"]
+
+    assert [start["points"] for start in own["starts"]] == [15, 15]
+
+
+def test_the_last_refit_chooses_on_everything(tmp_path: Path) -> None:
+    """All the edge is in the hold-out: what was chosen before it cannot know, the refit does."""
+    bars, entries = tables(tmp_path)
+    table = pq.read_table(entries)
+    times = np.asarray(table["time"].cast(pa.int64()))
+    late = times >= np.quantile(times, 0.85)
+    prices = pq.read_table(bars)
+    rises = 1 + 0.002 * np.maximum(0, np.asarray(prices["time"].cast(pa.int64())) - np.quantile(times, 0.85)) / HOUR
+    for name in ("open", "high", "low", "close"):
+        place = prices.column_names.index(name)
+        prices = prices.set_column(place, name, pa.array(np.asarray(prices[name]) * rises))
+    pq.write_table(prices, tmp_path / "bars.parquet")
+    scores = np.where(late & (np.asarray(table["side"]) == 1), 5.0, 0.0)
+    table = table.set_column(4, "a", pa.array(scores + 0.01 * np.asarray(table["a"])))
+    pq.write_table(table, tmp_path / "entries.parquet")
+    types = {"swing": SECTION["types"]["swing"]}
+    swing = pa.compute.equal(table["type"], "swing")
+    pq.write_table(table.filter(swing), tmp_path / "entries.parquet")
+    search(config(bars, entries, types=types), tmp_path / "out", Inputs(None, None))
+    own = json.loads((tmp_path / "out" / "summary.json").read_text())["types"]["swing"]
+
+    assert own["live"]["threshold"] is not None, "the score is worth something at last"
+    assert own["live"] != own["chosen"]
+    assert own["live"]["is_out_of_sample"] is False

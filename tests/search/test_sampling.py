@@ -68,6 +68,16 @@ def test_skewed_values_without_a_known_size_have_no_valid_interval() -> None:
     assert np.isfinite(interval.estimate)
 
 
+def test_a_size_that_says_nothing_about_the_values_gives_no_valid_interval() -> None:
+    rng = np.random.default_rng(0)
+    values, size = rng.pareto(1.1, N), rng.pareto(1.1, N)
+    sample = draw(N, NUM_SAMPLED, choose_design(NUM_SAMPLED, size), 1, size=size)
+    interval = estimate_total(values[sample.places], sample)
+
+    assert sample.design == "take_all"
+    assert not interval.is_valid
+
+
 def test_a_sample_of_everything_is_exact() -> None:
     values = np.random.default_rng(0).normal(size=50)
     sample = draw(50, 50, "simple", 3)

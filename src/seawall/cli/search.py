@@ -56,11 +56,12 @@ def search(
 
 def _print(result: SearchResult, console: Console) -> None:
     summary = result.summary
-    for note in summary["notes"]:
-        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     console.print(_result_table(summary["types"]))
     console.print(_verdict_table(summary["types"]))
     for name, own in summary["types"].items():
+        for told in (own["validation"]["overlap"], (own["honesty"] or {}).get("sentence")):
+            if told:
+                console.print(f"[yellow]{escape(name)}[/]: {escape(told)}", soft_wrap=True)
         if own["sample"]:
             console.print(f"{escape(name)}: {_sample_text(own)}", soft_wrap=True)
 

@@ -41,6 +41,7 @@ from seawall.pipeline.stages import (
 )
 from seawall.pipeline.supervise import interrupted
 from seawall.pipeline.unit import UnitRun, with_ways_on
+from seawall.search.memory import notes as search_notes
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
 
@@ -107,6 +108,8 @@ class Runner:
             self._write_plan(plans)
             write_text(folder / "config.yaml", config_text(self.config))
             self.listener.planned(plans, self.budget)
+            for text in search_notes(self.config.search) if self.config.search and "search" in stages else ():
+                self.listener.noted(text)
             with Timeline(folder / "memory.csv") as timeline:
                 for stage in stages:
                     self._run_stage(stage, timeline)

@@ -52,6 +52,13 @@ class Bars:
         """Tell for which entry rows the data go on to the end of the longest holding."""
         return np.asarray(self.slot[self.last_rows(rows)] >= self.slot[rows] + max_holding - 1)
 
+    def ends(self, rows: Int64, holding: int) -> Int64:
+        """Give the time at which a holding ends at the latest: the close of its last bar, or of the bar there is next.
+
+        The data must reach so far, see :meth:`reaches`.
+        """
+        return np.asarray(self.time[np.searchsorted(self.slot, self.slot[rows] + holding - 1)] + self.period)
+
     def median_range(self, entity: int) -> float:
         """Compute the median of (high - low) / open of an entity; NaN where it has no bar."""
         start, stop = int(self.offsets[entity]), int(self.offsets[entity + 1])

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-STAGE_VERSION: int = 1
+STAGE_VERSION: int = 2
 """Raised when what the stage writes changes for the same inputs."""
 
 MAX_HOLDING_PERIODS = 16_000
@@ -308,6 +308,9 @@ class SearchConfig(_Frozen):
     # 4: Phase-2 best and its next three
     num_starts: int = Field(default=NUM_STARTS, ge=1, le=64, description="starts of the coordinate refinement")
     max_rounds: int = Field(default=3, ge=0, le=100, description="rounds over all coordinates per start")
+    combinations_per_start: int | None = Field(
+        default=None, ge=1, description="most combinations a start tries; null: all of its lines"
+    )
     max_combinations: int = Field(
         default=1_000_000, ge=1, le=100_000_000, description="largest grid tried whole; beyond it, line searches"
     )

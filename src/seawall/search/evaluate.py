@@ -66,6 +66,8 @@ class Part:
     stop: int
     edges: Int64
     """int64 [B + 1], times at which blocks begin and end; an entry after the last belongs to the last."""
+    until: int | None = None
+    """Entries whose longest holding has not ended by this time are left out: what comes after stays untouched."""
 
     @property
     def num_blocks(self) -> int:
@@ -129,6 +131,9 @@ class Evaluator:
         for start in range(part.start + first, part.stop, CHUNK_ENTRIES):
             stop = min(start + CHUNK_ENTRIES, part.stop)
             places = start + np.flatnonzero(selection.mask(np.asarray(self.entries.scores[start:stop])))
+            if part.until is not None:
+                ends = self.bars.ends(np.asarray(self.entries.rows[places]), self.longest)
+                places = places[ends <= part.until]
             sides = np.asarray(self.entries.sides[places])
             tables = build(self.bars, np.asarray(self.entries.rows[places]), sides, levels, self.costs, longest)
             if self.only_opportunities:
@@ -138,7 +143,7 @@ class Evaluator:
 
     def evaluate(self, levels: ExitLevels, selection: Selection, part: Part) -> Evaluation:
         """Sum every combination over the entries that are taken, or find the sums of an earlier call on disk."""
-        identity = json.dumps([levels.record(), selection.record(), part.name, part.start, part.stop])
+        identity = json.dumps([levels.record(), selection.record(), part.name, part.start, part.stop, part.until])
         folder = self.folder / text_key(self.key, identity)
         done = folder / "done.json"
         if not done.is_file():

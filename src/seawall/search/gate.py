@@ -29,13 +29,16 @@ class Gate:
 
 
 def judge(
-    reality_p: float, walk_forward_profit: float, loss_probability: float, config: ValidationConfig
+    reality_p: float, walk_forward_profit: float, loss_probability: float, config: ValidationConfig, *,
+    hindsight: bool = False,
 ) -> Gate:  # fmt: skip
     """Judge a search: reality check, walk-forward profit out of sample, probability of a loss out of sample.
 
     An undefined value does not pass. SPA, PBO and the deflated Sharpe ratio are shown beside the gate, not in it: PBO
-    is low on worthless data whose combinations are bad alike, the other two misjudge edges or noise.
+    is low on worthless data whose combinations are bad alike, the other two misjudge edges or noise. What was tuned
+    with hindsight never passes: no test on the same opportunities can see what the other signals lose.
     """
+    told = (Condition("tuned on all signals, not on opportunities", None, "required", passed=False),)
     return Gate(
         (
             Condition(
@@ -49,6 +52,7 @@ def judge(
                 "probability of a loss out of sample", _known(loss_probability),
                 f"at most {config.max_loss_probability:g}", loss_probability <= config.max_loss_probability,
             ),
+            *(told if hindsight else ()),
         )
     )  # fmt: skip
 

@@ -1,6 +1,8 @@
 """What a search claims: tables of one chunk, one band of sums, the totals of the grid, and the draws of the tests."""
 
 import math
+import sys
+from collections.abc import Mapping
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.search.config import SearchConfig, TypeConfig
@@ -142,20 +144,28 @@ def _disk_claim(config: SearchConfig, source_bytes: int) -> Claim:
     )
 
 
-def notes(config: SearchConfig, num_entries: int = 0) -> list[str]:
-    """Say what the search will do about each grid that is too large, and about how long it takes."""
+GUESSED_ENTRIES = 1000
+
+
+def notes(config: SearchConfig, num_entries: Mapping[str, int] | None = None) -> list[str]:
+    """Say what the search will do about each grid that is too large, and about how long it takes.
+
+    ``num_entries`` by type; before they are read, times are told for a thousand.
+    """
     said = []
     for name, type_config in config.types.items():
         number, longest = type_config.grid.num_combinations, type_config.grid.holds[-1]
+        entries = max(1, (num_entries or {}).get(name, GUESSED_ENTRIES))
         if type_config.phase3 == "grid" and number > config.max_combinations:
-            points = config.num_starts * (config.max_rounds + 1) * 5 * 16
-            exhaustive = number * max(num_entries, 1000) / EVALUATIONS_PER_SECOND
-            lines = points * max(num_entries, 1000) / EVALUATIONS_PER_SECOND
-            lines += config.num_starts * config.max_rounds * 5 * max(num_entries, 1000) / BUILDS_PER_SECOND
+            per_start = config.combinations_per_start or sys.maxsize
+            points = config.num_starts * min(per_start, (config.max_rounds + 1) * 5 * 16)
+            exhaustive = number * entries / EVALUATIONS_PER_SECOND
+            lines = points * entries / EVALUATIONS_PER_SECOND
+            lines += config.num_starts * config.max_rounds * 5 * entries / BUILDS_PER_SECOND
             said.append(
                 f"{name}: the grid of {number:,} combinations is larger than max_combinations"
                 f" ({config.max_combinations:,}), so it is not tried whole (about {format_seconds(exhaustive)} for"
-                f" {max(num_entries, 1000):,} entries). Line searches from {config.num_starts} starts look at about"
+                f" {entries:,} entries). Line searches from {config.num_starts} starts look at about"
                 f" {points:,} of them, in about {format_seconds(lines)}; holdings up to {longest:,} periods."
             )
         if type_config.tune_on == "opportunities":

@@ -65,6 +65,11 @@ class Search:
         is_small = self.levels.num_combinations <= self.config.max_combinations
         return self.type_config.phase3 == "grid" and is_small
 
+    def refiner(self, evaluator: Evaluator, part: Part) -> Refiner:
+        """Make what searches lines on a part of the entries."""
+        config = self.config
+        return Refiner(evaluator, part, self.levels, config.max_rounds, config.combinations_per_start)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -98,7 +103,7 @@ def find(search: Search) -> Found:
         grid = search.evaluator.evaluate(search.levels, selections[0], search.part)
         flat = plateau(grid.totals(), search.levels)
         first = search.levels.at(int(np.argmax(flat)))
-    refiner = Refiner(search.evaluator, search.part, search.levels, search.config.max_rounds)
+    refiner = search.refiner(search.evaluator, search.part)
     starts = tuple(
         refiner.run(selection, first if number == 0 else base) for number, selection in enumerate(selections)
     )
@@ -135,18 +140,34 @@ class Validated:
     sharpe: dict[str, float]
     walk: tuple[WalkStep, ...]
     gate: Gate
+    overlap: str | None
+    """Says where trades are so long that the halves of PBO share many of them."""
+
+
+def _overlap(spans: Spans) -> str | None:
+    num_blocks, group = spans.embargo_blocks, spans.search.num_blocks // NUM_GROUPS
+    if 2 * num_blocks <= group:
+        return None
+    return (
+        f"The longest holding covers {num_blocks} of {spans.search.num_blocks} blocks of time, and PBO and the"
+        f" probability of a loss compare halves made of {group} blocks each time: trades across their borders make them"
+        " look more alike than they are. Shorter holdings or a longer history help."
+    )
 
 
 def validate(search: Search, found: Found) -> Validated:
     """Test everything that was tried: could the best be luck, and what did choosing earn afterwards."""
     config, trials = search.config.validation, found.trials
-    draws = draw_weights(trials.num_blocks, config.num_draws, config.mean_block, config.seed)
+    # Profits of neighbouring blocks share trades that last longer than a block: they are drawn together.
+    run_length = max(config.mean_block, search.spans.embargo_blocks)
+    draws = draw_weights(trials.num_blocks, config.num_draws, run_length, config.seed)
     reality = reality_check(trials, draws)
     halves = overfitting(trials, num_groups=NUM_GROUPS, seed=config.seed)
     walk = tuple(walk_forward(trials, config.num_folds, search.spans.embargo_blocks))
     totals = trials.totals()
     sharpe = deflated_sharpe(trials, trials.row(int(np.argmax(totals))))
     earned = sum(step.test_profit for step in walk) if walk else math.nan
+    hindsight = search.type_config.tune_on == "opportunities"
     return Validated(
         reality_p=reality,
         spa_p=superior_predictive_ability(trials, draws),
@@ -159,23 +180,32 @@ def validate(search: Search, found: Found) -> Validated:
             "deflated_all": sharpe.deflated_all,
         },
         walk=walk,
-        gate=judge(reality, earned, halves.loss_probability, config),
+        gate=judge(reality, earned, halves.loss_probability, config, hindsight=hindsight),
+        overlap=_overlap(search.spans),
     )
 
 
 def refit(search: Search, found: Found) -> Choice:
-    """Choose again on all data, hold-out included, starting from what was chosen: not out of sample, for live use."""
-    everything = search.spans.everything
-    if search.type_config.phase3 == "skip" or search.type_config.tune_on == "opportunities":
-        return found.choice
+    """Choose weights, threshold and exit again on all data, hold-out included: not out of sample, for live use.
+
+    Takes all entries even where a sample decided; with hindsight it looks at opportunities alone, as the search did.
+    """
+    exact, everything = search.exact, search.spans.everything
+    if search.type_config.tune_on == "opportunities":
+        exact = replace(exact, folder=search.evaluator.folder, key=search.evaluator.key, only_opportunities=True)
+    weights = try_weights(exact, everything, found.base, search.config.weights)
+    selection = weights.selections[weights.best(1)[0]]
+    if search.type_config.phase3 == "skip":
+        return Choice(selection, found.base)
     first = found.choice.exit
     if search.is_exhaustive:
-        grid = search.exact.evaluate(search.levels, found.choice.selection, everything)
+        grid = exact.evaluate(search.levels, selection, everything)
         first = search.levels.at(int(np.argmax(plateau(grid.totals(), search.levels))))
-    refiner = Refiner(search.exact, everything, search.levels, search.config.max_rounds)
-    candidates = [first, refiner.run(found.choice.selection, first).exit, found.choice.exit]
-    flats = [refiner.plateau(found.choice.selection, exit_) for exit_ in candidates]
-    return Choice(found.choice.selection, candidates[int(np.argmax(flats))])
+    refiner = search.refiner(exact, everything)
+    candidates = [Choice(selection, exit_) for exit_ in (first, refiner.run(selection, first).exit, found.choice.exit)]
+    candidates.append(found.choice)
+    flats = [refiner.plateau(candidate.selection, candidate.exit) for candidate in candidates]
+    return candidates[int(np.argmax(flats))]
 
 
 def replays(search: Search, found: Found) -> list[tuple[Choice, Book]]:

@@ -1,5 +1,6 @@
 """Phase 3 off the grid: line searches along one coordinate at a time, from several starts. Every point is a trial."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -30,22 +31,26 @@ class Refined:
 class Refiner:
     """Line searches on one part of the entries; keeps the sums of everything it tried."""
 
-    def __init__(self, evaluator: Evaluator, part: Part, grid: ExitLevels, max_rounds: int) -> None:
+    def __init__(
+        self, evaluator: Evaluator, part: Part, grid: ExitLevels, max_rounds: int, max_points: int | None = None
+    ) -> None:
         self._evaluator, self._part, self._grid, self._max_rounds = evaluator, part, grid, max_rounds
+        self._max_points = max_points or sys.maxsize
         self.tried: list[Evaluation] = []
 
     def run(self, selection: Selection, start: Exit) -> Refined:
         """Search from a start until a round over all coordinates brings nothing.
 
         The first round tries the levels of the grid, later ones step off it by less and less. A holding never exceeds
-        the longest of the grid, so the entries stay the same; a trail never falls below the tightest of the grid.
+        the longest of the grid, so the entries stay the same; a trail never falls below the tightest of the grid. No
+        more than the most combinations of a start are tried, the start among them.
         """
         here, best = start, self.totals(selection, [start])[0]
         points = 1
         for number in range(self._max_rounds):
             before = best
             for coordinate in COORDINATES:
-                line = self._line(here, coordinate, number)
+                line = _thinned(self._line(here, coordinate, number), self._max_points - points)
                 if not line:
                     continue
                 totals = self.totals(selection, line)
@@ -86,13 +91,13 @@ class Refiner:
         return int(min(max(1, round(value)), int(self._grid.holding[-1])))
 
     def _line(self, here: Exit, coordinate: str, number: int) -> list[Exit]:
-        if coordinate == "activation" and (here.trail == OFF or here.activation == 0):
+        if coordinate == "activation" and here.trail == OFF:
             return []
         current = getattr(here, coordinate)
         if number == 0:
             axis = np.unique(getattr(self._grid, coordinate))
             values = axis[np.unique(np.linspace(0, len(axis) - 1, min(len(axis), MAX_LINE)).astype(int))].tolist()
-        elif current == OFF:
+        elif current in (OFF, 0.0):
             return []
         else:
             width = 1.0 + 0.5 / 2**number
@@ -104,6 +109,11 @@ class Refiner:
             values = [value for value in values if value >= tightest]
         moved = [replace(here, **{coordinate: value}) for value in values if value != current]
         return [_shown(exit_) for exit_ in moved]
+
+
+def _thinned(line: list[Exit], room: int) -> list[Exit]:
+    """Leave out points evenly where a start may try no more than ``room``."""
+    return [line[i * len(line) // room] for i in range(room)] if len(line) > room else line
 
 
 def _shown(exit_: Exit) -> Exit:

@@ -67,11 +67,12 @@ def search(
     for name in config.types:
         records[name] = _type(name, config, key, work, output, band_combinations, beat)
     _drop_other_types(output, list(config.types))
+    told = notes(config, {name: own["kept"] for name, own in counts["entries"].items()})
     summary = {
         "types": {name: record.values for name, record in records.items()},
         "bars": counts["bars"],
         "costs": config.costs.model_dump(mode="json"),
-        "notes": notes(config),
+        "notes": told,
     }
     write_json(output / "summary.json", summary)
     write_text(output / "best_parameters.yaml", best_parameters(config, records))
@@ -80,7 +81,7 @@ def search(
         "bars": counts["bars"],
         "types": {name: record.short() for name, record in records.items()},
         "cost": {name: record.cost for name, record in records.items()},
-        "notes": notes(config),
+        "notes": told,
     }
 
 
@@ -90,7 +91,7 @@ def _type(
     """Do the four phases of one type and write its files."""
     started = time.process_time()
     type_config, bars, entries = config.types[name], open_bars(work), open_entries(work / name)
-    spans = cut(entries, config.validation, type_config.grid.holds[-1] * bars.period)
+    spans = cut(entries, bars, config.validation, type_config.grid.holds[-1])
     evaluator = Evaluator(
         bars, entries, Costs.of(config.costs),
         Opportunities(type_config.opportunity_bps * BPS, type_config.capture_share),
@@ -178,7 +179,7 @@ def _deciding(evaluator: Evaluator, type_config: TypeConfig, drawn: sampling.Sam
 
 
 def _part(spans: Spans, drawn: sampling.Sample | None) -> Part:
-    return spans.search if drawn is None else Part("search", 0, len(drawn.places), spans.search.edges)
+    return spans.search if drawn is None else replace(spans.search, stop=len(drawn.places))
 
 
 def _key(config: SearchConfig, inputs: Inputs) -> str:

@@ -109,8 +109,8 @@ def _stratified(num_entries: int, num_sampled: int, strata: Int64, rng: np.rando
 def estimate_total(values: Float64, sample: Sample) -> Interval:
     """Estimate the total of the full set from sampled values, with finite population correction in each stratum.
 
-    Where the values are too skewed for a normal interval and no size measure was known beforehand, no interval is valid
-    and the bounds are NaN.
+    Where the values of a sampled stratum are too skewed for a normal interval, because no size measure was known
+    beforehand or it says little about them, no interval is valid and the bounds are NaN.
     """
     estimate, variance, degrees, is_skewed = 0.0, 0.0, 0, False
     for code, size in enumerate(sample.sizes.tolist()):
@@ -123,8 +123,9 @@ def estimate_total(values: Float64, sample: Sample) -> Interval:
             variance += size**2 * (1 - share) * float(own.var(ddof=1)) / len(own) if len(own) > 1 else math.inf
             degrees += len(own) - 1
             is_skewed = is_skewed or len(values) <= COCHRAN * skewness(own) ** 2
-    if is_skewed and not sample.size_is_known:
-        sentence = f"No valid interval: the values are too skewed for {len(values):,} draws and no size is known."
+    if is_skewed:
+        why = "beside the largest that were all taken" if sample.size_is_known else "and no size is known"
+        sentence = f"No valid interval: the values are too skewed for {len(values):,} draws, {why}."
         return Interval(estimate, math.nan, math.nan, degrees, sample.design, sentence)
     half = _t(degrees) * math.sqrt(variance)
     return Interval(estimate, estimate - half, estimate + half, degrees, sample.design, SENTENCE)
