@@ -76,7 +76,7 @@ def methods(budget_bytes: int) -> dict[str, Command]:
             DUCKDB, source, result, str(limit)
         )
     named["polars sort"] = lambda source, result: _python(POLARS, source, result)
-    named["pandas chunks, no sort"] = lambda source, result: _python(PANDAS, source, result)
+    named["pandas chunks unsorted"] = lambda source, result: _python(PANDAS, source, result)
     return named
 
 

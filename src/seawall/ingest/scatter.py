@@ -24,7 +24,8 @@ NUM_BAD_LISTED = 10
 """Bad rows listed with file and line; all are counted."""
 
 TIMES_KEPT = 65_536
-"""Times held back before they are merged into the calendar."""
+BLOCKS_KEPT = 64
+"""Times, and blocks of codes and times, held back before they are merged into calendar and counts."""
 
 
 def record_dtype(num_wide: int, num_narrow: int) -> np.dtype:
@@ -105,6 +106,7 @@ class Scatter:
         self._part_of_code: AnyArray = np.empty(1024, np.int64)
         self._counted: list[Int64] = []
         self._new_times: list[Int64] = []
+        self._num_new_times = 0
         self._parsed: tuple[pa.Array, Int64, Bool] | None = None
 
     def add(self, block: RawBlock, time_format: TimeFormat | None, where: str, rules: RowRules) -> None:
@@ -210,11 +212,19 @@ class Scatter:
         self.spill.add(rows, self._part_of_code[codes])
         self.tally.rows_kept += len(rows)
         self._counted.append(codes)
-        self._new_times.append(times[:1] if len(times) and (times == times[0]).all() else np.unique(times))
-        if sum(map(len, self._counted)) > TIMES_KEPT:
+        if len(self._counted) == BLOCKS_KEPT:
             self._count()
-        if sum(map(len, self._new_times)) > max(TIMES_KEPT, len(self.tally.calendar)):
+        self._note_times(times)
+
+    def _note_times(self, times: Int64) -> None:
+        # a copy: a view of one time would keep the times of the whole block
+        self._new_times.append(times[:1].copy() if (times == times[:1]).all() else np.unique(times))
+        self._num_new_times += len(self._new_times[-1])
+        if self._num_new_times > max(TIMES_KEPT, len(self.tally.calendar)):  # seldom, where the calendar is long
             self._merge_times()
+        elif len(self._new_times) >= BLOCKS_KEPT and self._num_new_times < TIMES_KEPT:
+            self._new_times = [np.unique(np.concatenate(self._new_times))]
+            self._num_new_times = len(self._new_times[0])
 
     def _count(self) -> None:
         counts = np.bincount(np.concatenate([*self._counted, np.empty(0, np.int64)]), minlength=len(self.codes))
@@ -223,7 +233,7 @@ class Scatter:
 
     def _merge_times(self) -> None:
         self.tally.calendar = np.unique(np.concatenate([self.tally.calendar, *self._new_times]))
-        self._new_times = []
+        self._new_times, self._num_new_times = [], 0
 
     def mark(self) -> tuple[Tally, Mark]:
         """Remember this moment, to roll back to."""
@@ -233,7 +243,7 @@ class Scatter:
 
     def roll_back(self, marked: tuple[Tally, Mark]) -> None:
         """Forget all rows since the mark."""
-        self.tally, self._new_times, self._counted = marked[0].copy(), [], []
+        self.tally, self._new_times, self._num_new_times, self._counted = marked[0].copy(), [], 0, []
         self.spill.roll_back(marked[1])
 
     def finish(self) -> None:
