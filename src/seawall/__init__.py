@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from seawall.pipeline.store_api import append, compact, export
     from seawall.stores.panel import Panel
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
+    from seawall.windows.combinatorial import Combinatorial
     from seawall.windows.folds import Dated, Rolling
     from seawall.windows.splits import folds
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Combinatorial",
     "Dated",
     "Panel",
     "Rolling",
@@ -45,6 +47,7 @@ __all__ = [
 
 _PLACES = {
     "Panel": ("seawall.stores.panel", "Panel"),
+    "Combinatorial": ("seawall.windows.combinatorial", "Combinatorial"),
     "Dated": ("seawall.windows.folds", "Dated"),
     "Rolling": ("seawall.windows.folds", "Rolling"),
     "Run": ("seawall.pipeline.result", "Run"),

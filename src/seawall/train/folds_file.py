@@ -45,10 +45,7 @@ def read_fold(path: Path, number: int) -> Fold:
     """
     try:
         records = json.loads(path.read_text(encoding="utf-8"))["folds"]
-        folds = [
-            Fold(int(record["fold"]), *(_range(record[name]) for name in ("train", "valid", "test")))
-            for record in records
-        ]
+        folds = [_fold(record) for record in records]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(
             str(path), "not a list of folds", found=str(error), do="Run the folds stage again."
@@ -57,6 +54,15 @@ def read_fold(path: Path, number: int) -> Fold:
         if fold.index == number:
             return fold
     raise ConfigError("fold", "no such fold", found=str(number), allowed=f"0 to {len(folds) - 1}")
+
+
+def _fold(record: dict[str, Any]) -> Fold:
+    train, valid, test = (record[name] for name in ("train", "valid", "test"))
+    trains, tests = (
+        tuple((int(start), int(stop)) for start, stop in segment.get("ranges", [])) for segment in (train, test)
+    )
+    paths = tuple(int(path) for path in test.get("paths", []))
+    return Fold(int(record["fold"]), _range(train), _range(valid), _range(test), trains, tests, paths)
 
 
 def _range(segment: dict[str, Any]) -> tuple[int, int]:

@@ -14,6 +14,9 @@ from seawall.errors import ConfigError
 Length: TypeAlias = int | str
 """Number of calendar dates, or a span of time: ``4y``, ``6mo``, ``13w``, ``90d``, in large letters too (``6M``)."""
 
+Range: TypeAlias = tuple[int, int]
+"""Half-open range of calendar indices."""
+
 _SPAN = re.compile(r"([1-9][0-9]*)(y|mo|m|w|d)", re.IGNORECASE)
 _DAY_NS = 86_400_000_000_000
 
@@ -52,12 +55,30 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One step of the walk forward: half-open ranges ``(start, stop)`` of calendar indices."""
+    """One step of the walk forward: half-open ranges ``(start, stop)`` of calendar indices.
+
+    Of a combinatorial fold ``train`` and ``test`` reach from their first to their last date; what lies in them is in
+    ``train_ranges`` and ``test_ranges``.
+    """
 
     index: int
-    train: tuple[int, int]
-    valid: tuple[int, int]
-    test: tuple[int, int]
+    train: Range
+    valid: Range
+    test: Range
+    train_pieces: tuple[Range, ...] = ()
+    test_pieces: tuple[Range, ...] = ()
+    paths: tuple[int, ...] = ()
+    """Of each test piece, the path its predictions belong to; empty where the folds walk forward."""
+
+    @property
+    def train_ranges(self) -> tuple[Range, ...]:
+        """All stretches of train, in order of time."""
+        return self.train_pieces or (self.train,)
+
+    @property
+    def test_ranges(self) -> tuple[Range, ...]:
+        """All stretches of test, in order of time."""
+        return self.test_pieces or (self.test,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +155,24 @@ def make_dated_folds(calendar: Int64, kind: str, dated: Sequence[Dated]) -> list
     return folds
 
 
+def tail_start(calendar: Int64, kind: str, stop: int, length: Length, name: str) -> int:
+    """Find where the last dates before a calendar index begin: as many as ``length`` says, or a span back from there.
+
+    Raises
+    ------
+    ConfigError
+        For a length that is not one, or a span on a calendar of integer steps.
+    """
+    span = _parse(name, length)
+    if span.periods:
+        return max(stop - span.periods, 0)
+    if kind != "timestamp":
+        what = "this calendar is integer steps, it has no years or days"
+        raise ConfigError(f"folds.{name}", what, found=repr(length), allowed="a number of dates")
+    after = _moment(calendar[stop - 1 : stop], _Span().plus(span, -1))
+    return int(np.searchsorted(calendar, after, side="right"))
+
+
 def _moment_of(text: str | int, kind: str) -> int:
     if kind != "timestamp":
         if isinstance(text, int):
@@ -158,7 +197,8 @@ def _fold(index: int, segments: list[tuple[int, int]], earlier: list[Fold]) -> F
         raise ConfigError(
             "folds.step", "test segments would overlap", do="Make step at least as long as test, or leave it out."
         )
-    return Fold(index, *segments)
+    train, valid, test = segments
+    return Fold(index, train, valid, test)
 
 
 def _lengths(rolling: Rolling, kind: str) -> list[_Span]:
@@ -194,7 +234,7 @@ def _parse(name: str, length: Length) -> _Span:
 
 
 def _moment(calendar: Int64, span: _Span) -> int:
-    """Add a span to the first time of the calendar; the day of the month is kept where that month has it."""
+    """Add a span to the first time of a calendar; the day of the month is kept where that month has it."""
     first = calendar[:1].view("datetime64[ns]")
     month = first.astype("datetime64[M]")
     target = month + span.months

@@ -1,11 +1,11 @@
 """Which rows are legal samples of a segment, kept as runs of consecutive rows: memory grows with breaks, not rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from seawall.arrays import Bool, Int64
+from seawall.arrays import Bool, Int32, Int64
 from seawall.stores.panel import Panel
 
 BLOCK_ROWS = 65_536
@@ -83,18 +83,62 @@ def select_samples(
     Samples
         Memory while choosing: 40 bytes an entity, 16 a run, and one block.
     """
-    candidates = _candidates(panel, segment, lookback_periods)
-    kept: list[tuple[Int64, Int64]] = []
-    num_purged = num_missing = 0
-    for rows in candidates.blocks():
-        legal = rows[panel.universe[rows]]
-        if known_before is not None:
-            late, missing = _late_and_missing(panel, legal, targets, known_before)
-            num_purged += int(late.sum())
-            num_missing += int(missing.sum())
-            legal = legal[~(late | missing)]
-        kept.append(_runs(legal))
-    return _joined(kept, num_purged, num_missing)
+    candidates = _candidates(panel, [segment], lookback_periods)
+    if known_before is None:
+        return _chosen(panel, candidates)
+    return _chosen(panel, candidates, targets, lambda rows, ends: np.any(ends >= known_before, axis=1))
+
+
+def select_ranges(panel: Panel, ranges: Sequence[tuple[int, int]], lookback_periods: int) -> Samples:
+    """Choose the legal samples of several ranges of dates, whatever their targets; else as :func:`select_samples`."""
+    return _chosen(panel, _candidates(panel, ranges, lookback_periods))
+
+
+def select_clear_samples(
+    panel: Panel,
+    ranges: Sequence[tuple[int, int]],
+    lookback_periods: int,
+    *,
+    targets: tuple[int, ...],
+    held: Sequence[tuple[int, int]],
+) -> Samples:
+    """Choose the legal samples of several ranges of dates whose targets keep clear of what is held out.
+
+    The life of a row is the dates from its own to the end of its latest target. It is purged where that life shares a
+    date with any of ``held``, whether it lies before or after it (López de Prado, "Advances in Financial Machine
+    Learning", 2018, section 7.4.1). A row without a value of any target is left out.
+
+    Parameters
+    ----------
+    ranges
+        Half-open ranges of calendar indices, apart from one another.
+    held
+        First and last calendar index, both included: lives of what is held out, embargo added. See :func:`life_end`.
+
+    Returns
+    -------
+    Samples
+        Memory while choosing as in :func:`select_samples`.
+    """
+
+    def meets(rows: Int64, ends: Int32) -> Bool:
+        first = np.asarray(panel.time_index[rows])
+        last = np.maximum(ends.max(axis=1, initial=-1), first)
+        late = np.zeros(len(rows), bool)
+        for start, end in held:
+            late |= (first <= end) & (last >= start)
+        return late
+
+    return _chosen(panel, _candidates(panel, ranges, lookback_periods), targets, meets)
+
+
+def life_end(panel: Panel, samples: Samples, targets: tuple[int, ...]) -> int:
+    """Find the last calendar index at which a target of any of these samples is still open; -1 where there is none."""
+    latest = -1
+    for rows in samples.blocks():
+        ends = panel.target_end[rows][:, list(targets)]
+        latest = max(latest, int(ends.max(initial=-1)), int(panel.time_index[rows].max(initial=-1)))
+    return latest
 
 
 def date_major_blocks(
@@ -130,10 +174,36 @@ def rows_in_segment(panel: Panel, segment: tuple[int, int]) -> Samples:
     return select_samples(panel, segment, 1)
 
 
-def _candidates(panel: Panel, segment: tuple[int, int], lookback_periods: int) -> Samples:
-    first = np.maximum(_first_row_at(panel, segment[0]), panel.offsets[:-1] + lookback_periods - 1)
-    lengths = np.maximum(_first_row_at(panel, segment[1]) - first, 0)
-    some = lengths > 0
+def _chosen(
+    panel: Panel,
+    candidates: Samples,
+    targets: tuple[int, ...] = (),
+    is_late: Callable[[Int64, Int32], Bool] | None = None,
+) -> Samples:
+    """Keep candidates in the universe, and, told which are late, those that are not and have a target to learn from."""
+    kept: list[tuple[Int64, Int64]] = []
+    num_purged = num_missing = 0
+    for rows in candidates.blocks():
+        legal = rows[panel.universe[rows]]
+        if is_late is not None:
+            ends = panel.target_end[legal][:, list(targets)]
+            late = is_late(legal, ends)
+            known = (ends >= 0) & np.isfinite(panel.targets[legal][:, list(targets)])
+            missing = ~np.any(known, axis=1) & ~late
+            num_purged += int(late.sum())
+            num_missing += int(missing.sum())
+            legal = legal[~(late | missing)]
+        kept.append(_runs(legal))
+    return _joined(kept, num_purged, num_missing)
+
+
+def _candidates(panel: Panel, ranges: Sequence[tuple[int, int]], lookback_periods: int) -> Samples:
+    whole = panel.offsets[:-1] + lookback_periods - 1
+    bounds = [(np.maximum(_first_row_at(panel, start), whole), _first_row_at(panel, stop)) for start, stop in ranges]
+    first = np.concatenate([np.empty(0, np.int64), *(low for low, _ in bounds)])
+    lengths = np.concatenate([np.empty(0, np.int64), *(np.maximum(high - low, 0) for low, high in bounds)])
+    some = np.flatnonzero(lengths > 0)
+    some = some[np.argsort(first[some], kind="stable")]
     return Samples(first[some], _before(lengths[some]))
 
 
@@ -146,14 +216,6 @@ def _first_row_at(panel: Panel, date: int) -> Int64:
         low[searching[earlier]] = middle[earlier] + 1
         high[searching[~earlier]] = middle[~earlier]
     return low
-
-
-def _late_and_missing(panel: Panel, rows: Int64, targets: tuple[int, ...], known_before: int) -> tuple[Bool, Bool]:
-    columns = list(targets)
-    ends = panel.target_end[rows][:, columns]
-    late = np.any(ends >= known_before, axis=1)
-    known = (ends >= 0) & np.isfinite(panel.targets[rows][:, columns])
-    return late, ~np.any(known, axis=1) & ~late
 
 
 def _runs(rows: Int64) -> tuple[Int64, Int64]:

@@ -9,10 +9,11 @@ from seawall.arrays import Int64
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.windows.api import columns_of
+from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
 from seawall.windows.folds import Dated, Fold, Length, Rolling, make_dated_folds, make_folds
-from seawall.windows.samples import Samples, select_samples
-
-PICTURE_WIDTH = 64
+from seawall.windows.picture import LEGEND, picture_line
+from seawall.windows.purge import Purge, learning_of, left_out, test_of, train_of, valid_of
+from seawall.windows.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,19 @@ class PanelFolds:
     """Folds of one panel. Iterating gives :class:`FoldSamples`; ``len`` is the number of folds.
 
     A train or valid row is purged where any of the targets *ends* at or after the start of the next segment, less the
-    embargo: not by counting periods, so an entity that was suspended over the border is purged too.
+    embargo: not by counting periods, so an entity that was suspended over the border is purged too. Around the test
+    groups of combinatorial folds rows are purged on both sides.
     """
 
-    def __init__(
-        self, panel: Panel, folds: list[Fold], lookback: int, targets: tuple[int, ...], embargo_periods: int
-    ) -> None:
-        self.panel, self.folds, self.lookback = panel, folds, lookback
-        self._targets, self._embargo_periods = targets, embargo_periods
+    def __init__(self, panel: Panel, folds: list[Fold], purge: Purge) -> None:
+        self.panel, self.folds, self.purge = panel, folds, purge
 
     def __len__(self) -> int:
         return len(self.folds)
 
     def __iter__(self) -> Iterator[FoldSamples]:
         for fold in self.folds:
-            train = self._known(fold.train, fold.valid[0])
-            valid = self._known(fold.valid, fold.test[0])
-            yield FoldSamples(fold, train, valid, select_samples(self.panel, fold.test, self.lookback))
+            yield FoldSamples(fold, *(of(self.panel, fold, self.purge) for of in (train_of, valid_of, test_of)))
 
     def split(self, x: object = None, y: object = None, groups: object = None) -> Iterator[tuple[Int64, Int64]]:
         """Give (train rows, test rows) of each fold as int64 arrays, as scikit-learn's splitters do.
@@ -55,8 +52,7 @@ class PanelFolds:
         """
         del x, y, groups
         for fold in self.folds:
-            train = self._known((fold.train[0], fold.valid[1]), fold.test[0])
-            test = select_samples(self.panel, fold.test, self.lookback)
+            train, test = (of(self.panel, fold, self.purge) for of in (learning_of, test_of))
             yield _all_rows(train), _all_rows(test)
 
     def get_n_splits(self, x: object = None, y: object = None, groups: object = None) -> int:
@@ -65,24 +61,24 @@ class PanelFolds:
         return len(self)
 
     def describe(self) -> str:
-        """Draw the folds on the calendar and tell the dates and samples of each."""
-        lines = picture(self.folds, len(self.panel.calendar))
-        times = self.panel.times_as_datetime()
-        for number, found in enumerate(self):
-            fold, line = found.fold, lines[number]
-            dates = f"{_date(times[fold.train[0]])} | {_date(times[fold.valid[0]])} | {_date(times[fold.test[0]])}"
-            last = _date(times[fold.test[1] - 1])
-            purged = found.train.num_purged + found.valid.num_purged
-            counts = f"{found.train.num_samples:,} + {found.valid.num_samples:,} + {found.test.num_samples:,} samples"
-            lines[number] = f"{line}  {dates} to {last}  {counts}, {purged:,} purged"
-        return "\n".join([*lines, "t train, v valid, T test, . unused"])
+        """Draw the folds on the calendar and tell the dates and samples of each, in lines of at most 80 characters."""
+        lines: list[str] = []
+        times, num_dates = self.panel.times_as_datetime(), len(self.panel.calendar)
+        for found in self:
+            fold = found.fold
+            purged, embargo = left_out(self.panel, fold, self.purge, (found.train, found.valid))
+            valid = [fold.valid] if fold.valid[0] < fold.valid[1] else []
+            layers = (("t", fold.train_ranges), ("x", purged), ("e", embargo), ("v", valid), ("T", fold.test_ranges))
+            lines.append(picture_line(fold.index, num_dates, layers))
+            starts = [_date(times[min(part[0], num_dates - 1)]) for part in (fold.train, fold.valid, fold.test)]
+            counts = f"{found.train.num_samples:,} + {found.valid.num_samples:,} + {found.test.num_samples:,}"
+            num_purged = found.train.num_purged + found.valid.num_purged
+            lines.append(f"    {' | '.join(starts)} to {_date(times[fold.test[1] - 1])}")
+            lines.append(f"    {counts} samples, {num_purged:,} purged{_paths(fold)}")
+        return "\n".join([*lines, LEGEND])
 
-    def _known(self, segment: tuple[int, int], next_start: int) -> Samples:
-        known_before = next_start - self._embargo_periods
-        return select_samples(self.panel, segment, self.lookback, targets=self._targets, known_before=known_before)
 
-
-def folds(
+def folds(  # noqa: PLR0913 - the one place where a stranger sees all there is to choose
     panel: Panel,
     *,
     train: Length | None = None,
@@ -90,13 +86,15 @@ def folds(
     test: Length | None = None,
     dates: Sequence[Dated] = (),
     rolling: Rolling | None = None,
+    combinatorial: Combinatorial | None = None,
     lookback: int = 1,
     targets: Sequence[str] | None = None,
 ) -> PanelFolds:
-    """Cut a panel into walk-forward folds, purged by when targets end.
+    """Cut a panel into folds, purged by when targets end.
 
     Give ``train``, ``valid`` and ``test`` as numbers of dates or spans (``3y``, ``6mo``, ``2w``); or a :class:`Rolling`
-    with step, gap, embargo or an expanding train; or explicit ``dates``.
+    with step, gap, embargo or an expanding train; or explicit ``dates``: they walk forward. Or a
+    :class:`Combinatorial`: every choice of test groups once, with train before and after them.
 
     Parameters
     ----------
@@ -118,25 +116,14 @@ def folds(
             model.fit(x[train], y[train]).predict(x[test])
     """
     if dates:
-        cut = make_dated_folds(panel.calendar, panel.calendar_kind, dates)
+        cut, embargo_periods = make_dated_folds(panel.calendar, panel.calendar_kind, dates), 0
+    elif combinatorial is not None:
+        cut = make_combinatorial_folds(panel.calendar, panel.calendar_kind, combinatorial)
+        embargo_periods = combinatorial.embargo_periods
     else:
         rolling = rolling or _rolling(train, valid, test)
-        cut = make_folds(panel.calendar, panel.calendar_kind, rolling)
-    embargo_periods = rolling.embargo_periods if rolling is not None else 0
-    return PanelFolds(panel, cut, lookback, columns_of(panel, "targets", targets), embargo_periods)
-
-
-def picture(cut: list[Fold], num_dates: int, width: int = PICTURE_WIDTH) -> list[str]:
-    """Draw one line a fold: where train, valid and test lie on the calendar. Every segment is at least one mark."""
-    lines = []
-    for fold in cut:
-        marks = ["."] * width
-        for mark, (start, stop) in zip("tvT", (fold.train, fold.valid, fold.test), strict=True):
-            first = min(start * width // max(num_dates, 1), width - 1)
-            for place in range(first, max(first + 1, stop * width // max(num_dates, 1))):
-                marks[place] = mark
-        lines.append(f"{fold.index:>3} {''.join(marks)}")
-    return lines
+        cut, embargo_periods = make_folds(panel.calendar, panel.calendar_kind, rolling), rolling.embargo_periods
+    return PanelFolds(panel, cut, Purge(lookback, columns_of(panel, "targets", targets), embargo_periods))
 
 
 def _rolling(train: Length | None, valid: Length | None, test: Length | None) -> Rolling:
@@ -148,6 +135,10 @@ def _rolling(train: Length | None, valid: Length | None, test: Length | None) ->
 
 def _all_rows(samples: Samples) -> Int64:
     return samples.rows(np.arange(samples.num_samples))
+
+
+def _paths(fold: Fold) -> str:
+    return f", path {', '.join(str(path) for path in fold.paths)}" if fold.paths else ""
 
 
 def _date(time: object) -> str:
