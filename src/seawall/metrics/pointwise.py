@@ -41,6 +41,29 @@ class PointwiseResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far predictions are the targets themselves, not only lined up with them; NaN where undefined.
+
+    ``ccc`` is the concordance correlation 2 s_pt / (s_p^2 + s_t^2 + (m_p - m_t)^2) with population moments; 0 where
+    only one side varies, undefined where neither side varies and both agree. ``nse`` is the Nash-Sutcliffe efficiency
+    1 - sum (p - t)^2 / sum (t - m_t)^2: R2 under its name in hydrology. ``kge`` is the Kling-Gupta efficiency of 2009,
+    1 - sqrt((r - 1)^2 + (alpha - 1)^2 + (beta - 1)^2) with ``alpha`` = s_p / s_t and ``beta`` = m_p / m_t: undefined
+    where r is, or where the mean target is 0. Where that mean is near 0 against the spread (returns), beta and kge say
+    nothing.
+
+    Sources: L. I. Lin, Biometrics 45, 1989; J. E. Nash, J. V. Sutcliffe, Journal of Hydrology 10, 1970; H. V. Gupta,
+    H. Kling, K. K. Yilmaz, G. F. Martinez, Journal of Hydrology 377, 2009.
+    """
+
+    n: int
+    ccc: float
+    nse: float
+    kge: float
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Moments:
     """Everything known of the pairs seen: sums of products are centred on the means."""
 
@@ -117,15 +140,43 @@ class PointwiseMoments:
         m, n = self._moments, self._moments.num_pairs
         if n == 0:
             return PointwiseResult(0, *[math.nan] * 6)
-        squared_error, spread = sum(m.squared_errors), sum(m.target_squares)
+        squared_error, absolute_error = _or_nan(sum(m.squared_errors)), _or_nan(sum(m.absolute_errors))
+        spread = sum(m.target_squares)
         return PointwiseResult(
             n=n,
             mse=squared_error / n,
             rmse=math.sqrt(squared_error / n),
-            mae=sum(m.absolute_errors) / n,
+            mae=absolute_error / n,
             r2=1.0 - squared_error / spread if spread > 0 else math.nan,
             bias=difference(m.mean_prediction, m.mean_target),
             pearson=_correlation(sum(m.products), sum(m.prediction_squares), spread),
+        )
+
+    def agreement(self) -> Agreement:
+        """Compute concordance and the hydrologists' efficiencies over everything seen so far.
+
+        Examples
+        --------
+        >>> moments = PointwiseMoments()
+        >>> moments.update([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+        >>> found = moments.agreement()
+        >>> round(found.ccc, 6), found.nse, found.kge
+        (0.571429, -0.5, 0.5)
+        """
+        m, n, result = self._moments, self._moments.num_pairs, self.result()
+        squares, spread = sum(m.prediction_squares), sum(m.target_squares)
+        whole = squares + spread + n * result.bias * result.bias if n > 1 else math.nan
+        mean = sum(m.mean_target)
+        alpha = math.sqrt(squares / spread) if spread > 0 and squares >= 0 else math.nan
+        beta = sum(m.mean_prediction) / mean if n and mean != 0 else math.nan
+        distance = math.sqrt((result.pearson - 1.0) ** 2 + (alpha - 1.0) ** 2 + (beta - 1.0) ** 2)
+        return Agreement(
+            n=n,
+            ccc=2.0 * sum(m.products) / whole if whole > 0 else math.nan,
+            nse=result.r2,
+            kge=1.0 - distance,
+            alpha=alpha,
+            beta=beta,
         )
 
     def state(self) -> dict[str, Any]:
@@ -145,6 +196,11 @@ class PointwiseMoments:
         pairs = {name: (float(high), float(low)) for name, (high, low) in fields.items()}
         restored._moments = _Moments(num_pairs=num_pairs, **pairs)
         return restored
+
+
+def _or_nan(total: float) -> float:
+    """Give NaN for an infinite sum: one more infinite value would make it that, and chunks must not decide."""
+    return total if math.isfinite(total) else math.nan
 
 
 def _correlation(products: float, squares: float, other_squares: float) -> float:
