@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -460,3 +461,55 @@ def test_the_last_refit_chooses_on_everything(tmp_path: Path) -> None:
     assert own["live"]["threshold"] is not None, "the score is worth something at last"
     assert own["live"] != own["chosen"]
     assert own["live"]["is_out_of_sample"] is False
+
+
+def finer_table(folder: Path, bars: Path) -> Path:
+    """Cut each bar into four: the extremes in the second and the third, so that one comes before the other."""
+    table = pq.read_table(bars)
+    count = len(table)
+    prices = {name: np.asarray(table[name]) for name in ("open", "high", "low", "close")}
+    middle = (prices["high"] + prices["low"]) / 2
+    ends = [prices["open"], middle, middle, middle, prices["close"]]
+    highs = [np.maximum(a, b) for a, b in pairwise(ends)]
+    lows = [np.minimum(a, b) for a, b in pairwise(ends)]
+    highs[1], lows[2] = prices["high"], prices["low"]
+    quarters = np.tile(np.arange(4), count) * HOUR // 4
+    times = np.repeat(np.asarray(table["time"].cast(pa.int64())), 4) + quarters
+    columns = {
+        "entity": np.repeat(np.asarray(table["entity"]), 4),
+        "time": pa.array(times, pa.timestamp("ns")),
+        "open": np.column_stack(ends[:4]).ravel(),
+        "high": np.column_stack(highs).ravel(),
+        "low": np.column_stack(lows).ravel(),
+        "close": np.column_stack(ends[1:]).ravel(),
+    }
+    pq.write_table(pa.table(columns), folder / "finer.parquet")
+    return folder / "finer.parquet"
+
+
+def test_finer_bars_leave_nothing_ambiguous_where_they_tell(tmp_path: Path) -> None:
+    bars, entries = tables(tmp_path)
+    grid = {"take_profit_bps": [30], "stop_loss_bps": [30], "holding_periods": [8]}
+    types = {"scalping": {**SECTION["types"]["scalping"], "grid": grid}, "swing": SECTION["types"]["swing"]}
+    without = search(config(bars, entries, types=types), tmp_path / "a", Inputs(None, None))
+    asked = config(bars, entries, types=types, detail_bars=str(finer_table(tmp_path, bars)))
+    told = search(asked, tmp_path / "b", Inputs(None, None))
+    before, after = (own["types"]["scalping"]["account"]["search"] for own in (without, told))
+
+    assert told["bars"]["detail_entities"] == 3
+    assert before["ambiguous_share"] > 0.01
+    assert before["resolved_share"] == 0
+    assert after["resolved_share"] > 0.01
+    assert after["ambiguous_share"] < 0.2 * before["ambiguous_share"]
+
+
+def test_detail_bars_that_are_not_finer_or_of_others_are_refused(tmp_path: Path) -> None:
+    bars, entries = tables(tmp_path)
+    with pytest.raises(ConfigError, match="not finer"):
+        search(config(bars, entries, detail_bars=str(bars)), tmp_path / "out", Inputs(None, None))
+    finer = pq.read_table(finer_table(tmp_path, bars))
+    others = finer.set_column(0, "entity", pa.array(["X" + name for name in finer["entity"].to_pylist()]))
+    pq.write_table(others, tmp_path / "others.parquet")
+    asked = config(bars, entries, detail_bars=str(tmp_path / "others.parquet"))
+    with pytest.raises(ConfigError, match="no entity of the bars has finer bars"):
+        search(asked, tmp_path / "out", Inputs(None, None))

@@ -8,6 +8,7 @@ import pytest
 from seawall.search.bars import Bars
 from seawall.search.config import CostsConfig, GridConfig
 from seawall.search.costs import Costs
+from seawall.search.detail import Detail
 from seawall.search.entry_columns import Entries
 from seawall.search.evaluate import Evaluator, Part, Selection
 from seawall.search.first_hit import build
@@ -15,7 +16,7 @@ from seawall.search.levels import ExitLevels
 from seawall.search.opportunities import Opportunities
 from seawall.search.resolve import resolve
 from seawall.search.sweep import STATISTICS
-from tests.search.worlds import GRID, SOME_COSTS, random_bars, random_entries
+from tests.search.worlds import GRID, SOME_COSTS, coarse_and_finer, random_bars, random_entries
 
 LEVELS = ExitLevels.of(GRID)
 COSTS = Costs.of(SOME_COSTS)
@@ -61,6 +62,25 @@ def test_every_sum_equals_the_sum_over_single_trades(tmp_path: Path) -> None:
         assert statistics["realised"] == pytest.approx(trades.net[np.isfinite(hurdle)].sum(), abs=1e-12 * len(taken))
         gain = trades.optimistic.sum() - trades.net.sum()
         assert statistics["optimistic_gain"] == pytest.approx(gain, abs=1e-12 * len(taken))
+
+
+def test_sums_count_what_finer_bars_tell(tmp_path: Path) -> None:
+    bars, finer = coarse_and_finer(3, num_bars=1500, factor=6)
+    rows, sides = random_entries(bars, 3, num_entries=900, max_holding=40)
+    entries = Entries(rows, bars.time[rows], sides, np.empty((len(rows), 0)))
+    part = Part("search", 0, len(rows), np.linspace(0, 9000, 17).astype(np.int64))
+    detail = Detail.of(bars, finer)
+    found = evaluator(tmp_path, bars, entries, detail=detail).evaluate(LEVELS, Selection(), part)
+    tables = build(bars, rows, sides, LEVELS, COSTS, 0, detail)
+    num_resolved = 0
+    for number in range(0, LEVELS.num_combinations, 11):
+        trades = resolve(tables, LEVELS, number, COSTS)
+        assert np.abs(found.blocks[number] - np.bincount(part.blocks(entries.times), trades.net, 16)).max() <= 1e-9
+        statistics = dict(zip(STATISTICS, found.statistics[number].tolist(), strict=True))
+        assert statistics["ambiguous"] == trades.is_ambiguous.sum()
+        assert statistics["optimistic_gain"] == pytest.approx(trades.optimistic.sum() - trades.net.sum(), abs=1e-9)
+        num_resolved += int(trades.is_resolved.sum())
+    assert num_resolved > 50
 
 
 def test_the_band_of_combinations_changes_no_bit(tmp_path: Path) -> None:

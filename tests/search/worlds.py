@@ -1,6 +1,8 @@
 """Random bars with gaps and missing bars, of several entities, and entries into them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from seawall.search.config import CostsConfig, GridConfig, SearchConfig
 from seawall.search.costs import Costs
 from seawall.search.entry_columns import Side
 from seawall.search.reference import PlainBars
+
+PRICES = ("open", "high", "low", "close")
 
 NO_COSTS = CostsConfig(
     taker_fee_bps=0, maker_fee_bps=0, entry_slippage_bps=0, stop_slippage_bps=0, market_slippage_bps=0
@@ -56,6 +60,22 @@ def random_bars(
         path = path[kept]
         columns.append((kept.astype(np.int64), path[:, 0], path.max(1), path.min(1), path[:, -1]))
     return make_bars(columns, seed=seed)
+
+
+def coarse_and_finer(seed: int, *, num_bars: int, factor: int, ticks: bool = False) -> tuple[Bars, Bars]:
+    """Draw fine bars and join ``factor`` of them to each coarse bar; some of the fine ones get lost afterwards."""
+    finer = random_bars(seed, num_bars=num_bars * factor, missing=0.0, gaps=0.02, volatility=0.002, ticks=ticks)
+    columns = []
+    for start, stop in pairwise(finer.offsets.tolist()):
+        own = [np.asarray(getattr(finer, name)[start:stop]).reshape(-1, factor) for name in PRICES]
+        first, high, low, last = own[0][:, 0], own[1].max(axis=1), own[2].min(axis=1), own[3][:, -1]
+        columns.append((np.arange(num_bars, dtype=np.int64), first, high, low, last))
+    coarse = make_bars(columns, seed=seed)
+    rng = np.random.default_rng(seed)
+    kept = np.flatnonzero((rng.random(finer.num_bars) > 0.1) & (finer.entity_of(np.arange(finer.num_bars)) != 1))
+    offsets = np.searchsorted(kept, finer.offsets)
+    shown = {name: getattr(finer, name)[kept] for name in (*PRICES, "time", "slot", "funding")}
+    return replace(coarse, time=coarse.time * factor, period=factor), replace(finer, **shown, offsets=offsets)
 
 
 def random_entries(bars: Bars, seed: int, *, num_entries: int, max_holding: int) -> tuple[Int64, Side]:

@@ -24,6 +24,9 @@ def search(
     entries: Annotated[
         str | None, typer.Option(help="Entries: file, folder or glob; else the config's entries or signals.")
     ] = None,
+    detail_bars: Annotated[
+        str | None, typer.Option(help="Finer bars, for bars that hold stop and take-profit; else the config's.")
+    ] = None,
     sample: Annotated[
         int | None, typer.Option(min=10, help="Look at so many entries of each type; the winner is evaluated on all.")
     ] = None,
@@ -39,6 +42,7 @@ def search(
     section = read_section(config)
     section |= {"source": bars} if bars is not None else {}
     section |= {"entries_source": entries} if entries is not None else {}
+    section |= {"detail_bars": detail_bars} if detail_bars is not None else {}
     if sample is not None:
         section["sample"] = {**(section.get("sample") or {}), "size": sample}
     with Display(quiet=as_json) as display:

@@ -80,7 +80,8 @@ def search(
     output
         Folder of the results; an earlier search of the same tables and settings there is not repeated.
     settings
-        Any other section of a search config: ``bars``, ``entries``, ``weights``, ``validation``, ``replay``, and so on.
+        Any other section of a search config: ``bars``, ``entries``, ``weights``, ``validation``, ``replay``, and so on;
+        ``detail_bars`` may be a frame.
 
     Returns
     -------
@@ -100,6 +101,8 @@ def search(
     written: list[Path] = []
     try:
         section["source"] = _source(bars, folder, "bars", written)
+        if chosen.get("detail_bars") is not None:
+            section["detail_bars"] = _source(chosen["detail_bars"], folder, "detail_bars", written)
         if entries is not None:
             section["entries_source"] = _source(entries, folder, "entries", written)
         return run_search(section, folder, find_budget(memory), Silent(), "the same call")

@@ -210,7 +210,8 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
     if unit.stage == "backtest" and config.backtest is not None:
         return plan_backtest(config.backtest, shape, share_bytes)
     if unit.stage == "search" and config.search is not None:
-        source_bytes = sum(file.stat().st_size for file in search_files(config.search)) or shape.store_bytes
+        source_bytes = sum(file.stat().st_size for file in search_files(config.search))
+        source_bytes += shape.store_bytes if config.search.source is None else 0
         return plan_search(config.search, source_bytes, share_bytes)
     num_strategies = len(config.backtest.strategies) if config.backtest else 0
     return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)
@@ -307,7 +308,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
 
 def search_files(config: SearchConfig) -> list[Path]:
     """List the tables a search reads itself."""
-    sources = [str(source) for source in (config.source, config.entries_source) if source is not None]
+    tables = (config.source, config.entries_source, config.detail_bars)
+    sources = [str(source) for source in tables if source is not None]
     return source_files(sources)
 
 

@@ -21,6 +21,8 @@ class Account:
     wins: int
     optimistic_total: float
     num_ambiguous: int
+    num_resolved: int
+    """Ambiguous in their own bars, told by finer ones."""
     captured: int
     realised: float
     reasons: dict[str, int]
@@ -43,6 +45,7 @@ class Account:
             "pessimistic_total": self.total,
             "optimistic_total": self.optimistic_total,
             "ambiguous_share": self.num_ambiguous / n if n else None,
+            "resolved_share": self.num_resolved / n if n else None,
             "capture_rate_count": self.captured / self.num_opportunities if self.num_opportunities else None,
             "capture_rate_value": self.realised / self.ideal if self.ideal > 0 else None,
             "num_opportunities": self.num_opportunities,
@@ -55,7 +58,7 @@ class Account:
 def account(evaluator: Evaluator, selection: Selection, exit_: Exit, part: Part) -> Account:
     """Follow every trade of one combination over a part of the entries; exact, one chunk at a time."""
     levels, everything = ExitLevels.single(exit_), Selection()
-    sums, counts = np.zeros(5), np.zeros(5, np.int64)
+    sums, counts = np.zeros(4), np.zeros(6, np.int64)
     reasons = np.zeros(len(REASONS), np.int64)
     num_opportunities, ideal = 0, 0.0
     for _, places, _, tables in evaluator.chunks(part, everything, levels, ideal=True):
@@ -66,15 +69,16 @@ def account(evaluator: Evaluator, selection: Selection, exit_: Exit, part: Part)
         trades = resolve(tables, levels, 0, evaluator.costs)
         net = trades.net[taken]
         of_opportunities = net[is_opportunity[taken]]
-        sums[:4] += net.sum(), (net * net).sum(), trades.optimistic[taken].sum(), of_opportunities.sum()
+        sums += net.sum(), (net * net).sum(), trades.optimistic[taken].sum(), of_opportunities.sum()
         hurdle = evaluator.opportunities.hurdle(tables)[taken]
         wins, held = int((net > 0).sum()), int(trades.bars_held[taken].sum())
-        counts += len(net), wins, int(trades.is_ambiguous[taken].sum()), int((net > hurdle).sum()), held
+        unclear, resolved = int(trades.is_ambiguous[taken].sum()), int(trades.is_resolved[taken].sum())
+        counts += len(net), wins, unclear, resolved, int((net > hurdle).sum()), held
         reasons += np.bincount(trades.reason[taken], minlength=len(REASONS))
-    total, squares, optimistic, realised, _ = sums.tolist()
-    num_trades, wins, ambiguous, captured, held = counts.tolist()
+    total, squares, optimistic, realised = sums.tolist()
+    num_trades, wins, ambiguous, resolved, captured, held = counts.tolist()
     return Account(
         num_trades=num_trades, total=total, squares=squares, wins=wins, optimistic_total=optimistic,
-        num_ambiguous=ambiguous, captured=captured, realised=realised, bars_held=held,
+        num_ambiguous=ambiguous, num_resolved=resolved, captured=captured, realised=realised, bars_held=held,
         reasons=dict(zip(REASONS, reasons.tolist(), strict=True)), num_opportunities=num_opportunities, ideal=ideal,
     )  # fmt: skip

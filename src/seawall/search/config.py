@@ -297,6 +297,11 @@ class SearchConfig(_Frozen):
     entries_source: Path | str | None = Field(
         default=None, description="entries: file, folder or glob; predictions of the run or signals where missing"
     )
+    detail_bars: Path | str | None = Field(
+        default=None,
+        description="finer bars with the columns of bars: file, folder or glob; they tell what came first inside a bar"
+        " that holds stop and take-profit",
+    )
     bars: BarsConfig = BarsConfig()
     entries: EntriesConfig = EntriesConfig()
     costs: CostsConfig

@@ -18,6 +18,7 @@ from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.search.bars import Bars
 from seawall.search.costs import Costs
+from seawall.search.detail import Detail
 from seawall.search.entry_columns import Entries, Side
 from seawall.search.first_hit import Tables, build
 from seawall.search.levels import ExitLevels
@@ -118,6 +119,7 @@ class Evaluator:
     band_combinations: int = BAND_COMBINATIONS
     checkpoint_seconds: float = 5.0
     beat: Beat = silent
+    detail: Detail | None = None
     num_evaluations: int = field(default=0)
 
     def chunks(
@@ -135,7 +137,8 @@ class Evaluator:
                 ends = self.bars.ends(np.asarray(self.entries.rows[places]), self.longest)
                 places = places[ends <= part.until]
             sides = np.asarray(self.entries.sides[places])
-            tables = build(self.bars, np.asarray(self.entries.rows[places]), sides, levels, self.costs, longest)
+            rows = np.asarray(self.entries.rows[places])
+            tables = build(self.bars, rows, sides, levels, self.costs, longest, self.detail)
             if self.only_opportunities:
                 taken = np.flatnonzero(self.opportunities.mask(tables))
                 places, sides, tables = places[taken], sides[taken], tables.take(taken)

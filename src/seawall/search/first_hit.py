@@ -7,7 +7,7 @@ Axes: N entries of a chunk, A take-profits, S stops, R trails, H holdings, W bar
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,12 @@ import numpy.typing as npt
 from seawall.arrays import Bool, Float64, Int64
 from seawall.search.bars import Bars
 from seawall.search.costs import Costs, net_return
+from seawall.search.detail import Detail, Finer, Hits, Keys, look_inside
 from seawall.search.levels import OFF, ExitLevels
 
 NEVER = 65_535
 WINDOW_ELEMENTS = 65_536
 """Bars looked at together: about 50 bytes each in all temporaries."""
-
-Keys: TypeAlias = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,20 +37,20 @@ class Tables:
     time_net: Float64
     ideal: Float64
     """Net return of the best possible exit within the longest holding: hindsight, a denominator only."""
+    finer: Finer | None = None
+    """Order inside ambiguous bars, where finer bars are given."""
 
     def take(self, places: Int64) -> "Tables":
         """Give the tables of some entries."""
-        return Tables(*(np.ascontiguousarray(getattr(self, name)[..., places]) for name in self.__slots__))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(getattr(self, name).nbytes for name in self.__slots__)
+        names = [name for name in self.__slots__ if name != "finer"]
+        parts: dict[str, Any] = {name: np.ascontiguousarray(getattr(self, name)[..., places]) for name in names}
+        return Tables(**parts, finer=None if self.finer is None else self.finer.take(places))
 
 
 def build(
-    bars: Bars, rows: Int64, sides: npt.NDArray[np.int8], levels: ExitLevels, costs: Costs, longest: int = 0
-) -> Tables:
+    bars: Bars, rows: Int64, sides: npt.NDArray[np.int8], levels: ExitLevels, costs: Costs, longest: int = 0,
+    detail: Detail | None = None,
+) -> Tables:  # fmt: skip
     """Walk each entry once and note when each level is first hit.
 
     Memory: 10 bytes per level and entry, and ``WINDOW_ELEMENTS`` bars at a time. Reads bars from an entry to the end of
@@ -65,22 +64,28 @@ def build(
         int8 [N], 1 or -1.
     longest
         The best possible exit is looked for within so many periods, or the longest holding of the levels.
+    detail
+        Finer bars that tell what came first inside ambiguous bars.
     """
-    tables = _empty(len(rows), levels)
+    tables = _empty(len(rows), levels, None if detail is None else Finer.unknown(levels.shape, len(rows)))
     window = max(int(levels.holding[-1]), longest)
     step = max(1, WINDOW_ELEMENTS // window)
     for side in (1, -1):
         places = np.flatnonzero(sides == side)
         for start in range(0, len(places), step):
             part = places[start : start + step]
-            _Walk(bars, rows[part], float(side), levels, costs, window).fill(tables, part)
+            walk = _Walk(bars, rows[part], float(side), levels, costs, window)
+            walk.fill(tables, part)
+            if detail is not None and tables.finer is not None:
+                walk.look_inside(detail, tables, tables.finer, part)
     return tables
 
 
-def _empty(num_entries: int, levels: ExitLevels) -> Tables:
+def _empty(num_entries: int, levels: ExitLevels, finer: Finer | None) -> Tables:
     keys = [np.full((num_levels, num_entries), NEVER, np.uint16) for num_levels in levels.shape]
     nets = [np.zeros((num_levels, num_entries)) for num_levels in levels.shape]
-    return Tables(keys[0], nets[0], keys[1], nets[1], keys[2], nets[2], keys[3], nets[3], ideal=np.zeros(num_entries))
+    ideal = np.zeros(num_entries)
+    return Tables(keys[0], nets[0], keys[1], nets[1], keys[2], nets[2], keys[3], nets[3], ideal, finer)
 
 
 class _Walk:
@@ -101,6 +106,11 @@ class _Walk:
             np.negative(self.adverse, out=self.adverse)
             np.negative(self.peak_to, out=self.peak_to)
         np.maximum.accumulate(self.peak_to, axis=1, out=self.peak_to)
+        num_target, num_stop, num_trail, _ = levels.shape
+        # Prices that hit the levels, times the side: up is good.
+        self.touched = np.empty((num_target, len(rows)))
+        self.stopped = np.empty((num_stop, len(rows)))
+        self.trailed = np.empty((num_trail, len(rows)))
 
     def fill(self, tables: Tables, part: Int64) -> None:
         """Write the columns of these entries."""
@@ -109,6 +119,20 @@ class _Walk:
         self._trail(tables, part)
         self._time(tables, part)
         self._ideal(tables, part)
+
+    def look_inside(self, detail: Detail, tables: Tables, finer: Finer, part: Int64) -> None:
+        """Write which finer bar of an ambiguous bar reached each level."""
+        parts = [
+            Hits(keys[:, part], prices, found[:, part])
+            for keys, prices, found in (
+                (tables.take_profit, self.touched, finer.take_profit),
+                (tables.stop, self.stopped, finer.stop),
+                (tables.trail, self.trailed, finer.trail),
+            )
+        ]
+        look_inside(detail, self.bars, self.rows, self.side, parts[0], parts[1:])
+        for whole, hits in zip((finer.take_profit, finer.stop, finer.trail), parts, strict=True):
+            whole[:, part] = hits.found
 
     def _net(self, held_NL: Int64, exit_NL: Float64, cost: float) -> Float64:
         rows = np.minimum(self.rows[:, None] + held_NL, self.bars.num_bars - 1)
@@ -126,6 +150,7 @@ class _Walk:
         levels, side, extra = self.levels.take_profit, self.side, self.costs.penetration
         target = self.price[:, None] * (1.0 + side * levels)
         touch = self.price[:, None] * (1.0 + side * (levels + extra))
+        self.touched[:] = (side * touch).T
         held = _first_reach(self.peak_to, side * touch)
         if extra > 0:
             held = np.minimum(held, self._open_beyond(side * target))
@@ -146,6 +171,7 @@ class _Walk:
         side, distances = self.side, np.minimum(self.levels.stop_loss, self.costs.liquidation)
         stop = self.price[:, None] * (1.0 - side * distances)
         worst = np.maximum.accumulate(np.negative(self.adverse), axis=1)
+        self.stopped[:] = (side * stop).T
         held = _first_reach(worst, -(side * stop))
         opened = self._open(held)
         gap = (held > 0) & (side * opened <= side * stop)
@@ -171,6 +197,7 @@ class _Walk:
             for r in np.flatnonzero(self.levels.trail == distance):
                 held = following[entries, armed[:, r]].astype(np.int64)[:, None]
                 stop = self.side * level[entries, np.minimum(held[:, 0], self.window - 1)][:, None]
+                self.trailed[r] = self.side * stop[:, 0]
                 opened = self._open(held)
                 gap = (held > 0) & (self.side * opened <= self.side * stop)
                 tables.trail[r, part] = self._keys(held, gap, 1)[:, 0]

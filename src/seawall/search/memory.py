@@ -24,6 +24,9 @@ WINDOW_BYTES = 8 * MIB
 LEVEL_BYTES = 10
 """A 16-bit key and a net return."""
 
+FINER_LEVEL_BYTES = 12
+"""Beside the net return a 16-bit key in the bars and one in the finer bars."""
+
 NUM_STATISTICS = 6
 BAND_COMBINATIONS = 16_384
 SMALLEST_BAND = 256
@@ -79,7 +82,7 @@ def plan(config: SearchConfig, source_bytes: int, budget_bytes: int) -> StagePla
 
 
 def _reader_claim(config: SearchConfig) -> Claim:
-    sources = [str(source) for source in (config.source, config.entries_source) if source is not None]
+    sources = [str(source) for source in (config.source, config.entries_source, config.detail_bars) if source]
     if all(source.lower().endswith((".parquet", ".arrow", ".feather", ".ipc")) for source in sources):
         return Claim("reader", PACKED_READER_BYTES, "one batch of a packed table, or one piece being sorted")
     return Claim("reader", TEXT_READER_BYTES, "one block of 1 MiB of text, parsed")
@@ -87,7 +90,8 @@ def _reader_claim(config: SearchConfig) -> Claim:
 
 def _tables_bytes(config: SearchConfig) -> int:
     num_levels = max(sum(type_config.grid.shape) for type_config in config.types.values())
-    return num_levels * CHUNK_ENTRIES * LEVEL_BYTES * 2 + WINDOW_BYTES
+    level_bytes = LEVEL_BYTES if config.detail_bars is None else FINER_LEVEL_BYTES
+    return num_levels * CHUNK_ENTRIES * level_bytes * 2 + WINDOW_BYTES
 
 
 def _tests_claim(config: SearchConfig) -> Claim:

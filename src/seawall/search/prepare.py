@@ -12,8 +12,9 @@ from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.search.bars import Bars
 from seawall.search.config import BarsConfig, SearchConfig
+from seawall.search.detail import Detail
 from seawall.search.entries import EntryWriter, read_entries
-from seawall.search.ohlc import BarCounts, open_bars, write_arrays, write_bars
+from seawall.search.ohlc import NS, BarCounts, open_bars, write_arrays, write_bars
 from seawall.search.predictions import add_predictions
 from seawall.search.signals import add_signals
 from seawall.search.sources import files_of
@@ -47,12 +48,58 @@ def prepare(config: SearchConfig, inputs: Inputs, folder: Path, beat: Beat) -> d
     counts = _bars(config, inputs, folder, beat)
     bars = open_bars(folder)
     check_trails(config, bars)
+    finer = _detail(config, bars, folder / "detail", beat)
     with EntryWriter(bars, config, folder, _num_scores(config)) as writer:
         _entries(config, inputs, bars, writer, beat)
         writer.finish(beat)
-    record = {"bars": counts, "entries": {name: own.record() for name, own in writer.counts.items()}}
+    record = {"bars": {**counts, **finer}, "entries": {name: own.record() for name, own in writer.counts.items()}}
     write_json(done, record)
     return record
+
+
+def _detail(config: SearchConfig, bars: Bars, folder: Path, beat: Beat) -> dict[str, int]:
+    """Write the finer bars, if there are any, and count the entities that have them.
+
+    Raises
+    ------
+    ConfigError
+        Where they are not finer, or their times are of another kind.
+    """
+    if config.detail_bars is None:
+        return {}
+    folder.mkdir(exist_ok=True)
+    own = config.bars.model_copy(update={"period": None, "funding": None, "holding": "bars"})
+    counts = write_bars(files_of(config.detail_bars), own, folder, beat)
+    finer = open_bars(folder)
+    if is_clock(finer) != is_clock(bars):
+        raise ConfigError("search.detail_bars", "their times are of another kind than those of the bars")
+    if finer.period >= bars.period:
+        raise ConfigError(
+            "search.detail_bars", "these bars are not finer", found=f"a period of {shown_period(finer)}",
+            allowed=f"less than {shown_period(bars)}", do="Name bars of a shorter period of the same entities.",
+        )  # fmt: skip
+    known = int((Detail.of(bars, finer).entity >= 0).sum())
+    if not known:
+        raise ConfigError(
+            "search.detail_bars", "no entity of the bars has finer bars", found=repr(finer.entities[0]),
+            allowed=repr(bars.entities[0]), do="Check that both tables belong together.",
+        )  # fmt: skip
+    return {"detail_rows": counts.num_rows, "detail_entities": known}
+
+
+def open_detail(folder: Path, bars: Bars) -> Detail | None:
+    """Map the finer bars that :func:`prepare` wrote, if there are any."""
+    return Detail.of(bars, open_bars(folder / "detail")) if (folder / "detail").is_dir() else None
+
+
+def is_clock(bars: Bars) -> bool:
+    """Tell whether times are ns since 1970, and not steps."""
+    return abs(int(bars.time[0])) > 10**15
+
+
+def shown_period(bars: Bars) -> str:
+    """Write the length of a bar."""
+    return f"{bars.period / NS:g} s" if is_clock(bars) else f"{bars.period} steps"
 
 
 def _entries(config: SearchConfig, inputs: Inputs, bars: Bars, writer: EntryWriter, beat: Beat) -> None:

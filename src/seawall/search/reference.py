@@ -1,6 +1,6 @@
 """The judge: one trade at a time in plain Python, bar by bar, in the words of the specification. Slow on purpose."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from seawall.search.costs import Costs, net_return
@@ -30,12 +30,24 @@ class Trade:
     optimistic: float
     """Net return had the take-profit come first where stop and take-profit are inside the exit bar."""
     is_ambiguous: bool
+    is_resolved: bool = False
+    """Finer bars told which came first."""
 
 
-def walk(bars: PlainBars, entry: int, side: int, exit_: Exit, costs: Costs) -> Trade:
+Finer = Callable[[int], Sequence[tuple[float, float]]]
+"""Gives (high, low) of the finer bars inside the bar of a row."""
+
+
+def no_finer(row: int) -> Sequence[tuple[float, float]]:
+    """Give no finer bars."""
+    return ()
+
+
+def walk(bars: PlainBars, entry: int, side: int, exit_: Exit, costs: Costs, finer: Finer = no_finer) -> Trade:
     """Follow one trade from the open of its entry bar to its exit.
 
-    Looks at no bar after the exit. The bars must go on to the end of the holding limit.
+    Looks at no bar after the exit. The bars must go on to the end of the holding limit. Finer bars are looked at only
+    where stop and take-profit lie inside the exit bar.
 
     Parameters
     ----------
@@ -72,14 +84,31 @@ def walk(bars: PlainBars, entry: int, side: int, exit_: Exit, costs: Costs) -> T
             found = [(net_return(s, level, price, costs.stop, fund), name)
                      for level, name in ((stop, stop_name), (trail, "trail")) if s * adverse <= s * level]  # fmt: skip
             net, name = max(found, key=lambda pair: pair[0])
-            ambiguous = s * favourable >= s * touch
-            return Trade(k - entry, name, net, best if ambiguous else net, ambiguous)
+            if s * favourable < s * touch:
+                return _plain(k - entry, name, net)
+            first = _first_inside(finer(k), s, touch, (stop, trail))
+            if first == "tp":
+                return Trade(k - entry, "tp", best, best, is_ambiguous=False, is_resolved=True)
+            unclear = first != "stop"
+            return Trade(k - entry, name, net, best if unclear else net, unclear, is_resolved=not unclear)
         if s * favourable >= s * touch:
             return _plain(k - entry, "tp", best)
         peak = max(peak, favourable) if side > 0 else min(peak, favourable)
         if elapsed == exit_.holding - 1:
             return _plain(k - entry, "time", net_return(s, bars.close[k], price, costs.time, fund))
         k += 1
+
+
+def _first_inside(
+    finer: Sequence[tuple[float, float]], side: float, touch: float, stops: tuple[float, float]
+) -> str:  # fmt: skip
+    """Tell which the finer bars reach first: "tp", "stop", or "" where they do not tell."""
+    for high, low in finer:
+        favourable, adverse = (high, low) if side > 0 else (low, high)
+        stopped, touched = _reached(side, adverse, *stops), side * favourable >= side * touch
+        if stopped or touched:
+            return "" if stopped and touched else ("stop" if stopped else "tp")
+    return ""
 
 
 def _reached(side: float, price: float, stop: float, trail: float) -> bool:

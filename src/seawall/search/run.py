@@ -26,7 +26,7 @@ from seawall.search.memory import notes
 from seawall.search.ohlc import open_bars
 from seawall.search.opportunities import Opportunities
 from seawall.search.phases import Search, accounts, find, refit, replays, sample_statement, validate
-from seawall.search.prepare import Inputs, prepare
+from seawall.search.prepare import Inputs, open_detail, prepare
 from seawall.search.records import TypeRecord, best_parameters, type_record, write_grid
 from seawall.search.sources import files_of
 from seawall.search.spans import Spans, cut
@@ -97,6 +97,7 @@ def _type(
         Opportunities(type_config.opportunity_bps * BPS, type_config.capture_share),
         type_config.grid.holds[-1], work / f"{name}.sums", text_key(key, name),
         band_combinations=band_combinations, checkpoint_seconds=config.checkpoint_seconds, beat=_Prefixed(name, beat),
+        detail=open_detail(work, bars),
     )  # fmt: skip
     evaluator.folder.mkdir(exist_ok=True)
     drawn = _draw(config, evaluator, spans)
@@ -185,7 +186,7 @@ def _part(spans: Spans, drawn: sampling.Sample | None) -> Part:
 def _key(config: SearchConfig, inputs: Inputs) -> str:
     """Identify what is searched: scratch files of anything else are not taken for these."""
     asked = config.model_dump(mode="json", exclude={"checkpoint_seconds"})
-    sources = [source for source in (config.source, config.entries_source) if source is not None]
+    sources = [own for own in (config.source, config.entries_source, config.detail_bars) if own is not None]
     prints = [json.dumps(fingerprint(file).record()) for source in sources for file in files_of(source)]
     for folder in (inputs.predictions, inputs.panel):
         names = ("fold_*.json", "fold_*.parquet") if folder == inputs.predictions else ("panel.json",)

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seawall.arrays import Float64, Int64
-from seawall.search.first_hit import Keys, Tables
+from seawall.search.detail import Keys
+from seawall.search.first_hit import Tables
 from seawall.search.levels import ExitLevels
-from seawall.search.resolve import stop_pair
+from seawall.search.resolve import stop_pair, stop_place
 
 STATISTICS = ("squares", "wins", "captured", "realised", "optimistic_gain", "ambiguous")
 """Columns of ``statistics``, summed over entries: squared net returns; net > 0; opportunities captured; net of
@@ -53,10 +54,19 @@ def add(tables: Tables, levels: ExitLevels, chunk: Chunk, sums: Sums) -> None:
     num_tp, num_stops, num_trails, _ = levels.shape
     for s in range(num_stops):
         for r in range(num_trails):
-            key, net = stop_pair(tables, s, r)
+            stop = Stop(*stop_pair(tables, s, r), stop_place(tables, tables.finer, s, r) if tables.finer else None)
             for a in range(num_tp):
                 first = ((a * num_stops + s) * num_trails + r) * num_holds
-                inner.add(a, key, net, sums, slice(first, first + num_holds))
+                inner.add(a, stop, sums, slice(first, first + num_holds))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stop:
+    """A stop-loss and a trail joined [N]: key, net return, and the finer bar where there are finer bars."""
+
+    key: Keys
+    net: Float64
+    place: Keys | None
 
 
 class _Inner:
@@ -68,12 +78,20 @@ class _Inner:
         shape = tables.time.shape
         self.is_time, self.net, self.flag = np.empty(shape, bool), np.empty(shape), np.empty(shape, bool)
 
-    def add(self, take_profit: int, stop_key: Keys, stop_net: Float64, sums: Sums, place: slice) -> None:
+    def add(self, take_profit: int, stop: Stop, sums: Sums, place: slice) -> None:
         """Add the trades of one take-profit and stop, for every holding."""
         tables, chunk, net = self.tables, self.chunk, self.net
         target, target_net = tables.take_profit[take_profit], tables.take_profit_net[take_profit]
-        np.less_equal(tables.time, np.minimum(stop_key, target), out=self.is_time)
-        net[:] = np.where(stop_key <= target, stop_net, target_net)
+        np.less_equal(tables.time, np.minimum(stop.key, target), out=self.is_time)
+        first_net = np.where(stop.key <= target, stop.net, target_net)
+        both = np.flatnonzero(target == stop.key + np.uint16(1))
+        both = both[stop.key[both] % 4 == 1]
+        if len(both) and tables.finer is not None and stop.place is not None:
+            touched, stopped = tables.finer.take_profit[take_profit][both], stop.place[both]
+            told = both[touched < stopped]
+            first_net[told] = target_net[told]
+            both = both[touched == stopped]
+        net[:] = first_net
         np.copyto(net, tables.time_net, where=self.is_time)
         counted = net if chunk.weights is None else net * chunk.weights
         sums.blocks[place, self.blocks] += np.add.reduceat(counted, self.starts, axis=1)
@@ -82,14 +100,9 @@ class _Inner:
         into[:, 1] += _counts(np.greater(net, 0.0, out=self.flag))
         into[:, 2] += _counts(np.greater(net, chunk.hurdle, out=self.flag))
         into[:, 3] += net @ chunk.is_opportunity
-        self._add_ambiguous(stop_key, target, target_net - stop_net, into)
-
-    def _add_ambiguous(self, stop_key: Keys, target: Keys, gain: Float64, into: Float64) -> None:
-        both = np.flatnonzero(target == stop_key + np.uint16(1))
-        both = both[stop_key[both] % 4 == 1]
         if len(both):
             is_hit = ~self.is_time[:, both]
-            into[:, 4] += is_hit @ gain[both]
+            into[:, 4] += is_hit @ (target_net[both] - stop.net[both])
             into[:, 5] += is_hit.sum(axis=1)
 
 
