@@ -56,6 +56,9 @@ def same(many: Panel, one: Panel) -> None:
     """Compare everything a reader can read, to the last bit."""
     assert many.entities == one.entities
     for name in ("calendar", "offsets", "by_time", "time_offsets", *ARRAYS):
+        if getattr(one, name) is None:
+            assert getattr(many, name) is None, name
+            continue
         found, expected = np.asarray(getattr(many, name)[:]), np.asarray(getattr(one, name)[:])
         assert found.dtype == expected.dtype, name
         np.testing.assert_array_equal(found, expected, err_msg=name)
@@ -124,6 +127,43 @@ def test_late_rows_and_new_entities_in_any_pieces_equal_one_ingest(data: st.Data
     piece[late] = rng.integers(0, number, int(late.sum()))
     piece[(frame["symbol"] == "JUMP").to_numpy()] = number - 1  # an entity that comes with the last piece
     check_pieces(frame, piece, **data.draw(st.sampled_from([EXACT, PLAIN])))
+
+
+ROLES: dict[str, Any] = {
+    **PLAIN,
+    "features": {"close": "close", "paid": "paid"},
+    "splits": "ratio",
+    "dividends": "paid",
+    "weights": "volume",
+}
+FACTORS: dict[str, Any] = {
+    **EXACT,
+    "weights": "volume",
+    "splits": "ratio",
+    "dividends": "paid",
+    "adjustment": {"column": "factor", "column_is": "divisor"},
+}
+
+
+def with_events(frame: pd.DataFrame) -> pd.DataFrame:
+    """Splits, dividends, missing cells, and a factor on every row that changes with the splits."""
+    rng = np.random.default_rng(5)
+    frame = frame.sort_values(["symbol", "date"], ignore_index=True)
+    frame["ratio"] = rng.choice([0.0, 1.0, 2.0, 0.5, np.nan], len(frame), p=[0.5, 0.3, 0.06, 0.04, 0.1])
+    frame["paid"] = rng.choice([0.0, 0.25, np.nan], len(frame), p=[0.8, 0.1, 0.1])
+    jump = frame["ratio"].where(frame["ratio"] > 0, 1.0).fillna(1.0)
+    frame["factor"] = 8.0 / jump.groupby(frame["symbol"]).cumprod()
+    return frame
+
+
+@pytest.mark.parametrize("changes", [ROLES, FACTORS], ids=["splits", "factors"])
+def test_roles_appended_late_and_in_pieces_equal_one_ingest(changes: dict[str, Any]) -> None:
+    frame = with_events(coarse(market(num_entities=5, num_dates=50, seed=4)))
+    day = np.searchsorted(np.unique(frame["date"]), frame["date"])
+    piece = np.minimum(day // 15, 2)
+    late = np.random.default_rng(1).random(len(frame)) < 0.05
+    piece[late] = 2
+    check_pieces(frame, piece, **changes)
 
 
 UNBOUNDED: dict[str, Any] = {**EXACT, "features": {"age": "row_number() OVER entity", "top": "max(high) OVER entity"}}

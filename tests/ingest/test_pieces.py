@@ -10,6 +10,7 @@ import pytest
 from seawall.ingest import memory, pieces
 from seawall.ingest.pieces import rows_around
 from seawall.stores.panel import Panel
+from seawall.stores.segments import ARRAYS
 from seawall.stores.shape import PanelShape
 from tests.ingest.world import ingested, settings
 
@@ -39,8 +40,7 @@ def long_market(path: Path, *, num_rows: int = 20_000) -> Path:
 
 
 def arrays_of(panel: Panel) -> dict[str, Any]:
-    names = ("features", "returns", "targets", "target_end", "prices", "adjustment", "universe", "time_index")
-    return {name: np.array(getattr(panel, name)) for name in names}
+    return {name: np.array(getattr(panel, name)) for name in ARRAYS}
 
 
 CHANGES: dict[str, Any] = {
@@ -50,22 +50,31 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("bucket_rows", [700, 5_000])
+ROLES: dict[str, Any] = CHANGES | {
+    "adjustment": {"column": "low", "column_is": "multiplier"},
+    "weights": "open",
+    "splits": "volume",
+    "dividends": "low",
+}
+"""A factor that moves on every row, and roles beside it."""
+
+
+@pytest.mark.parametrize(("bucket_rows", "changes"), [(700, CHANGES), (5_000, CHANGES), (900, ROLES)])
 def test_an_entity_computed_in_pieces_equals_the_whole_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_rows: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_rows: int, changes: dict[str, Any]
 ) -> None:
     source = long_market(tmp_path / "m.csv")
-    whole, report = ingested(tmp_path / "whole.panel", source, **CHANGES)
-    record_bytes = memory.bucket_sizes(settings(source, **CHANGES)).record_bytes
+    whole, report = ingested(tmp_path / "whole.panel", source, **changes)
+    record_bytes = memory.bucket_sizes(settings(source, **changes)).record_bytes
     monkeypatch.setattr(memory, "BUCKET_BYTES", bucket_rows * record_bytes)
     monkeypatch.setattr(memory, "BUCKET_BYTES_MIN", bucket_rows * record_bytes)
     monkeypatch.setattr(pieces, "ALIGNED_ROWS", 256 if bucket_rows == 700 else pieces.ALIGNED_ROWS)
-    split, again = ingested(tmp_path / "split.panel", source, **CHANGES)
+    split, again = ingested(tmp_path / "split.panel", source, **changes)
     for name, array in arrays_of(whole).items():
         np.testing.assert_array_equal(arrays_of(split)[name], array, err_msg=name)
     assert split.content_key == whole.content_key
     assert again == report
-    assert len(report["scale_breaks"]) == 4
+    assert len(report["scale_breaks"]) == (4 if changes is CHANGES else 0)
 
 
 @pytest.mark.parametrize(

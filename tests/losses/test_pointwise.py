@@ -34,6 +34,36 @@ def test_loss_and_gradient_agree_with_torch(config: MseConfig | HuberConfig) -> 
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def gradient_of(
+    config: MseConfig | HuberConfig, target: torch.Tensor, weight: torch.Tensor | None
+) -> tuple[float, float, torch.Tensor]:
+    torch.manual_seed(3)
+    prediction = torch.randn(len(target), 2, requires_grad=True)
+    summed = summed_loss(config, prediction, target, weight)
+    summed.total.backward()  # type: ignore[no-untyped-call]
+    assert prediction.grad is not None
+    return float(summed.total.detach()), float(summed.count), prediction.grad
+
+
+@pytest.mark.parametrize("config", LOSSES, ids=lambda c: c.kind)
+def test_weights_of_one_change_no_bit_and_weights_of_zero_leave_samples_out(config: MseConfig | HuberConfig) -> None:
+    torch.manual_seed(1)
+    target = torch.randn(40, 2)
+    target[3] = math.nan
+    plain, ones = gradient_of(config, target, None), gradient_of(config, target, torch.ones(40))
+    assert plain[:2] == ones[:2]
+    assert torch.equal(plain[2], ones[2])
+    half = (torch.arange(40) % 2).float()
+    left_out = torch.where(half[:, None] == 0, math.nan, target)
+    weighed, masked = gradient_of(config, target, half), gradient_of(config, left_out, None)
+    assert weighed[1] == masked[1] == 38  # 20 samples of two targets, one of which has none
+    assert weighed[0] == pytest.approx(masked[0], rel=1e-12)
+    assert torch.equal(weighed[2], masked[2])
+    twice = gradient_of(config, target, torch.full((40,), 2.0))
+    torch.testing.assert_close(twice[2], 2 * plain[2])
+    assert (twice[0], twice[1]) == (2 * plain[0], 2 * plain[1])
+
+
 @pytest.mark.parametrize("config", LOSSES, ids=lambda c: c.kind)
 def test_missing_targets_give_no_loss_and_no_gradient(config: MseConfig | HuberConfig) -> None:
     prediction = torch.tensor([[1.0], [2.0], [3.0]], requires_grad=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from seawall.arrays import Int64
+from seawall.arrays import AnyArray, Float64, Int64
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 
@@ -19,6 +19,24 @@ SPEC = PanelSpec(
     ),
     targets=(TargetSpec("fwd", "forward_return", "close", 1, 1),),
 )
+
+
+FULL_SPEC = PanelSpec(
+    calendar_kind=SPEC.calendar_kind,
+    columns=(
+        *SPEC.columns,
+        ColumnSpec("cap", "weights", "float32"),
+        ColumnSpec("paid", "dividends", "float64"),
+        ColumnSpec("split", "splits", "float64"),
+    ),
+    targets=SPEC.targets,
+)
+"""Every group there is."""
+
+
+def roles_of(number: Float64) -> dict[str, AnyArray]:
+    """Weights, dividends and splits that tell the number of their row."""
+    return {"weights": (number / 2).astype(np.float32), "dividends": number / 10, "splits": number + 2}
 
 
 def block(names: list[str], lengths: list[int], times: Int64) -> EntityBlock:

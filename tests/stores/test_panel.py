@@ -58,7 +58,7 @@ def test_arrays_are_mapped_only_when_asked_for(tiny: Path) -> None:
 
 FILES = sorted(
     [
-        *(f"{name}.npy" for name in segments_module.ARRAYS if name != "values"),
+        *(f"{name}.npy" for name in segments_module.ARRAYS if name not in ("values", *segments_module.ROLES)),
         "calendar.npy",
         "offsets.npy",
         "by_time.npy",
@@ -198,4 +198,7 @@ def test_the_arrays_of_a_segment_are_those_of_the_format() -> None:
         "universe",
         "time_index",
         "values",
+        "weights",
+        "dividends",
+        "splits",
     }

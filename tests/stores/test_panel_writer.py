@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.errors import ConfigError, DataError
-from seawall.stores import panel_writer
+from seawall.stores import by_time
 from seawall.stores.npy import HEADER_BYTES
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import EntityBlock, PanelWriter, check_output
@@ -79,7 +79,7 @@ def test_rows_by_time_are_a_stable_sort_and_the_key_does_not_know_the_slabs(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         keys = set()
         for name, slab, read in (("one", 10**6, 10**6), ("other", slab_bytes, index_rows)):
-            patch.setattr(panel_writer, "INDEX_ROWS", read)
+            patch.setattr(by_time, "INDEX_ROWS", read)
             with PanelWriter(Path(folder) / f"{name}.panel", SPEC, calendar) as writer:
                 writer.append(rows)
                 keys.add(writer.finish(sources=[], ingest={}, slab_bytes=slab)["content_key"])

@@ -19,7 +19,7 @@ from seawall.stores.npy import write_array
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import EntityBlock, PanelWriter, Publication, check_output
 from seawall.stores.segments import ARRAYS
-from tests.stores.panels import SPEC, write_tiny
+from tests.stores.panels import FULL_SPEC, roles_of, write_tiny
 
 Rows = dict[str, dict[int, int]]
 """Entity to time to a number that stands for all values of the row."""
@@ -43,13 +43,14 @@ def rows_of(table: Rows) -> tuple[EntityBlock, Int64]:
         prices=(100 + number)[:, None],
         adjustment=number + 1,
         universe=number % 2 == 0,
+        roles=roles_of(number),
     )
     return rows, np.unique(times)
 
 
 def write_base(path: Path, table: Rows) -> None:
     rows, calendar = rows_of(table)
-    with PanelWriter(path, SPEC, calendar) as writer:
+    with PanelWriter(path, FULL_SPEC, calendar) as writer:
         writer.append(rows)
         writer.finish(sources=[], ingest={}, slab_bytes=64)
 
@@ -57,7 +58,7 @@ def write_base(path: Path, table: Rows) -> None:
 def write_top(path: Path, table: Rows, first_places: list[int], first_changed: int = 0) -> None:
     rows, calendar = rows_of(table)
     told = Publication(sources=[], ingest={}, first_changed=first_changed, num_new_rows=1)
-    with PanelWriter(path, SPEC, calendar, base=Panel(path).manifest) as writer:
+    with PanelWriter(path, FULL_SPEC, calendar, base=Panel(path).manifest) as writer:
         writer.append(rows)
         writer.finish_append(told, np.array(first_places), slab_bytes=64)
 

@@ -13,19 +13,21 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.atomic import DirtyWindow
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import time_type
+from seawall.stores.segments import ARRAYS, ROLES
 
 GROUPS_PER_FILE = 64
 """Row groups of one file: what a writer keeps of finished groups grows with them."""
 
 _GROUPS = ("features", "targets", "prices")
-_ALWAYS = ("entity", "time", "adjustment", "universe")
+_ALWAYS = ("entity", "time", "adjustment", "universe", *ROLES)
 
 
 def export_parquet(panel: Panel, output: Path, *, block_rows: int, beat: Beat = silent) -> dict[str, Any]:
     """Write ``output/part-00000.parquet`` and following.
 
     Columns: ``entity``, ``time``, every feature (float32), every target (float64, before the training cast), every
-    price (float64, unadjusted), ``adjustment``, ``universe``. Missing is null. A name that would stand twice becomes
+    price (float64, unadjusted), ``weights``, ``dividends`` and ``splits`` where there are some, ``adjustment``,
+    ``universe``. Missing is null. A name that would stand twice becomes
     ``group.name``. Memory is one row group.
 
     Returns
@@ -41,6 +43,7 @@ def export_parquet(panel: Panel, output: Path, *, block_rows: int, beat: Beat = 
     names = column_names(panel)
     fields = [(name, pa.float32() if group == "features" else pa.float64()) for (group, _), name in names.items()]
     keys = [("entity", pa.dictionary(pa.int32(), pa.string())), ("time", time_type(panel))]
+    fields += [(role, pa.from_numpy_dtype(ARRAYS[role][0])) for role in ROLES if panel.names(role)]
     schema = pa.schema([*keys, *fields, ("adjustment", pa.float64()), ("universe", pa.bool_())])
     dictionary, num_rows, num_files = pa.array(panel.entities, pa.string()), panel.shape.num_rows, 0
     with appearing(output) as folder:
@@ -74,5 +77,6 @@ def _table(panel: Panel, schema: pa.Schema, dictionary: pa.Array, rows: slice) -
     for array in ("features", "returns", "prices"):
         block = panel.rows(array, start, stop)
         columns += [pa.array(np.ascontiguousarray(values), mask=np.isnan(values)) for values in block.T]
-    columns += [pa.array(np.asarray(panel.rows(name, start, stop))) for name in ("adjustment", "universe")]
+    roles = [role for role in ROLES if panel.names(role)]
+    columns += [pa.array(np.asarray(panel.rows(name, start, stop))) for name in (*roles, "adjustment", "universe")]
     return pa.Table.from_arrays(columns, schema=schema)

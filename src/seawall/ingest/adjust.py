@@ -1,6 +1,7 @@
-"""Scale breaks: moves no market allows, turned into adjustment factors that never touch an earlier row."""
+"""Scale breaks: declared factors, or moves no market allows, that never touch an earlier row."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,8 +58,36 @@ def cumulate(factors: Float64, starts: Int64, carried: Float64 | None = None) ->
     float64 [n]
         Adjustment of each row; ``price / adjustment`` is on the scale of the entity's first row.
     """
-    adjustment = np.ones(len(factors)) if carried is None else np.repeat(carried, np.diff(starts))
-    for row in np.flatnonzero(factors != 1.0):
-        entity = int(np.searchsorted(starts, row, side="right")) - 1
-        adjustment[row : starts[entity + 1]] *= factors[row]
+    adjustment = factors.copy()
+    if carried is not None:
+        adjustment[starts[:-1]] *= carried
+    for start, stop in pairwise(starts.tolist()):
+        np.multiply.accumulate(adjustment[start:stop], out=adjustment[start:stop])
     return adjustment
+
+
+def factors_of(column: Float64, starts: Int64, kind: str) -> Float64:
+    """Turn a column of factors into the factor of each row; a row reads itself and the one before it, nothing later.
+
+    Parameters
+    ----------
+    column
+        float64 [n], sorted by (entity, time), without what :func:`no_factors` finds. ``per_date``: new price / old
+        price, 1 or NaN where nothing changes. Cumulative: adjusted price = price x ``multiplier``, or price /
+        ``divisor``; only ratios of rows count.
+    starts
+        int64 [e + 1], first row of each entity and the end. The first row's factor is 1: nothing lies before it.
+    """
+    if kind == "per_date":
+        factors = np.where(np.isnan(column), 1.0, column)
+    else:
+        before = np.roll(column, 1)
+        factors = column / before if kind == "divisor" else before / column
+    factors[starts[:-1]] = 1.0
+    return factors
+
+
+def no_factors(column: Float64, kind: str) -> Bool:
+    """Mark what no factor can be: 0, negative, infinite, and missing where factors are cumulative."""
+    usable = (column > 0) & np.isfinite(column)
+    return ~(usable | np.isnan(column)) if kind == "per_date" else ~usable

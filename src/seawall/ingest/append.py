@@ -188,12 +188,14 @@ def _without_halo(block: EntityBlock, num_halo: Int64) -> EntityBlock:
     ends = block.target_end[keep]
     arrays = {name: getattr(block, name)[keep] for name in ("times", "features", "returns", "prices")}
     more = {name: getattr(block, name)[keep] for name in ("adjustment", "universe")}
+    roles = {name: array[keep] for name, array in block.roles.items()}
     values = None if block.values is None else block.values[keep]
     return replace(
         block,
         lengths=block.lengths - num_halo,
         target_end=np.where(ends >= 0, moved[ends], -1),
         values=values,
+        roles=roles,
         **arrays,
         **more,
     )

@@ -1,14 +1,13 @@
 """Pass two: one bucket of whole entities, sorted in memory, adjusted, its SQL expressions and targets computed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
 from seawall.errors import ConfigError, DataError
-from seawall.ingest.adjust import Bars, cumulate, detect_breaks
+from seawall.ingest.adjuster import Adjuster
 from seawall.ingest.causality import Moved, find_late, find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.compute import compute_set
@@ -16,6 +15,7 @@ from seawall.ingest.feature_sets.config import FeatureSet
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import RecordLayout, whole_layout
+from seawall.ingest.rows import Rows, kept_places
 from seawall.ingest.targets import compute_targets
 from seawall.stores.panel_writer import EntityBlock
 from seawall.tables.engine import SqlEngine
@@ -23,35 +23,6 @@ from seawall.tables.engine import SqlEngine
 WINDOW = "WINDOW entity AS (PARTITION BY __entity ORDER BY __time)"
 UNIVERSE = "__universe"
 WHERE = "ingest.features"
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of whole entities sorted by (entity, time), duplicates resolved."""
-
-    names: list[str]
-    starts: Int64
-    times: Int64
-    values: Float64
-    """float64 [n, W]: the columns of :attr:`RecordLayout.wide`."""
-    carried: Float64 | None = None
-    """float64 [e], adjustment of each entity's first row here, where its earlier rows are left out; else None."""
-    narrow: Float32 | None = None
-    """float32 [n, M]: the columns of :attr:`RecordLayout.narrow`, where there are any."""
-    kept: slice = field(default_factory=lambda: slice(None))
-    """The rows that are counted and stored; others are there for them to read."""
-
-    @property
-    def first(self) -> Bool:
-        """True at the first row of each entity."""
-        marks = np.zeros(len(self.times), bool)
-        marks[self.starts[:-1]] = True
-        return marks
-
-    @property
-    def entity_number(self) -> Int64:
-        """Number of each row's entity within the bucket."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.starts))
 
 
 def _position(rows: Rows, chosen: FeatureSet, calendar: Int64) -> Int64:
@@ -95,10 +66,11 @@ class Builder:
     ) -> None:
         self._config, self._calendar, self._kind = config, calendar, calendar_kind
         self._names, self._rank_of_code = names_by_rank, rank_of_code
-        self._engine, self._declared = engine, declared
+        self._engine = engine
         self._layout = layout or whole_layout(config)
         self._longest_checked, self._checked_neighbours = 0, False
         self.quality = Quality(list(config.feature_names))
+        self._adjuster = Adjuster(config, declared, self.quality, self._column, self.time_text)
 
     def build(self, records: AnyArray) -> EntityBlock:
         """Sort the rows of whole entities and compute everything the store holds about them."""
@@ -106,7 +78,7 @@ class Builder:
 
     def compute(self, rows: Rows) -> EntityBlock:
         """Compute everything the store holds about sorted rows."""
-        adjustment = self._adjustment(rows)
+        adjustment = self._adjuster.adjustment(rows)
         sql = self._evaluate(rows, adjustment)
         features = self._features(rows, adjustment, sql)
         self.quality.rows += len(rows.times[rows.kept])
@@ -128,6 +100,7 @@ class Builder:
             adjustment=adjustment,
             universe=universe,
             values=rows.values[:, [self._layout.wide.index(name) for name in kept_columns(self._config)]],
+            roles={role: self._adjuster.role(rows, role) for role in self._config.roles},
         )
 
     def _features(self, rows: Rows, adjustment: Float64, sql: Float64) -> Float32:
@@ -176,6 +149,11 @@ class Builder:
         is_first = self._config.duplicates == "first"
         return np.append(True, ~same) if is_first else np.append(~same, True)
 
+    @property
+    def calendar(self) -> Int64:
+        """All times, strictly increasing."""
+        return self._calendar
+
     def time_index(self, times: Int64) -> Int64:
         """Find times in the calendar."""
         return np.searchsorted(self._calendar, times)
@@ -189,51 +167,6 @@ class Builder:
 
     def _column(self, rows: Rows, name: str) -> Float64:
         return rows.values[:, self._layout.wide.index(name)]
-
-    def _adjustment(self, rows: Rows) -> Float64:
-        rule = self._config.adjustment
-        factors = np.ones(len(rows.times))
-        if rule.detect:
-            bars = Bars(
-                open=self._column(rows, rule.open),
-                high=self._column(rows, rule.high),
-                low=self._column(rows, rule.low),
-                close=self._column(rows, rule.close),
-                first=rows.first,
-            )
-            factors = detect_breaks(bars, rule.min_ratio)
-        declared = self._declared_breaks(rows)
-        factors[list(declared)] = list(declared.values())
-        self._list_breaks(rows, factors, declared)
-        return cumulate(factors, rows.starts, rows.carried)
-
-    def _declared_breaks(self, rows: Rows) -> dict[int, float]:
-        """Find the row of each declared break: the first at or after its time, never an entity's first row.
-
-        Breaks that fall on one row, as in a suspension, multiply.
-        """
-        found: dict[int, float] = {}
-        for (entity, time), factor in self._declared.items():
-            if entity not in rows.names:
-                continue
-            number = rows.names.index(entity)
-            start, stop = rows.starts[number], rows.starts[number + 1]
-            row = int(start + np.searchsorted(rows.times[start:stop], time))
-            if start < row < stop:
-                found[row] = found.get(row, 1.0) * factor
-        return found
-
-    def _list_breaks(self, rows: Rows, factors: Float64, declared: Mapping[int, float]) -> None:
-        rule, numbers = self._config.adjustment, rows.entity_number
-        for row in _kept_places(factors != 1.0, rows.kept):
-            name, time = rows.names[numbers[row]], int(rows.times[row])
-            entry = {"entity": name, "time": self.time_text(time), "factor": float(factors[row])}
-            entry["kind"] = "declared" if row in declared else "detected"
-            if rule.detect:
-                prices = self._column(rows, rule.close)[row - 1], self._column(rows, rule.open)[row]
-                before, after = (float(price) if np.isfinite(price) else None for price in prices)
-                entry |= {"before": before, "after": after}
-            self.quality.scale_breaks.append(entry)
 
     def _adjusted(self, rows: Rows, adjustment: Float64) -> dict[str, Float64]:
         return {name: self._column(rows, name) / adjustment for name in self._config.prices}
@@ -266,7 +199,7 @@ class Builder:
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = adjusted[column] / np.roll(adjusted[column], 1)
         ratio[rows.first | ~np.isfinite(ratio) | (ratio <= 0)] = 1.0  # no price on one side: nothing to compare
-        places = _kept_places((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO), rows.kept)
+        places = kept_places((ratio > JUMP_RATIO) | (ratio < 1 / JUMP_RATIO), rows.kept)
         self.quality.num_jumps += len(places)
         numbers = rows.entity_number
         for place in places:
@@ -349,11 +282,6 @@ def _order(ranks: Int64, times: Int64) -> Int64:
         narrow = int(ranks.max()) - low <= np.iinfo(np.uint16).max
         return np.argsort((ranks - low).astype(np.uint16) if narrow else ranks, kind="stable")
     return np.lexsort((times, ranks))
-
-
-def _kept_places(marked: Bool, kept: slice) -> Int64:
-    start, stop, _ = kept.indices(len(marked))
-    return np.flatnonzero(marked[start:stop]) + start
 
 
 def _first_alone(first: Bool) -> Bool:

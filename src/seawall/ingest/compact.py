@@ -7,7 +7,6 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.ingest.memory import SLAB_BYTES
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter
-from seawall.stores.segments import ARRAYS
 
 
 def compact(output: Path, *, block_rows: int, beat: Beat = silent) -> dict[str, Any]:
@@ -31,14 +30,13 @@ def compact(output: Path, *, block_rows: int, beat: Beat = silent) -> dict[str, 
         return {"compacted": False, "content_key": panel.content_key, **found}
     columns = tuple(ColumnSpec(**column) for column in panel.manifest["columns"])
     spec = PanelSpec(calendar_kind=panel.calendar_kind, columns=columns, targets=panel.target_specs)
-    arrays = [name for name, (_, group) in ARRAYS.items() if not group or spec.width(group)]
     lengths = (panel.offsets[1:] - panel.offsets[:-1]).tolist()
     with PanelWriter(output, spec, panel.calendar, base=panel.manifest) as writer:
         writer.add_entities(panel.entities, lengths)
         for start in range(0, panel.shape.num_rows, block_rows):
             beat("copy", start, panel.shape.num_rows)
             stop = min(start + block_rows, panel.shape.num_rows)
-            writer.append_rows({name: panel.rows(name, start, stop) for name in arrays})
+            writer.append_rows({name: panel.rows(name, start, stop) for name in spec.arrays})
         beat("index and checksum", panel.shape.num_rows, panel.shape.num_rows)
         manifest = writer.finish_compact(slab_bytes=SLAB_BYTES)
     return {"compacted": True, "content_key": manifest["content_key"], **found}

@@ -40,11 +40,27 @@ class Adjustment(Strict):
     low: Name = "low"
     close: Name = "close"
     declared: tuple[DeclaredBreak, ...] = ()
+    column: Name | None = Field(default=None, description="number column with the factors, instead of the rule above")
+    column_is: Literal["per_date", "multiplier", "divisor"] | None = Field(
+        default=None,
+        description="per_date: new price / old price at that row, 1 or missing where nothing changes; cumulative: "
+        "adjusted price = price x multiplier, or price / divisor, of which only ratios count",
+    )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Price columns the rule reads."""
+        """Columns the rule reads, or the one with the factors."""
+        if self.column is not None:
+            return (self.column,)
         return (self.open, self.high, self.low, self.close) if self.detect else ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Adjustment":
+        if (self.column is None) != (self.column_is is None):
+            raise ValueError("column and column_is belong together: per_date, multiplier or divisor")
+        if self.column is not None and (self.detect or self.declared):
+            raise ValueError("column brings all factors: detect and declared cannot stand beside it")
+        return self
 
 
 class StaticTable(Strict):
@@ -125,6 +141,13 @@ class IngestConfig(Strict):
     )
     drop_rows: dict[Name, str] = Field(default_factory=dict, description="rule name: SQL condition on one row; counted")
     adjustment: Adjustment = Adjustment()
+    weights: Name | None = Field(default=None, description="number column: how much a sample counts in training")
+    dividends: Name | None = Field(
+        default=None, description="number column: cash paid on each share, as it is after a split of the same row"
+    )
+    splits: Name | None = Field(
+        default=None, description="number column: shares that one share becomes at this row; 0 and missing are 1"
+    )
     duplicates: Literal["error", "first", "last"] = "error"
     tables: tuple[JoinedTable, ...] = Field(default=(), description="other tables joined to the rows of the sources")
     static: StaticTable | None = Field(default=None, description="static attributes, kept with the entities")
@@ -152,6 +175,8 @@ class IngestConfig(Strict):
         if twice:
             raise ValueError(f"two features are named {twice[0]!r}; give the feature set a prefix")
         self._check_compared()
+        if self.dividends is not None and self.adjustment.column is not None and self.splits is None:
+            raise ValueError("dividends beside adjustment.column: name splits too, or they would be earned twice")
         return self
 
     def _check_compared(self) -> None:
@@ -189,7 +214,14 @@ class IngestConfig(Strict):
         """Number columns read from the source, in a fixed order."""
         of_sets = [column for chosen in self.feature_sets for column in chosen.roles.values()]
         own = [target.column.name for target in self.targets.values() if target.column is not None]
-        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets, *own)))
+        roles = self.roles.values()
+        return tuple(dict.fromkeys((*self.prices, *self.adjustment.columns, *self.values, *of_sets, *own, *roles)))
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Groups of one column, and that column."""
+        given = {"weights": self.weights, "dividends": self.dividends, "splits": self.splits}
+        return {role: column for role, column in given.items() if column is not None}
 
 
 def own_columns(config: IngestConfig) -> tuple[str, ...]:

@@ -106,6 +106,7 @@ def _narrowed(config: IngestConfig, columns: Sequence[str]) -> IngestConfig:
         update={
             "values": tuple(columns), "prices": (), "adjustment": Adjustment(), "feature_sets": (), "features": {},
             "derived": {}, "targets": {}, "universe": None, "drop_rows": {}, "tables": (), "static": None,
+            "weights": None, "dividends": None, "splits": None,
         }
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from seawall.budget.environment import available_cores
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import record_layout
-from seawall.stores.shape import PanelShape
+from seawall.stores.shape import ROLE_BYTES, PanelShape
 from seawall.units import MIB, format_bytes
 
 FLOOR_BYTES = 72 * MIB
@@ -90,6 +90,7 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     sql_bytes = max(sql_bytes, set_bytes)
     stored_columns = num_prices + len(kept_columns(config))
     output_bytes = 4 * len(config.feature_names) + 24 * num_targets + 8 * stored_columns + 8 + 1 + 8
+    output_bytes += 3 * sum(ROLE_BYTES[role] for role in config.roles)  # as read, as stored, and what marks them
     return BucketSizes(record_bytes, sorted_bytes + table_bytes + sql_bytes + output_bytes)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seawall.arrays import AnyArray
-from seawall.ingest.bucket import Builder, Rows
+from seawall.ingest.bucket import Builder
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.reach import features_back
-from seawall.stores.panel_writer import EntityBlock, PanelWriter
+from seawall.ingest.rows import Rows
+from seawall.stores.panel_writer import PanelWriter
 
 ALIGNED_ROWS = 4096
 """Pieces begin at a multiple of this: sums over a window are then added up in the same order as over the whole."""
@@ -73,7 +74,7 @@ def _write(
 ) -> tuple[Rows, int, int]:
     """Compute the rows held, write some of them, and keep what later rows read."""
     block = builder.compute(replace(held, kept=kept))
-    writer.append_rows(_columns(block, kept, builder))
+    writer.append_rows(block.columns(builder.calendar, kept))
     wanted = first_row + kept.stop - around.back
     drop = max(0, wanted // ALIGNED_ROWS * ALIGNED_ROWS - first_row)
     rest = Rows(
@@ -85,22 +86,6 @@ def _write(
         narrow=None if held.narrow is None else held.narrow[drop:].copy(),
     )
     return rest, first_row + drop, kept.stop - drop
-
-
-def _columns(block: EntityBlock, kept: slice, builder: Builder) -> dict[str, AnyArray]:
-    time_index = builder.time_index(block.times)
-    ends = np.where(block.target_end >= 0, time_index[np.maximum(block.target_end, 0)], -1)
-    columns: dict[str, AnyArray] = {
-        "features": block.features[kept],
-        "targets": block.returns[kept].astype(np.float32),
-        "target_end": ends[kept],
-        "returns": block.returns[kept],
-        "prices": block.prices[kept],
-        "adjustment": block.adjustment[kept],
-        "universe": block.universe[kept],
-        "time_index": time_index[kept],
-    }
-    return columns | ({} if block.values is None else {"values": block.values[kept]})
 
 
 def _joined(held: Rows, rows: Rows) -> Rows:

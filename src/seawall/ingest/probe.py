@@ -5,7 +5,7 @@ from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.pieces import rows_beside
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.tables import opened_tables
-from seawall.stores.shape import PanelShape
+from seawall.stores.shape import ROLE_BYTES, PanelShape
 from seawall.tables.sample import TableSample, sample_tables
 
 
@@ -39,6 +39,7 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
         num_targets=len(config.targets),
         num_prices=len(config.prices),
         num_values=len(kept_columns(config)),
+        role_bytes=sum(ROLE_BYTES[role] for role in config.roles),
         max_rows_per_entity=longest,
         max_rows_per_date=num_entities,
         source_bytes=sample.source_bytes,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seawall.arrays import AnyArray, Float32, Float64, Int64
+from seawall.ingest.roles import NEUTRAL
 
 MAX_LISTED = 50
 """Suspicious jumps listed by name; all are counted. Scale breaks are all listed: they change prices."""
@@ -53,7 +54,10 @@ class Quality:
     jumps: list[dict[str, Any]] = field(default_factory=list)
     num_jumps: int = 0
     universe_rows: int = 0
+    num_adjusted_rows: int = 0
+    """Rows at which an adjustment column changes."""
     prices: dict[str, dict[str, int]] = field(default_factory=dict)
+    roles: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         width = len(self.feature_names)
@@ -124,6 +128,12 @@ class Quality:
         counts["infinite"] += int(np.isinf(values).sum())
         counts["missing"] += int(np.isnan(values).sum())
 
+    def see_role(self, role: str, column: Float64, stored: AnyArray) -> None:
+        """Count rows of a role that are missing, and that are other than the usual 1 or 0."""
+        counts = self.roles.setdefault(role, {"missing": 0, "special": 0})
+        counts["missing"] += int(np.isnan(column).sum())
+        counts["special"] += int((stored != NEUTRAL[role]).sum())
+
     def see_gaps(self, time_index: Int64, first: AnyArray) -> None:
         """Count places where an entity skips dates of the calendar."""
         skipped = np.diff(time_index, prepend=0) - 1
@@ -163,5 +173,7 @@ class Quality:
             "suspicious_jumps": self.jumps,
             "num_suspicious_jumps": self.num_jumps,
             "prices": self.prices,
+            "roles": self.roles,
+            "num_adjusted_rows": self.num_adjusted_rows,
             "universe_share": self.universe_rows / max(1, self.rows),
         }

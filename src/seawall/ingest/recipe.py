@@ -19,6 +19,9 @@ COMPUTED = (
     "targets",
     "universe",
     "adjustment",
+    "weights",
+    "dividends",
+    "splits",
     "values",
     "static",
 )
@@ -115,21 +118,22 @@ def kept_columns(config: IngestConfig) -> tuple[str, ...]:
     """List the number columns whose earlier values later rows need, and that no other array holds exactly.
 
     A column that is only a feature as it is needs no second copy: the float32 it is stored as makes the same float32
-    again. Columns that an expression or the adjustment rule reads are kept, prices are there anyway.
+    again; so does a column that is only a weight, a dividend or a split. Columns that an expression or the adjustment
+    reads are kept, prices are there anyway.
     """
     plain = plain_features(config)
     computed = [text for name, text in config.features.items() if name not in plain]
     sql = "\n".join([*computed, *config.derived.values(), config.universe or "", *_target_texts(config)]).casefold()
     of_sets = {column for chosen in config.feature_sets for column in chosen.roles.values()}
-    only_plain = {
+    features, roles = set(plain.values()), set(config.roles.values())
+    only_stored = {
         name
-        for name in plain.values()
+        for name in features ^ roles
         if name not in config.adjustment.columns
         and name not in of_sets
         and name.casefold() not in sql
         and name.replace('"', '""').casefold() not in sql
     }
     is_read = bool(sql.strip() or of_sets) or any(name in config.adjustment.columns for name in config.value_columns)
-    return tuple(
-        name for name in config.value_columns if is_read and name not in config.prices and name not in only_plain
-    )
+    wanted = set(config.value_columns) - only_stored if is_read else features & roles  # of both, no array holds it
+    return tuple(name for name in config.value_columns if name in wanted and name not in config.prices)

@@ -27,6 +27,7 @@ from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
 from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.record import record_layout
+from seawall.ingest.roles import ROLE_UNITS
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, ScatterConfig, split_points
 from seawall.ingest.sources import input_files, source_files
@@ -34,7 +35,8 @@ from seawall.ingest.split import BucketSize, LongEntity, even_buckets
 from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter, check_output
-from seawall.stores.shape import PanelShape
+from seawall.stores.segments import ARRAYS
+from seawall.stores.shape import ROLE_BYTES, PanelShape
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
 from seawall.tables.read import BadRow, TypedReadError
@@ -240,6 +242,7 @@ def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
         num_targets=len(config.targets),
         num_prices=len(config.prices),
         num_values=len(kept_columns(config)),
+        role_bytes=sum(ROLE_BYTES[role] for role in config.roles),
         max_rows_per_entity=int(counts.max()),
         max_rows_per_date=int((counts > 0).sum()),
     )
@@ -377,6 +380,10 @@ def _spec(config: IngestConfig, kind: str) -> PanelSpec:
             *(ColumnSpec(name, "targets", "float32", _unit(target)) for name, target in config.targets.items()),
             *(ColumnSpec(name, "prices", "float64", "source price") for name in config.prices),
             *(ColumnSpec(name, "values", "float64", "source value") for name in kept_columns(config)),
+            *(
+                ColumnSpec(name, role, str(np.dtype(ARRAYS[role][0])), ROLE_UNITS[role])
+                for role, name in config.roles.items()
+            ),
         ),
         targets=targets,
     )

@@ -7,10 +7,11 @@ import numpy as np
 
 from seawall.arrays import Bool, Float64, Int64
 from seawall.errors import DataError
-from seawall.ingest.bucket import Rows
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import Reach, kept_columns, plain_features
+from seawall.ingest.rows import Rows
 from seawall.stores.panel import Panel
+from seawall.stores.segments import ROLES
 
 FIRST_LOOK_ROWS = 64
 """Rows looked at from the end of an entity to find where a new row belongs; doubled until it is found."""
@@ -85,7 +86,7 @@ class Merge:
         self.first_changed: int | None = None
         """Earliest time of a new row that was taken."""
         plain = {column: name for name, column in plain_features(config).items()}
-        kept = kept_columns(config)
+        kept, roles = kept_columns(config), {column: role for role, column in config.roles.items()}
         self._from: list[tuple[str, int]] = []
         for column in self._columns:
             if column in config.prices:
@@ -94,6 +95,8 @@ class Merge:
                 self._from.append(("values", panel.column_index("values", column)))
             elif column in plain:
                 self._from.append(("features", panel.column_index("features", plain[column])))
+            elif column in roles:
+                self._from.append((roles[column], 0))
             else:
                 self._from.append(("", 0))  # nothing reads it
 
@@ -194,5 +197,5 @@ class Merge:
         groups = {group: getattr(self._panel, group)[rows] for group in {group for group, _ in self._from if group}}
         for place, (group, column) in enumerate(self._from):
             if group:
-                values[:, place] = groups[group][:, column]
+                values[:, place] = groups[group] if group in ROLES else groups[group][:, column]
         return times, values

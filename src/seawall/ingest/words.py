@@ -7,7 +7,7 @@ MAX_SHOWN = 3
 
 def report_lines(report: dict[str, Any]) -> list[str]:
     """Tell an ingest report in lines; names are as in the source, so the caller escapes them."""
-    return [*_taken(report), *_left_out(report), *_beside(report), *_worth_a_look(report)]
+    return [*_taken(report), *_left_out(report), *_beside(report), *_roles(report), *_worth_a_look(report)]
 
 
 def _taken(report: dict[str, Any]) -> list[str]:
@@ -30,6 +30,16 @@ def _beside(report: dict[str, Any]) -> list[str]:
         return []
     lines = [f"static attributes: {static['num_columns']:,} for {static['num_entities']:,} entities"]
     return [*lines, *(f"without static attributes: {name!r}" for name in static["without"][:MAX_SHOWN])]
+
+
+def _roles(report: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{role}: {counts['special']:,} rows have one, {counts['missing']:,} are missing"
+        for role, counts in report.get("roles", {}).items()
+    ]
+    if report.get("num_adjusted_rows"):
+        lines.append(f"adjustment column: changes at {report['num_adjusted_rows']:,} rows")
+    return lines
 
 
 def _worth_a_look(report: dict[str, Any]) -> list[str]:

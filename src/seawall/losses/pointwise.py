@@ -10,22 +10,26 @@ from seawall.losses.config import HuberConfig, MseConfig
 
 @dataclass(frozen=True, slots=True)
 class LossSum:
-    """Loss summed over a batch, and how many targets it is the sum of.
+    """Loss summed over a batch, and the weight of the targets it is the sum of: their number where none has a weight.
 
     ``total`` is connected to the graph also where ``count`` is 0: its gradient is then 0.
     """
 
     total: Tensor
-    count: int
+    count: float
 
 
-def summed_loss(config: MseConfig | HuberConfig, prediction_BK: Tensor, target_BK: Tensor) -> LossSum:
-    """Sum the loss over the targets that are there.
+def summed_loss(
+    config: MseConfig | HuberConfig, prediction_BK: Tensor, target_BK: Tensor, weight_B: Tensor | None = None
+) -> LossSum:
+    """Sum the loss over the targets that are there, each times the weight of its sample.
 
     Parameters
     ----------
     prediction_BK, target_BK
         float32 [B, K]. NaN in the target masks it: no loss, no gradient. NaN in the prediction is not masked.
+    weight_B
+        float32 [B], 0 or more; a weight of 0 leaves the sample out, a weight of 1 changes no bit.
 
     Returns
     -------
@@ -40,4 +44,7 @@ def summed_loss(config: MseConfig | HuberConfig, prediction_BK: Tensor, target_B
     else:
         size, delta = difference.abs(), config.delta_sigmas
         each = torch.where(size <= delta, 0.5 * difference.square(), delta * (size - 0.5 * delta))
-    return LossSum(each.sum(dtype=torch.float64), int(present.sum()))
+    if weight_B is None:
+        return LossSum(each.sum(dtype=torch.float64), int(present.sum()))
+    weighed = (present * weight_B[:, None]).sum(dtype=torch.float64)
+    return LossSum((each * weight_B[:, None]).sum(dtype=torch.float64), float(weighed))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from seawall.stores.panel import Panel
+from seawall.stores.segments import ROLES
 
 BLOCK_ROWS = 16_384
 """Rows looked at together while missing values are counted."""
@@ -67,6 +68,9 @@ def entity_facts(panel: Panel, name: str, num_rows: int) -> dict[str, Any]:
         for place, column in enumerate(panel.names(group)):
             label = column if column not in columns else f"{group}.{column}"
             columns[label] = [None if np.isnan(value) else float(value) for value in block[:, place]]
+    for role in ROLES:
+        if panel.names(role):
+            columns[role] = np.asarray(panel.rows(role, head.start, head.stop)).tolist()
     columns["adjustment"] = np.asarray(panel.adjustment[head]).tolist()
     columns["universe"] = np.asarray(panel.universe[head]).tolist()
     return {

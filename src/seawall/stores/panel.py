@@ -14,6 +14,7 @@ from seawall.stores.atomic import block_checksums, text_key
 from seawall.stores.attributes import read_entity_tables
 from seawall.stores.npy import advise_random
 from seawall.stores.segments import (
+    GROUPS,
     DateOrder,
     Layout,
     Segment,
@@ -60,7 +61,7 @@ class Panel:
         self.path = Path(path)
         self.shape: PanelShape = read_shape(self.path)
         self.manifest: dict[str, Any] = read_manifest(self.path)
-        widths = {group: len(self.names(group)) for group in ("features", "targets", "prices", "values")}
+        widths = {group: len(self.names(group)) for group in GROUPS}
         self.segments: tuple[Segment, ...] = tuple(
             Segment(folder=self.path / name, num_rows=rows, num_entities=entities, num_dates=dates, widths=widths)
             for name, rows, entities, dates in segment_counts(self.path, self.manifest)
@@ -87,7 +88,7 @@ class Panel:
         return tuple(TargetSpec(**target) for target in self.manifest["targets"])
 
     def names(self, group: str) -> list[str]:
-        """List the column names of a group (``features``, ``targets``, ``prices``, ``values``) in file order."""
+        """List the column names of a group (see :data:`seawall.stores.segments.GROUPS`) in file order."""
         return [column["name"] for column in self.manifest["columns"] if column["group"] == group]
 
     def column_index(self, group: str, name: str) -> int:
@@ -221,6 +222,27 @@ class Panel:
     def values(self) -> Float64:
         """float64 [N, V], mapped; source numbers kept because expressions over earlier rows need them."""
         return self._rows("values")
+
+    @cached_property
+    def weights(self) -> Float32 | None:
+        """float32 [N], mapped; how much each sample counts in the training loss, None where nothing says."""
+        return self._rows("weights") if self.names("weights") else None
+
+    @cached_property
+    def dividends(self) -> Float64 | None:
+        """float64 [N], mapped; cash paid at this row on each share held over the row before, 0 where none is.
+
+        Per share as it is after a split of the same row. None where the panel knows of no dividends.
+        """
+        return self._rows("dividends") if self.names("dividends") else None
+
+    @cached_property
+    def splits(self) -> Float64 | None:
+        """float64 [N], mapped; what one share held over the row before becomes at this row, 1 where it stays one.
+
+        None where the panel knows of no splits; held shares then follow the adjustment.
+        """
+        return self._rows("splits") if self.names("splits") else None
 
     @cached_property
     def calendar(self) -> Int64:

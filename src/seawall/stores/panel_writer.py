@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
+from seawall.arrays import AnyArray, Int64
 from seawall.errors import DataError
 from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
 from seawall.stores.attributes import entity_table, read_entity_tables
+from seawall.stores.by_time import write_by_time
 from seawall.stores.folder import check_output as check_output  # the writer's own first step, for callers to ask early
 from seawall.stores.folder import (
     next_segment,
@@ -22,72 +23,13 @@ from seawall.stores.folder import (
     remove_segments,
     same_segment,
 )
-from seawall.stores.npy import ArrayWriter, map_array, write_array
-from seawall.stores.panel import TargetSpec
-from seawall.stores.segments import ARRAYS, Segment, lay_out, merged_time_offsets
+from seawall.stores.npy import ArrayWriter, write_array
+from seawall.stores.panel_spec import ColumnSpec as ColumnSpec
+from seawall.stores.panel_spec import EntityBlock as EntityBlock
+from seawall.stores.panel_spec import PanelSpec as PanelSpec
+from seawall.stores.panel_spec import Publication as Publication
+from seawall.stores.segments import ARRAYS, GROUPS, Segment, lay_out, merged_time_offsets, row_shape
 from seawall.stores.shape import PANEL_FORMAT, segment_counts
-
-INDEX_ROWS = 131_072
-"""Rows of the time index read at once while the by-time order is built."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnSpec:
-    """One column of the store."""
-
-    name: str
-    group: str
-    dtype: str
-    unit: str = ""
-    expression: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PanelSpec:
-    """What a panel store is made of, known before the first row is written."""
-
-    calendar_kind: str
-    columns: tuple[ColumnSpec, ...]
-    targets: tuple[TargetSpec, ...]
-
-    def width(self, group: str) -> int:
-        """Count the columns of a group."""
-        return sum(column.group == group for column in self.columns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntityBlock:
-    """Rows of whole entities, sorted by (entity, time).
-
-    ``times`` are calendar values; ``target_end`` is the place in this block of the row that makes a target known, -1
-    for never.
-    """
-
-    names: list[str]
-    lengths: Int64
-    times: Int64
-    features: Float32
-    returns: Float64
-    target_end: Int64
-    prices: Float64
-    adjustment: Float64
-    universe: Bool
-    values: Float64 | None = None
-    """Columns of the group ``values``, where there are any."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """What the manifest says beside the arrays.
-
-    ``first_changed`` is the first time at which anything differs from before; None for a store made anew.
-    """
-
-    sources: list[dict[str, Any]]
-    ingest: dict[str, Any]
-    recipe: str | None = None
-    first_changed: int | None = None
-    num_new_rows: int = 0
 
 
 class PanelWriter:
@@ -121,9 +63,8 @@ class PanelWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         self._writers = {
-            name: ArrayWriter(self._folder / f"{name}.npy", dtype, (spec.width(group),) if group else ())
-            for name, (dtype, group) in ARRAYS.items()
-            if not group or spec.width(group)
+            name: ArrayWriter(self._folder / f"{name}.npy", ARRAYS[name][0], row_shape(name, spec.width))
+            for name in spec.arrays
         }
         self._names: list[str] = []
         self._lengths: list[int] = []
@@ -139,21 +80,7 @@ class PanelWriter:
             Where an entity comes out of order, or twice.
         """
         self.add_entities(block.names, block.lengths.tolist())
-        time_index = np.searchsorted(self._calendar, block.times).astype(np.int32)
-        ends = np.where(block.target_end >= 0, time_index[np.maximum(block.target_end, 0)], -1)
-        columns = {
-            "features": block.features,
-            "targets": block.returns.astype(np.float32),
-            "target_end": ends,
-            "returns": block.returns,
-            "prices": block.prices,
-            "adjustment": block.adjustment,
-            "universe": block.universe,
-            "time_index": time_index,
-        }
-        if block.values is not None:
-            columns["values"] = block.values
-        self.append_rows(columns)
+        self.append_rows(block.columns(self._calendar))
 
     def add_entities(self, names: Sequence[str], lengths: Sequence[int]) -> None:
         """Name the next entities and their numbers of rows; the rows themselves follow in the same order.
@@ -268,7 +195,7 @@ class PanelWriter:
 
     def _counts_with(self, base: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, int]:
         """Count rows, entities and dates of the base with the new segment on top."""
-        widths = {group: self._spec.width(group) for group in ("features", "targets", "prices", "values")}
+        widths = {group: self._spec.width(group) for group in GROUPS}
         new = record["num_rows"], record["num_entities"], record["num_dates"]
         counts = [*segment_counts(self._path, dict(base)), (self._folder.name, *new)]
         segments = [
@@ -295,7 +222,7 @@ class PanelWriter:
         write_array(self._folder / "calendar.npy", self._calendar)
         write_array(self._folder / "offsets.npy", offsets)
         write_array(self._folder / "time_offsets.npy", time_offsets)
-        self._write_by_time(time_offsets, slab_bytes)
+        write_by_time(self._folder, time_offsets, slab_bytes)
         table = entity_table(self._names, self._attributes)
         pq.write_table(table, self._folder / "entities.parquet", compression="zstd")
         flush(self._folder / "entities.parquet")
@@ -326,22 +253,6 @@ class PanelWriter:
             self._spec.calendar_kind,
             *(f"{name}:{checksum}" for name, checksum in sums.items()),
         )
-
-    def _write_by_time(self, time_offsets: Int64, slab_bytes: int) -> None:
-        """Order row ids by (time, entity) in slabs of dates, each one sequential pass over the time index."""
-        num_rows = int(time_offsets[-1])
-        time_index = map_array(self._folder / "time_index.npy", "<i4", (num_rows,))
-        with ArrayWriter(self._folder / "by_time.npy", "<i8") as writer:
-            start = 0
-            while start < len(self._calendar):
-                limit = time_offsets[start] + max(1, slab_bytes // 8)
-                stop = max(start + 1, int(np.searchsorted(time_offsets, limit, side="right")) - 1)
-                slab = np.empty(time_offsets[stop] - time_offsets[start], np.int64)
-                next_place = time_offsets[start:stop] - time_offsets[start]
-                for first in range(0, num_rows, INDEX_ROWS):
-                    _place_rows(slab, next_place, time_index[first : first + INDEX_ROWS], first, start)
-                writer.append(slab)
-                start = stop
 
     def _manifest(self, record: Mapping[str, Any], told: Publication) -> dict[str, Any]:
         """Describe a store of this one segment."""
@@ -390,18 +301,6 @@ class PanelWriter:
             shutil.rmtree(self._path / self._segment, ignore_errors=True)
         if not any(self._path.iterdir()):
             self._path.rmdir()
-
-
-def _place_rows(slab: Int64, next_place: Int64, times: Int64, first_row: int, first_date: int) -> None:
-    """Put the rows of one block that fall into the slab's dates at their places; stable, so entity order is kept."""
-    inside = np.flatnonzero((times >= first_date) & (times < first_date + len(next_place)))
-    dates = times[inside] - first_date
-    order = np.argsort(dates, kind="stable")
-    sorted_dates = dates[order]
-    counts = np.bincount(sorted_dates, minlength=len(next_place))
-    rank_in_date = np.arange(len(sorted_dates)) - np.repeat(np.cumsum(counts) - counts, counts)
-    slab[next_place[sorted_dates] + rank_in_date] = inside[order] + first_row
-    next_place += counts
 
 
 def _event(record: Mapping[str, Any], first_changed: int | None, num_new_rows: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One folder of arrays of a panel store, and how several of them make one row space."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,23 @@ ARRAYS: dict[str, tuple[str, str]] = {
     "values": ("<f8", "values"),
     "adjustment": ("<f8", ""),
     "universe": ("|u1", ""),
+    "weights": ("<f4", "weights"),
+    "dividends": ("<f8", "dividends"),
+    "splits": ("<f8", "splits"),
     "time_index": ("<i4", ""),
 }
 """Row arrays of a segment: dtype, and the column group that gives their width (none: one value a row)."""
+
+ROLES = ("weights", "dividends", "splits")
+"""Groups of one column at most, stored as one value a row."""
+
+GROUPS = ("features", "targets", "prices", "values", *ROLES)
+
+
+def row_shape(array: str, width: Callable[[str], int]) -> tuple[int, ...]:
+    """Give the shape of one row of an array, from the number of columns of its group."""
+    group = ARRAYS[array][1]
+    return () if not group or (group in ROLES and width(group)) else (width(group),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +56,7 @@ class Segment:
 
     def rows(self, array: str) -> AnyArray:
         """Map a row array; a group without columns has no file and comes as an empty array."""
-        dtype, group = ARRAYS[array]
-        shape = (self.num_rows, self.widths[group]) if group else (self.num_rows,)
+        dtype, shape = ARRAYS[array][0], (self.num_rows, *row_shape(array, self.widths.__getitem__))
         if 0 in shape[1:]:
             return np.empty(shape, dtype)
         return map_array(self.folder / f"{array}.npy", dtype, shape)

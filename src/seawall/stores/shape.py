@@ -9,6 +9,9 @@ from seawall.errors import FormatError
 
 PANEL_FORMAT = "seawall-panel/1"
 
+ROLE_BYTES = {"weights": 4, "dividends": 8, "splits": 8}
+"""Bytes a row of the groups that have one column at most."""
+
 _COUNTS = ("num_rows", "num_entities", "num_dates", "max_rows_per_entity", "max_rows_per_date")
 _LISTS: dict[str, dict[str, type]] = {
     "segments": {"name": str, "num_rows": int},
@@ -39,6 +42,8 @@ class PanelShape:
     """Before ingest: what a reader holds of each column of a Parquet source, on average."""
     num_values: int = 0
     """Source columns kept beside features and prices."""
+    role_bytes: int = 0
+    """Bytes of one row of weights, dividends and splits, where there are such columns."""
     num_pieces: int = 0
     """Entities of all segments where there are several, else 0: what chaining their rows grows with."""
 
@@ -50,6 +55,7 @@ class PanelShape:
             + 4 * self.num_targets * 2
             + 8 * self.num_targets
             + 8 * (self.num_prices + self.num_values)
+            + self.role_bytes
         )
         return self.num_rows * (per_row + 8 + 1 + 4 + 8) + 16 * (self.num_entities + self.num_dates)
 
@@ -169,6 +175,7 @@ def read_shape(panel: Path) -> PanelShape:
         num_targets=groups.count("targets"),
         num_prices=groups.count("prices"),
         num_values=groups.count("values"),
+        role_bytes=sum(ROLE_BYTES[group] for group in groups if group in ROLE_BYTES),
         num_pieces=_num_pieces(manifest["segments"]),
         max_rows_per_entity=manifest["max_rows_per_entity"],
         max_rows_per_date=manifest["max_rows_per_date"],

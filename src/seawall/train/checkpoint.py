@@ -21,7 +21,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     loss_total: float = 0.0
-    loss_count: int = 0
+    loss_count: float = 0.0
     num_empty_batches: int = 0
     epoch_seconds: float = 0.0
     best_score: float | None = None

@@ -99,6 +99,8 @@ class TrainConfig(BaseModel):
     model: ModelConfig = Field(default=LstmAttentionConfig())
     # Huber: daily returns have tails that squared error chases.
     loss: LossConfig = Field(default=HuberConfig())
+    # True: weights are in a panel because somebody declared them.
+    weighted: bool = Field(default=True, description="the loss counts samples by the panel's weights, if it has some")
     # 512: fastest on one core (105,000 samples/s at 20 x 12 and hidden 32); from 1024 on a step outgrows the cache.
     batch_size: int = Field(default=512, ge=1, description="samples of a training step")
     # shuffle: global and fastest while the features fit the page cache; blocks where they do not: random windows of a
@@ -142,7 +144,8 @@ class TrainConfig(BaseModel):
 
     def semantic(self) -> dict[str, Any]:
         """Give the choices that decide what a model is: all but how often it is saved."""
-        return self.model_dump(mode="json", exclude={"checkpoint_seconds"})
+        unsaid = {"weighted"} if self.weighted else set()  # models made before there were weights stay valid
+        return self.model_dump(mode="json", exclude={"checkpoint_seconds", *unsaid})
 
 
 __all__ = [

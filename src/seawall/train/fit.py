@@ -24,6 +24,7 @@ from seawall.train.validate import Validator
 from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
 from seawall.windows.folds import Fold
+from seawall.windows.gather import Beside
 from seawall.windows.samples import Samples, rows_in_segment
 from seawall.windows.stream import Windows
 
@@ -42,7 +43,10 @@ def fit(
     scaler = fit_scaler(panel, fold, train, config)
     # A second mapping: advice against reading ahead must not slow the passes in row order down.
     source = Panel(panel.path) if random_access else panel
-    gather = scaled_gather(source, config.lookback_periods, scaler, config.target, random_access=random_access)
+    beside = Beside(weight=config.weighted and bool(panel.names("weights")))
+    gather = scaled_gather(
+        source, config.lookback_periods, scaler, config.target, random_access=random_access, beside=beside
+    )
     split = fit_to_device(device, config, gather.num_features, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
     with repeatable(device, threads=config.threads, seed=config.seed):

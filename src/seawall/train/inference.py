@@ -8,11 +8,17 @@ from seawall.arrays import Float32, Int64
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import ColumnScale, Scaler
 from seawall.windows.cutter import Scaling
-from seawall.windows.gather import Gather
+from seawall.windows.gather import Beside, Gather
 
 
 def scaled_gather(
-    panel: Panel, lookback_periods: int, scaler: Scaler, target: str, *, random_access: bool = False
+    panel: Panel,
+    lookback_periods: int,
+    scaler: Scaler,
+    target: str,
+    *,
+    random_access: bool = False,
+    beside: Beside = Beside(),
 ) -> Gather:
     """Make the gather that reads what a model was taught to see: its features, scaled and clipped."""
     columns = tuple(panel.column_index("features", column.name) for column in scaler.features)
@@ -27,6 +33,7 @@ def scaled_gather(
             scaler.feature_clip_sigmas,
         ),
         random_access=random_access,
+        beside=beside,
     )
 
 

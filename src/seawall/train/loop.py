@@ -136,14 +136,17 @@ class Trainer:
         self.progress.loss_count += count
         return total / count
 
-    def _gradients(self, batch: Batch) -> tuple[float, int]:
-        """Add up the gradients of a batch, part by part; give its summed loss and how many targets that is of."""
+    def _gradients(self, batch: Batch) -> tuple[float, float]:
+        """Add up the gradients of a batch, part by part; give its summed loss and the weight of its targets."""
         self.model.train()
         target = torch.from_numpy(to_scaled(batch.y, self.scaler)).to(self.device)
-        total, count = 0.0, 0
+        weight = None if batch.weight is None else torch.from_numpy(batch.weight).to(self.device)
+        total, count = 0.0, 0.0
         for part in parts_of(len(batch.x), self.parts):
             x_BLF = torch.from_numpy(batch.x[part]).to(self.device)
-            summed = summed_loss(self.config.loss, self.model(x_BLF), target[part])
+            summed = summed_loss(
+                self.config.loss, self.model(x_BLF), target[part], None if weight is None else weight[part]
+            )
             if summed.count == 0:
                 continue
             total += float(summed.total.detach())

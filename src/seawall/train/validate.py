@@ -24,7 +24,6 @@ class Validation:
 
     loss: float
     ic: float
-    num_targets: int
     num_dates: int
 
 
@@ -46,20 +45,22 @@ class Validator:
 
     def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
         """Validate a model on all samples."""
-        total, count, done = 0.0, 0, 0
+        total, count, done = 0.0, 0.0, 0
         daily = _DailyIC()
         for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
             predicted = predict_scaled(model, self.gather, rows, self.device)
             targets = self.gather.target_values(rows)
             scaled = torch.from_numpy(to_scaled(targets, self.scaler)).to(self.device)
-            summed = summed_loss(self.loss, predicted, scaled)
+            weight = self.gather.weights(rows)
+            weighed = None if weight is None else torch.from_numpy(weight).to(self.device)
+            summed = summed_loss(self.loss, predicted, scaled, weighed)
             total += float(summed.total)
             count += summed.count
             daily.update(self.gather.panel.time_index[rows], predicted.cpu().numpy()[:, 0], targets[:, 0])
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
         mean, num_dates = daily.result()
-        return Validation(total / count if count else math.nan, mean, count, num_dates)
+        return Validation(total / count if count else math.nan, mean, num_dates)
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ class Beside:
     """int64 [B], the entity's number in the store."""
     time: bool = False
     """int64 [B], the calendar index of the last step."""
+    weight: bool = False
+    """float32 [B], the weight of the sample, of a panel that has weights."""
     static: Float32 | None = None
     """float32 [E, S], one row an entity; a batch then has float32 [B, S]."""
 
@@ -43,10 +45,12 @@ class Batch:
     entity: Int64 | None = None
     time: Int64 | None = None
     static: Float32 | None = None
+    weight: Float32 | None = None
 
     def named(self) -> dict[str, AnyArray]:
-        """Give the arrays that are there by name: x, y, row, mask, entity, time, static."""
-        arrays = ((name, getattr(self, name)) for name in ("x", "y", "row", "mask", "entity", "time", "static"))
+        """Give the arrays that are there by name: x, y, row, mask, entity, time, static, weight."""
+        names = ("x", "y", "row", "mask", "entity", "time", "static", "weight")
+        arrays = ((name, getattr(self, name)) for name in names)
         return {name: array for name, array in arrays if array is not None}
 
     def __len__(self) -> int:
@@ -119,6 +123,16 @@ class Gather:
         values: Float32 = np.asarray(self.panel.targets[rows])[:, list(self.targets)]
         return values
 
+    def weights(self, rows: Int64) -> Float32 | None:
+        """Give float32 [B]: the weight of each sample; None where they are not asked for."""
+        if not self.beside.weight:
+            return None
+        stored = self.panel.weights
+        if stored is None:
+            raise ConfigError(str(self.panel.path), "the panel has no weights", do="Declare weights at ingest.")
+        weights: Float32 = np.array(stored[rows])
+        return weights
+
     def batch(self, rows: Int64) -> Batch:
         """Read the samples that end at these rows, and what belongs beside them."""
         mask: Bool | None = None
@@ -140,4 +154,5 @@ class Gather:
             entity if wanted.entity else None,
             np.asarray(self.panel.time_index[rows], np.int64) if wanted.time else None,
             None if static is None or entity is None else static[entity],
+            self.weights(rows),
         )
