@@ -8,6 +8,8 @@ from seawall.errors import ConfigError
 from seawall.pipeline.config import config_text, load_config, parse_config
 from tests.pipeline.world import config
 
+COMBINATORIAL = {"kind": "combinatorial", "num_groups": 4, "num_test_groups": 2, "valid": 5}
+
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "config.yaml"
@@ -141,6 +143,10 @@ def test_a_name_no_stage_makes_is_refused_before_the_first_stage(
         ({"panel": "x" * 300}, "panel: a name in this path is longer than 200 bytes"),
         ({"output": "caf\udce9"}, "a name or path is not valid Unicode, found .*surrogates not allowed"),
         ({"train": None}, "backtest: needs a train section"),
+        (
+            {"train": {"target": "fwd", "folds": COMBINATORIAL}},
+            "backtest: predictions of combinatorial folds are 3 paths",
+        ),
     ],
 )
 def test_names_that_cannot_be_files_and_sections_without_their_inputs_are_refused(

@@ -11,11 +11,15 @@ import pytest
 from seawall.report.charts import equity_chart, folds_chart, ic_by_month_chart, ic_running_chart, quantile_chart
 from seawall.report.charts_memory import timeline_chart, units_chart
 from seawall.report.drawing import Chart, figure_json, plain
-from seawall.report.records import RunRecords, read_run
+from seawall.report.fields import read_fields
+from seawall.report.records import RunRecords, read_fold, read_run
 from seawall.report.series import MAX_POINTS
 from seawall.report.timeline import pack_timeline
+from seawall.train.config import TrainConfig
+from seawall.train.run import make_folds_record
 from seawall.units import MIB
 from tests.report.fake_run import World, make_run
+from tests.support import make_panel
 
 
 @pytest.fixture
@@ -132,3 +136,19 @@ def test_chart_json_cannot_end_its_script_element_and_still_says_the_same() -> N
     assert "<" not in text
     assert "\u2028" not in text
     assert json.loads(text)["layout"]["title"]["text"] == hostile
+
+
+def test_folds_are_drawn_with_every_stretch_and_what_is_left_out(tmp_path: Path) -> None:
+    panel = make_panel(tmp_path, num_dates=80, ragged=False)
+    folds = {"kind": "combinatorial", "num_groups": 4, "num_test_groups": 2, "valid": 5, "embargo_periods": 1}
+    config = TrainConfig.model_validate({"target": "fwd", "lookback_periods": 4, "folds": folds})
+    make_folds_record(panel.path, config, tmp_path / "folds.json")
+
+    records = [read_fold(fields) for fields in read_fields(tmp_path / "folds.json").parts("folds")]
+    bars = {bar["name"]: bar for bar in json.loads(folds_chart(records).json)["data"]}
+
+    assert set(bars) == {"train", "valid", "test", "purged", "embargo"}
+    assert sum(name == "fold 1" for name in bars["test"]["y"]) == 2
+    assert sum(name == "fold 1" for name in bars["purged"]["y"]) == 4
+    # A single date of embargo is a day wide, not nothing.
+    assert set(bars["embargo"]["x"]) == {86_400_000.0}

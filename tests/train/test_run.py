@@ -33,7 +33,7 @@ def test_folds_json_holds_segments_times_and_counts(world: World) -> None:
     folds = json.loads(world.folds.read_text())["folds"]
     panel = Panel(world.panel)
     assert summary["num_folds"] == len(folds) == 2
-    assert set(folds[0]) == {"fold", "content_key", "train", "valid", "test"}
+    assert set(folds[0]) == {"fold", "content_key", "train", "valid", "test", "purged", "embargo"}
     assert set(folds[0]["train"]) == {"start", "stop", "first_time", "last_time", "num_samples", "num_purged"}
     assert (folds[0]["train"]["first_time"], folds[0]["test"]["last_time"]) == ("2019-04-14", "2019-07-22")
     fold = read_fold(world.folds, 0)

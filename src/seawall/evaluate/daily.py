@@ -1,5 +1,6 @@
 """One row per predicted date: names, IC, Rank IC, mean target of each quantile."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,27 @@ class DailyTable:
             within = fifths == fifth
             row[name] = information_coefficient(prediction[within], target[within], min_names=MIN_FIFTH_NAMES)
 
+    @classmethod
+    def joined(cls, tables: Sequence["DailyTable"]) -> "DailyTable":
+        """Give the rows of several tables one after another."""
+        first = tables[0]
+        made = cls(0, first._config, is_dated=first.is_dated)
+        made._rows = np.concatenate([table._rows[: table._num_rows] for table in tables])
+        made._num_rows = len(made._rows)
+        return made
+
+    @classmethod
+    def averaged(cls, tables: Sequence["DailyTable"]) -> "DailyTable":
+        """Give the mean over several tables of the same dates, of what is defined; the fold is -1."""
+        made = cls.joined(tables[:1])
+        for name in (*_NUMBERS, "quantiles", "decay"):
+            values = np.stack([table.column(name) for table in tables])
+            known = np.isfinite(values)
+            counts = known.sum(axis=0)
+            made._rows[name] = np.where(known, values, 0.0).sum(axis=0) / np.where(counts > 0, counts, np.nan)
+        made._rows["fold"] = -1
+        return made
+
     def column(self, name: str) -> AnyArray:
         """Give one number of all dates: float64 [T], NaN where undefined; ``decay`` [T, lags], ``quantiles`` [T, Q]."""
         column: AnyArray = self._rows[: self._num_rows][name]
@@ -114,8 +136,8 @@ class DailyTable:
         marks: Bool = self.column("fold") == fold
         return marks
 
-    def write(self, path: Path, time_type: pa.DataType) -> None:
-        """Write ``daily.parquet`` as FORMAT.md section 5 has it."""
+    def write(self, path: Path, time_type: pa.DataType, paths: Int64 | None = None) -> None:
+        """Write ``daily.parquet`` as FORMAT.md section 5 has it; given ``paths`` [T], they are a column too."""
         columns = {
             "time": pa.array(self.column("time")).cast(time_type),
             "fold": pa.array(self.column("fold")),
@@ -126,5 +148,7 @@ class DailyTable:
         columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(self.quantiles.T.copy())}
         decays = zip(self._config.decay_lags, self.column("decay").T.copy(), strict=True)
         columns |= {f"ic_lag_{lag}": pa.array(column) for lag, column in decays}
+        if paths is not None:
+            columns = {"path": pa.array(paths.astype(np.int32)), **columns}
         with replacing(path) as temporary:
             pq.write_table(pa.table(columns), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)

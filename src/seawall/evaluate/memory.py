@@ -38,7 +38,7 @@ _DATE_ROW_BYTES = 160
 """Per name of a date: row, targets and predictions as float64, their ranks, order and groups."""
 
 
-def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
+def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_paths: int = 1) -> StagePlan:
     """Plan evaluate. It has no knobs: the claims are the same for any budget, and grow with dates and names of a date.
 
     Parameters
@@ -47,8 +47,11 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
         Sizes of the panel; every date of it may hold predictions.
     budget_bytes
         What the stage may use in all; changes nothing here.
+    num_paths
+        Times that each date is predicted.
     """
-    num_row_groups = -(-shape.num_rows // ROW_GROUP_ROWS)
+    num_row_groups = num_paths * -(-shape.num_rows // ROW_GROUP_ROWS)
+    num_tables = num_paths + 2 if num_paths > 1 else 1
     daily_bytes = _daily_row_bytes(config)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
     return StagePlan(
@@ -73,8 +76,9 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
             ),
             Claim(
                 "daily table",
-                3 * shape.num_dates * daily_bytes,
-                f"{shape.num_dates:,} dates x {daily_bytes} B x 3 (kept, copied and encoded while written)",
+                3 * num_tables * shape.num_dates * daily_bytes,
+                f"{shape.num_dates:,} dates x {daily_bytes} B x 3 (kept, copied and encoded while written)"
+                + (f" x {num_tables} ({num_paths} paths, their mean, a copy)" if num_paths > 1 else ""),
             ),
         ),
         cache=(
@@ -86,7 +90,11 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int) -> StageP
             ),
         ),
         disk=(
-            Claim("daily.parquet", shape.num_dates * daily_bytes, f"{shape.num_dates:,} dates x {daily_bytes} B"),
+            Claim(
+                "daily.parquet",
+                num_tables * shape.num_dates * daily_bytes,
+                f"{shape.num_dates:,} dates x {daily_bytes} B" + (f" x {num_tables}" if num_paths > 1 else ""),
+            ),
             Claim("metrics.json", MIB, "some KiB per fold"),
         ),
     )

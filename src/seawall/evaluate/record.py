@@ -1,16 +1,31 @@
 """What ``metrics.json`` holds: the blocks of all dates and of each fold, and what should be looked at twice."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from seawall.arrays import Bool
+from seawall.arrays import Bool, Int64
 from seawall.evaluate.blocks import mean_of, monotonicity, pooled_block, quantile_block, series_block
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.leak import leak_warnings
 from seawall.metrics import PointwiseMoments, summarise_series
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What was judged of combinatorial folds: the rows of all paths, the path of each, and moments by path."""
+
+    daily: DailyTable
+    numbers: Int64
+    pooled: Mapping[int, PointwiseMoments]
+
+    def block(self, number: int, horizon_periods: int) -> dict[str, Any]:
+        """Summarise one path."""
+        marks = self.numbers == number
+        return {"path": number, **_block(self.pooled[number], self.daily, marks, horizon_periods)}
 
 
 def judged_record(
@@ -21,6 +36,7 @@ def judged_record(
     pooled: Mapping[int, PointwiseMoments],
     *,
     kind: str,
+    paths: Paths | None = None,
 ) -> dict[str, Any]:
     """Summarise what was judged, as plain JSON values; undefined is None.
 
@@ -32,15 +48,19 @@ def judged_record(
         Moments of each fold.
     kind
         Kind of the target (FORMAT.md section 1); empty where it is not known.
+    paths
+        Of combinatorial folds, what was judged path by path; ``daily`` is then their mean, date by date.
     """
     overall = PointwiseMoments()
     for moments in pooled.values():
         overall.merge(moments)
     every_date = np.ones(len(daily.ic), bool)
+    dates = daily if paths is None else paths.daily
     folds = [
-        {"fold": fold, **_block(moments, daily, daily.in_fold(fold), horizon_periods)}
+        {"fold": fold, **_block(moments, dates, dates.in_fold(fold), horizon_periods)}
         for fold, moments in sorted(pooled.items())
     ]
+    of_paths = [] if paths is None else [paths.block(number, horizon_periods) for number in sorted(paths.pooled)]
     return {
         "target": target,
         "horizon_periods": horizon_periods,
@@ -52,6 +72,7 @@ def judged_record(
             **_periods(daily),
         },
         "folds": folds,
+        **({"paths": of_paths} if of_paths else {}),
         "warnings": leak_warnings(kind, summarise_series(daily.ic, horizon_periods), daily.num_names),
     }
 

@@ -1,5 +1,7 @@
 """Evaluate, read like the algorithm: each date is judged as it comes by, then summarised per fold and overall."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from seawall.errors import FormatError
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.inputs import Inputs, open_inputs
-from seawall.evaluate.record import headline, judged_record
+from seawall.evaluate.record import Paths, headline, judged_record
 from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
 from seawall.stores.predictions import PredictionBatch, time_type
@@ -21,8 +23,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge all predictions of a run against the panel's own float64 targets.
 
-    Writes ``metrics.json`` and ``daily.parquet`` (FORMAT.md section 5). Memory is one row group of predictions, the
-    largest date, and one row of numbers per date. A date's row depends on that date's predictions and targets alone.
+    Writes ``metrics.json`` and ``daily.parquet`` (FORMAT.md section 5). Of combinatorial folds each path is judged on
+    its own, in ``daily_paths.parquet`` too; ``daily.parquet`` and the overall series are the mean of the paths date by
+    date, so that a date counts once. Memory is one row group of predictions, the largest date, and one row of numbers
+    per date and path. A date's row depends on that date's predictions and targets alone.
 
     Parameters
     ----------
@@ -44,22 +48,46 @@ def evaluate(
         Where the inputs are damaged or do not belong together.
     """
     inputs = open_inputs(panel, predictions)
-    daily = DailyTable(inputs.panel.shape.num_dates, config, is_dated=inputs.panel.calendar_kind == "timestamp")
-    pooled = _judge(inputs, daily, beat)
+    numbers: list[int | None] = [*range(inputs.store.num_paths)] or [None]
+    judged = [_judge(inputs, config, number, beat) for number in numbers]
+    num_read, num_rows = sum(part.num_read for part in judged), inputs.store.num_rows
+    if num_read != num_rows:
+        where = str(inputs.store.folder)
+        raise FormatError(where, "wrong number of predictions", found=f"{num_read:,}", allowed=f"{num_rows:,}")
+    paths = _paths(judged) if inputs.store.num_paths else None
+    daily = judged[0].daily if paths is None else DailyTable.averaged([part.daily for part in judged])
+    pooled = judged[0].pooled if paths is None else _merged(judged)
     spec = inputs.spec
-    record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind)
+    record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind, paths=paths)
     beat("write", 0, 1)
     output.mkdir(parents=True, exist_ok=True)
     daily.write(output / "daily.parquet", time_type(inputs.panel))
+    (output / "daily_paths.parquet").unlink(missing_ok=True)
+    if paths is not None:
+        paths.daily.write(output / "daily_paths.parquet", time_type(inputs.panel), paths.numbers)
     write_json(output / "metrics.json", record)
     beat("write", 1, 1)
     return headline(record)
 
 
-def _judge(inputs: Inputs, daily: DailyTable, beat: Beat) -> dict[int, PointwiseMoments]:
-    pooled = {int(manifest["fold"]): PointwiseMoments() for manifest in inputs.store.manifests}
-    num_read, num_rows, last_date = 0, inputs.store.num_rows, -1
-    for date, names in inputs.store.dates(inputs.panel):
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Numbers of each date, moments of each fold, and how many predictions they are of."""
+
+    daily: DailyTable
+    pooled: dict[int, PointwiseMoments]
+    num_read: int
+
+
+def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, beat: Beat) -> _Judged:
+    """Judge all predictions, or those of one path."""
+    daily = DailyTable(inputs.panel.shape.num_dates, config, is_dated=inputs.panel.calendar_kind == "timestamp")
+    pooled: dict[int, PointwiseMoments] = {}
+    if path is None:
+        pooled = {int(manifest["fold"]): PointwiseMoments() for manifest in inputs.store.manifests}
+    num_read, last_date = 0, -1
+    substep = "dates" if path is None else f"dates of path {path}"
+    for date, names in inputs.store.dates(inputs.panel, path=path):
         fold = _fold_of(date, names, last_date, inputs)
         last_date = date
         targets = inputs.targets(names.row)
@@ -68,11 +96,31 @@ def _judge(inputs: Inputs, daily: DailyTable, beat: Beat) -> dict[int, Pointwise
         )
         pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
-        beat("dates", num_read, num_rows)
-    if num_read != num_rows:
-        where = str(inputs.store.folder)
-        raise FormatError(where, "wrong number of predictions", found=f"{num_read:,}", allowed=f"{num_rows:,}")
+        beat(substep, num_read, inputs.store.num_rows // max(1, inputs.store.num_paths))
+    return _Judged(daily, pooled, num_read)
+
+
+def _merged(judged: Sequence[_Judged]) -> dict[int, PointwiseMoments]:
+    """Put the moments of each fold together; its test groups belong to different paths."""
+    pooled: dict[int, PointwiseMoments] = {}
+    for part in judged:
+        for fold, moments in part.pooled.items():
+            pooled.setdefault(fold, PointwiseMoments()).merge(moments)
     return pooled
+
+
+def _paths(judged: Sequence[_Judged]) -> Paths:
+    """Put the paths together, each beside its moments."""
+    tables = [part.daily for part in judged]
+    if any(not np.array_equal(table.column("time"), tables[0].column("time")) for table in tables):
+        raise FormatError("predictions", "paths predict different dates", do="Predict again.")
+    numbers = np.repeat(np.arange(len(tables)), [len(table.ic) for table in tables])
+    pooled = {}
+    for number, part in enumerate(judged):
+        pooled[number] = PointwiseMoments()
+        for moments in part.pooled.values():
+            pooled[number].merge(moments)
+    return Paths(DailyTable.joined(tables), numbers, pooled)
 
 
 def _fold_of(date: int, names: PredictionBatch, last_date: int, inputs: Inputs) -> int:

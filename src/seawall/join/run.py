@@ -42,11 +42,12 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
     Raises
     ------
     ConfigError
-        For an unknown price column, naming the nearest ones.
+        For an unknown price column, naming the nearest ones, and for predictions of combinatorial folds.
     FormatError, ResumeError
         Where the inputs are damaged or do not belong together.
     """
     opened, store = open_predictions(panel, predictions)
+    store.refuse_paths()
     prices = config.prices or tuple(opened.names("prices"))
     builder = TableBuilder(opened, RowGather(opened, store.target, prices), prices)
     coverage = Coverage(opened.shape.num_dates, (int(manifest["fold"]) for manifest in store.manifests))

@@ -87,6 +87,24 @@ class RunConfig(Strict):
             raise ValueError("backtest: needs a train section, or predictions of others, to trade")
         return self
 
+    @property
+    def num_paths(self) -> int:
+        """Paths that combinatorial folds predict; 0 where they walk forward."""
+        return 0 if self.train is None else self.train.folds.num_paths
+
+    @model_validator(mode="after")
+    def _trades_only_what_walks_forward(self) -> "RunConfig":
+        """Refuse before any work: models of combinatorial folds have learnt from what came after their tests."""
+        search = self.search
+        enters = search is not None and search.entries_source is None and not search.entries.signals
+        for name, is_asked in (("backtest", self.backtest is not None), ("search", enters)):
+            if self.num_paths and is_asked:
+                raise ValueError(
+                    f"{name}: predictions of combinatorial folds are {self.num_paths} paths, mostly of models that "
+                    f"learnt from what came after, not a walk forward; leave {name} out or set folds.kind: walk_forward"
+                )
+        return self
+
     @model_validator(mode="after")
     def _has_what_search_needs(self) -> "RunConfig":
         search = self.search

@@ -110,6 +110,8 @@ class Folds:
         """Before ingest: one fold, of every row where its lengths are spans of time, else of no more than its dates."""
         if train is None:
             return cls((shape.num_rows,), (shape.num_rows,))
+        if train.folds.num_groups is not None:
+            return cls((shape.num_rows,), (shape.num_rows,))
         lengths = (None if train.folds.expanding else train.folds.train, train.folds.test)
         dates = [length if isinstance(length, int) else shape.num_dates for length in lengths]
         of_train, of_test = (min(shape.num_rows, length * shape.max_rows_per_date) for length in dates)
@@ -127,7 +129,7 @@ def stages_of(config: RunConfig) -> list[str]:
         "train": config.train is not None,
         "predict": config.has_predictions,
         "evaluate": config.has_predictions,
-        "join": config.has_predictions,
+        "join": config.has_predictions and not config.num_paths,
         "backtest": config.backtest is not None,
         "search": config.search is not None,
         "report": True,
@@ -145,6 +147,9 @@ def check_stage(stage: str, config: RunConfig) -> None:
     """
     if stage not in STAGES:
         raise ConfigError("stage", "unknown stage", found=repr(stage), do=nearest(stage, STAGES))
+    if stage == "join" and config.num_paths:
+        what, do = "combinatorial folds have no one table to trade", "Set folds.kind: walk_forward."
+        raise ConfigError(f"stage {stage}", what, found=f"{config.num_paths} paths", do=do)
     if stage not in stages_of(config):
         section = "train" if stage in ("folds", "train", "predict", "evaluate", "join") else stage
         raise ConfigError(
@@ -204,7 +209,7 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
         num_samples = folds.num_test_samples[fold]
         return plan_predict(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
     if unit.stage == "evaluate":
-        return plan_evaluate(config.evaluate, shape, share_bytes)
+        return plan_evaluate(config.evaluate, shape, share_bytes, num_paths=max(1, config.num_paths))
     if unit.stage == "join":
         return plan_join(config.join, shape, share_bytes)
     if unit.stage == "backtest" and config.backtest is not None:
@@ -321,7 +326,8 @@ def _seen_by_fold(folds: Path, number: int) -> str:
     try:
         record = json.loads(folds.read_text(encoding="utf-8"))["folds"][number]
         segments = [[record[name]["start"], record[name]["stop"]] for name in ("train", "valid")]
-        return json.dumps([record["content_key"], segments, record["test"]["start"]])
+        pieces = [record[name]["ranges"] for name in ("train", "test") if "ranges" in record[name]]
+        return json.dumps([record["content_key"], segments, record["test"]["start"], *pieces])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise FormatError(str(folds), "cannot be read", found=str(error), do="Run the stage folds again.") from error
 
@@ -356,7 +362,7 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     if unit.stage == "predict":
         return [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
     if unit.stage == "evaluate":
-        return [folder / "metrics" / "daily.parquet", folder / "metrics" / "metrics.json"]
+        return _files((folder / "metrics").glob("*"))
     if unit.stage == "join":
         return [folder / "backtest" / "coverage.json", folder / "backtest" / "table.parquet"]
     if unit.stage == "backtest":

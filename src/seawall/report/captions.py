@@ -58,7 +58,14 @@ FOLDS_LEAD = "The model is trained again and again on the past, and each time te
 
 FOLDS = (
     "One row per fold. Train fits the weights, valid chooses when to stop, test is only predicted. A sample whose "
-    "target reaches into the next segment is purged, so no segment knows the next one’s outcome."
+    "target reaches into the next segment is purged, so no segment knows the next one’s outcome. Dates that lose every "
+    "sample that way are drawn as purged, those kept clear beyond it as embargo."
+)
+
+PATHS_LEAD = (
+    "Every choice of test groups is held out once, and a model learns from what lies before and after them, purged on "
+    "both sides. The n-th test of each group, put together, is path n: the spread of the paths is luck, and none is a "
+    "walk forward."
 )
 
 TRAINING_LEAD = "How each fold’s model learned, epoch by epoch."

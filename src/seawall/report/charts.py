@@ -149,10 +149,14 @@ def quantile_chart(overall: Block, blocks: Sequence[Block], *, is_return: bool) 
 
 
 def folds_chart(folds: Sequence[Fold]) -> Chart:
-    """Draw the train, valid and test segments of each fold on one time axis."""
+    """Draw train, valid and test of each fold on one time axis, with dates purged or within the embargo."""
     are_dates = any(isinstance(segment.first_time, str) for fold in folds for segment in fold.segments)
     figure = go.Figure(
-        [_segment_bars(folds, kind, colour, are_dates=are_dates) for kind, colour in colours.SEGMENTS.items()]
+        [
+            _segment_bars(folds, kind, colour, are_dates=are_dates)
+            for kind, colour in (colours.SEGMENTS | colours.LEFT_OUT).items()
+            if kind in colours.SEGMENTS or any(piece.kind == kind for fold in folds for piece in fold.pieces)
+        ]
     )
     layout = {
         "barmode": "overlay",
@@ -164,12 +168,12 @@ def folds_chart(folds: Sequence[Fold]) -> Chart:
 
 
 def _segment_bars(folds: Sequence[Fold], kind: str, colour: str, *, are_dates: bool) -> go.Bar:
-    found = [(fold.fold, segment) for fold in folds for segment in fold.segments if segment.kind == kind]
+    found = [(fold.fold, segment) for fold in folds for segment in fold.pieces if segment.kind == kind]
     drawn = [(fold, s) for fold, s in found if s.first_time is not None and s.last_time is not None]
     return go.Bar(
         y=[f"fold {fold}" for fold, _ in drawn],
         base=[segment.first_time for _, segment in drawn],
-        x=[_length(segment.first_time, segment.last_time, are_dates=are_dates) for _, segment in drawn],
+        x=[_length(s.first_time, s.last_time if s.until is None else s.until, are_dates=are_dates) for _, s in drawn],
         orientation="h",
         name=kind,
         width=0.55,
@@ -177,7 +181,8 @@ def _segment_bars(folds: Sequence[Fold], kind: str, colour: str, *, are_dates: b
         customdata=[
             [str(s.first_time), str(s.last_time), _count(s.num_samples), _count(s.num_purged)] for _, s in drawn
         ],
-        hovertemplate="%{customdata[0]} to %{customdata[1]}<br>%{customdata[2]} samples, %{customdata[3]} purged",
+        hovertemplate="%{customdata[0]} to %{customdata[1]}"
+        + ("<br>%{customdata[2]} samples, %{customdata[3]} purged" if kind in colours.SEGMENTS else f"<br>{kind}"),
     )
 
 

@@ -11,6 +11,7 @@ DECLARED = "#d55e00"
 NEGATIVE = "#d55e00"
 
 SEGMENTS = {"train": "#2680c2", "valid": "#e69f00", "test": "#009e73"}
+LEFT_OUT = {"purged": "#d55e00", "embargo": "#cc79a7"}
 
 STAGES = {
     "ingest": "#8a94a0",

@@ -84,14 +84,18 @@ class Segment:
     num_dates: int | None
     num_samples: int | None
     num_purged: int | None
+    until: str | int | None = None
+    """First date after it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Train, valid and test segments of one step of the walk forward."""
+    """Train, valid and test segments of one fold."""
 
     fold: int
     segments: tuple[Segment, ...]
+    pieces: tuple[Segment, ...]
+    """What is drawn: every stretch of the segments, and of what is purged or within the embargo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +122,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Metrics of one fold, or of all of them (``fold`` is None)."""
+    """Metrics of one fold, of one path of combinatorial folds, or of all of them (both are None)."""
 
     fold: int | None
     pooled: Fields
     ic: Fields
     rank_ic: Fields
     quantiles: tuple[float | None, ...]
+    path: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,11 +177,17 @@ class RunRecords:
     metrics: Fields
     overall: Block | None
     blocks: tuple[Block, ...]
+    paths: tuple[Block, ...]
     daily: Daily | None
     coverage: Fields
     strategies: tuple[Strategy, ...]
     search: Fields
     timeline: Timeline | None
+
+    @property
+    def is_combinatorial(self) -> bool:
+        """Whether models also learnt from what came after their tests."""
+        return Fields(dict(self.config)).part("train").part("folds").text("kind") == "combinatorial"
 
     @property
     def declared_bytes(self) -> float | None:
@@ -226,11 +237,12 @@ def read_run(folder: Path) -> RunRecords:
         plan=read_fields(folder / "plan.json"),
         panel=_panel_facts(summary.text("panel") or "", manifest) if manifest else None,
         ingest=summary.part("ingest") or manifest.part("ingest"),
-        folds=tuple(_fold(fields) for fields in read_fields(folder / "folds.json").parts("folds") if is_trained),
+        folds=tuple(read_fold(fields) for fields in read_fields(folder / "folds.json").parts("folds") if is_trained),
         trainings=_trainings(folder / "models") if is_trained else (),
         metrics=metrics,
         overall=_block(metrics.part("overall"), None) if metrics.part("overall") else None,
         blocks=tuple(_block(fields, fields.count("fold")) for fields in metrics.parts("folds")),
+        paths=tuple(_block(fields, None, fields.count("path")) for fields in metrics.parts("paths")),
         daily=_daily(folder / "metrics" / "daily.parquet") if is_predicted else None,
         coverage=read_fields(folder / "backtest" / "coverage.json") if is_predicted else Fields({}),
         strategies=_strategies(folder / "backtest") if is_traded else (),
@@ -287,14 +299,22 @@ def _panel_facts(path: str, manifest: Fields) -> PanelFacts:
     )
 
 
-def _fold(fields: Fields) -> Fold:
+def read_fold(fields: Fields) -> Fold:
+    """Read the record of one fold."""
     kinds = [kind for kind in ("train", "valid", "test") if fields.part(kind)]
-    return Fold(fields.count("fold") or 0, tuple(_segment(kind, fields.part(kind)) for kind in kinds))
+    segments = tuple(_segment(kind, fields.part(kind)) for kind in kinds)
+    pieces: list[Segment] = []
+    for segment in segments:
+        ranges = fields.part(segment.kind).parts("ranges")
+        pieces += [_segment(segment.kind, part) for part in ranges] or [segment]
+    for kind in ("purged", "embargo"):
+        pieces += [_segment(kind, part) for part in fields.parts(kind)]
+    return Fold(fields.count("fold") or 0, segments, tuple(pieces))
 
 
 def _segment(kind: str, fields: Fields) -> Segment:
     start, stop = fields.count("start"), fields.count("stop")
-    first, last = (fields.values.get(key) for key in ("first_time", "last_time"))
+    first, last, until = (fields.values.get(key) for key in ("first_time", "last_time", "until"))
     return Segment(
         kind=kind,
         first_time=first if isinstance(first, str | int) else None,
@@ -302,6 +322,7 @@ def _segment(kind: str, fields: Fields) -> Segment:
         num_dates=None if start is None or stop is None else stop - start,
         num_samples=fields.count("num_samples"),
         num_purged=fields.count("num_purged"),
+        until=until if isinstance(until, str | int) else None,
     )
 
 
@@ -321,9 +342,9 @@ def _trainings(models: Path) -> tuple[Training, ...]:
     return tuple(sorted(found, key=lambda training: training.fold))
 
 
-def _block(fields: Fields, fold: int | None) -> Block:
+def _block(fields: Fields, fold: int | None, path: int | None = None) -> Block:
     quantiles = tuple(as_number(value) for value in fields.items("quantiles"))
-    return Block(fold, fields.part("pooled"), fields.part("ic"), fields.part("rank_ic"), quantiles)
+    return Block(fold, fields.part("pooled"), fields.part("ic"), fields.part("rank_ic"), quantiles, path)
 
 
 def _daily(path: Path) -> Daily | None:

@@ -35,9 +35,10 @@ def _trained(run: RunRecords) -> Finding:
     if not run.folds and not run.trainings:
         return Finding(question, "Nothing yet: the run has no folds and no trained models.")
     num_trained, num_folds = len(run.trainings), len(run.folds)
-    folds = times(num_trained, "walk-forward fold")
+    kind = "combinatorial fold" if run.is_combinatorial else "walk-forward fold"
+    folds = times(num_trained, kind)
     if num_trained < num_folds:
-        folds = f"{num_trained:,} of {times(num_folds, 'walk-forward fold')} so far"
+        folds = f"{num_trained:,} of {times(num_folds, kind)} so far"
     details = [_panel_sentence(run, run.panel)] if run.panel is not None else []
     if target := run.metrics.text("target"):
         horizon = run.metrics.count("horizon_periods")

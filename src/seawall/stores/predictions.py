@@ -1,7 +1,7 @@
 """The prediction store: one Parquet file per fold, sorted by (time, entity), read back in order of time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import Float32, Int64
-from seawall.errors import FormatError, ResumeError
+from seawall.errors import ConfigError, FormatError, ResumeError
 from seawall.stores.atomic import DirtyWindow, file_checksum, replacing, write_json
 from seawall.stores.panel import Panel
 
@@ -43,7 +43,15 @@ def key_columns(panel: Panel, rows: Int64, dictionary: pa.Array) -> tuple[pa.Arr
 
 
 def write_fold(
-    path: Path, panel: Panel, *, fold: int, rows: Int64, predictions: Float32, target: str, model_key: str
+    path: Path,
+    panel: Panel,
+    *,
+    fold: int,
+    rows: Int64,
+    predictions: Float32,
+    target: str,
+    model_key: str,
+    parts: Sequence[tuple[int, int]] = (),
 ) -> dict[str, Any]:
     """Write the predictions of one fold and its manifest.
 
@@ -55,6 +63,9 @@ def write_fold(
         int64 [n], row ids in (time, entity) order.
     predictions
         float32 [n], in the unit of the target. May be a mapped slot file: it is read one row group at a time.
+    parts
+        Of combinatorial folds, the path and the number of rows of each test group, in order of time: a column ``path``
+        says it, and a row group belongs to one of them.
 
     Returns
     -------
@@ -63,46 +74,68 @@ def write_fold(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     dictionary = pa.array(panel.entities, pa.string())
-    schema = pa.schema(
-        [
-            ("row", pa.int64()),
-            ("time", time_type(panel)),
-            ("entity", pa.dictionary(pa.int32(), pa.string())),
-            ("fold", pa.int32()),
-            ("prediction", pa.float32()),
-        ]
-    )
+    schema = _schema(panel, has_paths=bool(parts))
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=["entity"]) as writer,
     ):
         window = DirtyWindow(temporary)
-        for start in range(0, len(rows), ROW_GROUP_ROWS):
-            part = np.asarray(rows[start : start + ROW_GROUP_ROWS])
+        for start, stop, number in _groups(len(rows), parts):
+            part = np.asarray(rows[start:stop])
             times, entities = key_columns(panel, part, dictionary)
             columns = [
                 pa.array(part),
                 times,
                 entities,
                 pa.array(np.full(len(part), fold, np.int32)),
-                pa.array(np.array(predictions[start : start + ROW_GROUP_ROWS], np.float32)),
+                pa.array(np.array(predictions[start:stop], np.float32)),
+                *([pa.array(np.full(len(part), number, np.int32))] if parts else []),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             window.note()
-    times_of_ends = [int(panel.calendar[panel.time_index[rows[i]]]) for i in (0, -1)] if len(rows) else [None, None]
     manifest = {
         "format": PREDICTIONS_FORMAT,
         "fold": fold,
         "num_rows": len(rows),
-        "first_time": times_of_ends[0],
-        "last_time": times_of_ends[1],
+        "first_time": _calendar_time(panel, rows[:1]),
+        "last_time": _calendar_time(panel, rows[-1:]),
         "target": target,
         "panel_key": panel.content_key,
         "model_key": model_key,
         "xxh3_64": file_checksum(path),
     }
+    if parts:
+        starts = np.cumsum([0, *(count for _, count in parts)]).tolist()
+        manifest["paths"] = [
+            {"path": number, "num_rows": count, "first_time": _calendar_time(panel, rows[start : start + 1])}
+            for (number, count), start in zip(parts, starts, strict=False)
+        ]
     write_json(path.with_suffix(".json"), manifest)
     return manifest
+
+
+def _schema(panel: Panel, *, has_paths: bool) -> pa.Schema:
+    columns = [
+        ("row", pa.int64()),
+        ("time", time_type(panel)),
+        ("entity", pa.dictionary(pa.int32(), pa.string())),
+        ("fold", pa.int32()),
+        ("prediction", pa.float32()),
+    ]
+    return pa.schema([*columns, ("path", pa.int32())] if has_paths else columns)
+
+
+def _groups(num_rows: int, parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Give (start, stop, path) of each row group."""
+    first = 0
+    for number, count in parts or [(0, num_rows)]:
+        for start in range(first, first + count, ROW_GROUP_ROWS):
+            yield start, min(start + ROW_GROUP_ROWS, first + count), number
+        first += count
+
+
+def _calendar_time(panel: Panel, row: Int64) -> int | None:
+    return int(panel.calendar[panel.time_index[row[0]]]) if len(row) else None
 
 
 class PredictionStore:
@@ -132,6 +165,11 @@ class PredictionStore:
         return [self.folder / f"fold_{manifest['fold']:02d}.parquet" for manifest in self.manifests]
 
     @property
+    def num_paths(self) -> int:
+        """Paths of combinatorial folds, each of which predicts every date once; 0 where the folds walk forward."""
+        return len({int(part["path"]) for manifest in self.manifests for part in manifest.get("paths", [])})
+
+    @property
     def num_rows(self) -> int:
         """Predictions in all folds."""
         return sum(int(manifest["num_rows"]) for manifest in self.manifests)
@@ -141,24 +179,62 @@ class PredictionStore:
         """Name of the predicted target."""
         return str(self.manifests[0]["target"])
 
-    def batches(self, *, rows_per_batch: int = ROW_GROUP_ROWS) -> Iterator[PredictionBatch]:
-        """Read all folds in order of (time, entity); memory is one row group."""
-        for path in self.paths:
-            for batch in _read(path, ["row", "fold", "prediction"], rows_per_batch):
+    def batches(self, *, rows_per_batch: int = ROW_GROUP_ROWS, path: int | None = None) -> Iterator[PredictionBatch]:
+        """Read all folds, or one path of combinatorial folds, in order of (time, entity); memory is one row group.
+
+        Raises
+        ------
+        ConfigError
+            Where the folds are combinatorial and no path is named: each date is predicted several times.
+        """
+        for file, groups in self._pieces(path):
+            for batch in _read(file, ["row", "fold", "prediction"], rows_per_batch, groups):
                 yield PredictionBatch(
                     row=batch.column("row").to_numpy(),
                     fold=batch.column("fold").to_numpy().astype(np.int64),
                     prediction=batch.column("prediction").to_numpy(zero_copy_only=False),
                 )
 
-    def dates(self, panel: Panel) -> Iterator[tuple[int, PredictionBatch]]:
-        """Read all folds date by date: (calendar index, that date's predictions in entity order).
+    def refuse_paths(self) -> None:
+        """Raise unless the predictions walk forward.
+
+        Raises
+        ------
+        ConfigError
+            For predictions of combinatorial folds.
+        """
+        if self.num_paths:
+            raise ConfigError(
+                "predictions",
+                f"they are {self.num_paths} paths of combinatorial folds, not a walk forward: each date is predicted "
+                f"{self.num_paths} times, mostly by models that learnt from what came after it",
+                do="Set folds.kind: walk_forward; seawall evaluate judges paths one by one.",
+            )
+
+    def _pieces(self, path: int | None) -> Iterator[tuple[Path, list[int] | None]]:
+        """Give the files, and the row groups in them, that hold what is asked for, in order of time."""
+        if path is None:
+            self.refuse_paths()
+            yield from ((file, None) for file in self.paths)
+            return
+        found = []
+        for file, manifest in zip(self.paths, self.manifests, strict=True):
+            start = 0
+            for part in manifest.get("paths", []):
+                if part["path"] == path and part["num_rows"]:
+                    found.append((int(part["first_time"]), file, start, start + int(part["num_rows"])))
+                start += int(part["num_rows"])
+        for _, file, start, stop in sorted(found):
+            yield file, _row_groups(file, start, stop)
+
+    def dates(self, panel: Panel, *, path: int | None = None) -> Iterator[tuple[int, PredictionBatch]]:
+        """Read all folds, or one path, date by date: (calendar index, that date's predictions in entity order).
 
         A date is never split; memory is one row group and the largest date.
         """
         held: list[PredictionBatch] = []
         held_time = -1
-        for batch in self.batches():
+        for batch in self.batches(path=path):
             times = panel.time_index[batch.row]
             cuts = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
             for start, stop in pairwise(cuts):
@@ -184,6 +260,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
         raise FormatError(str(path), "unknown format", found=found, allowed=PREDICTIONS_FORMAT)
     wrong = [key for key in ("fold", "num_rows") if not isinstance(manifest.get(key), int)]
+    parts = manifest.get("paths", [])
+    if parts and not _are_paths(parts, manifest.get("num_rows")):
+        wrong.append("paths")
     wrong += [key for key in ("target", "panel_key") if not isinstance(manifest.get(key), str)]
     if wrong:
         raise FormatError(str(path), "damaged manifest", found=f"{wrong[0]} = {manifest.get(wrong[0])!r}")
@@ -195,6 +274,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if num_rows != manifest["num_rows"]:
         raise FormatError(str(table), "wrong number of rows", found=str(num_rows), allowed=str(manifest["num_rows"]))
     return manifest
+
+
+def _are_paths(parts: object, num_rows: object) -> bool:
+    """Tell whether a manifest's list of paths is one, and counts every row."""
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return False
+    if not all(isinstance(part.get(name), int) for part in parts for name in ("path", "num_rows")):
+        return False
+    return num_rows == sum(int(part["num_rows"]) for part in parts)
 
 
 def _first_line(error: Exception) -> str:
@@ -211,10 +299,21 @@ def _joined(parts: list[PredictionBatch]) -> PredictionBatch:
     )
 
 
-def _read(path: Path, columns: list[str], rows_per_batch: int) -> Iterator[pa.RecordBatch]:
+def _row_groups(path: Path, start: int, stop: int) -> list[int]:
+    """List the row groups that hold rows ``start`` .. ``stop`` - 1 of a file."""
+    metadata = pq.read_metadata(path)
+    starts = np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])[:-1]
+    return [int(group) for group in np.flatnonzero((starts >= start) & (starts < stop))]
+
+
+def _read(
+    path: Path, columns: list[str], rows_per_batch: int, row_groups: list[int] | None = None
+) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=rows_per_batch, columns=columns, use_threads=False)
+            yield from file.iter_batches(
+                batch_size=rows_per_batch, columns=columns, row_groups=row_groups, use_threads=False
+            )
     except (OSError, pa.ArrowException) as error:
         raise FormatError(str(path), "cannot be read as a prediction file", found=_first_line(error)) from error
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from math import comb
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -9,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from seawall.losses.config import HuberConfig, LossConfig, MseConfig
 from seawall.models.config import LstmAttentionConfig, ModelConfig
 
-FOLDS_VERSION = 2
+FOLDS_VERSION = 3
 """Raised when folds.json changes for the same config and panel."""
 
 FIT_VERSION = 1
@@ -17,6 +18,9 @@ FIT_VERSION = 1
 
 PREDICT_VERSION = 1
 """Raised when predictions change for the same model and panel."""
+
+MOST_FOLDS = 1000
+"""Combinatorial folds at most: each is a model."""
 
 _SPAN = re.compile(r"[1-9][0-9]*(y|mo?|w|d)", re.IGNORECASE)
 
@@ -54,6 +58,15 @@ class FoldsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # walk_forward: what a strategy could have known; combinatorial folds also learn from what came after their tests.
+    kind: Literal["walk_forward", "combinatorial"] = Field(
+        default="walk_forward", description="combinatorial holds out every choice of test groups once, purged around"
+    )
+    num_groups: int | None = Field(default=None, ge=2, description="combinatorial: stretches the calendar is cut into")
+    num_test_groups: int | None = Field(
+        default=None, ge=1, description="combinatorial: groups held out together; comb(groups, test groups) models"
+    )
+
     train: Length | None = Field(
         default=None, description="length of train, in dates (750) or as a span (4y, 6mo, 13w, 90d)"
     )
@@ -74,8 +87,35 @@ class FoldsConfig(BaseModel):
     # False: a short last segment has fewer dates behind its statistics; say so to get it.
     partial_last: bool = Field(default=False, description="keep a last test segment that the calendar cuts short")
 
+    @property
+    def num_paths(self) -> int:
+        """Times that combinatorial folds test each date; 0 where folds walk forward."""
+        if self.num_groups is None or self.num_test_groups is None:
+            return 0
+        return comb(self.num_groups - 1, self.num_test_groups - 1)
+
+    @model_validator(mode="after")
+    def _groups_where_combinatorial(self) -> "FoldsConfig":
+        groups, tested = self.num_groups, self.num_test_groups
+        if self.kind == "walk_forward":
+            if groups is not None or tested is not None:
+                raise ValueError("num_groups: only folds of the kind combinatorial have groups")
+            return self
+        if groups is None or tested is None or self.valid is None:
+            missing = [name for name in ("num_groups", "num_test_groups", "valid") if getattr(self, name) is None]
+            raise ValueError(f"{missing[0]}: Field required for combinatorial folds")
+        if tested >= groups:
+            raise ValueError(f"num_test_groups: must be fewer than the {groups} groups")
+        if comb(groups, tested) > MOST_FOLDS:
+            raise ValueError(f"num_groups: {comb(groups, tested):,} folds, each a model; at most {MOST_FOLDS:,}")
+        if self.train or self.test or self.dates or self.step or self.gap or self.expanding or self.partial_last:
+            raise ValueError("kind: combinatorial folds take groups, valid and an embargo, nothing else")
+        return self
+
     @model_validator(mode="after")
     def _lengths_or_dates(self) -> "FoldsConfig":
+        if self.kind == "combinatorial":
+            return self
         missing = [name for name in ("train", "valid", "test") if getattr(self, name) is None]
         if missing and not self.dates:
             raise ValueError(f"{missing[0]}: Field required, or give dates")

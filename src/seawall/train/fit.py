@@ -15,6 +15,7 @@ from seawall.train.artefacts import write_model
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.folds_file import content_key
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
 from seawall.train.loop import FitResult, Trainer
@@ -25,7 +26,7 @@ from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
 from seawall.windows.folds import Fold
 from seawall.windows.gather import Beside
-from seawall.windows.samples import Samples, rows_in_segment
+from seawall.windows.samples import Samples, select_ranges
 from seawall.windows.stream import Windows
 
 
@@ -94,7 +95,7 @@ def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) ->
     names = [panel.names("features")[column] for column in columns]
     target = panel.column_index("targets", config.target)
     return Scaler(
-        features=fit_columns(panel.features, rows_in_segment(panel, fold.train).blocks(), columns, names),
+        features=fit_columns(panel.features, select_ranges(panel, fold.train_ranges, 1).blocks(), columns, names),
         target=fit_columns(panel.targets, train.blocks(), (target,), [config.target])[0],
         feature_clip_sigmas=config.feature_clip_sigmas,
         target_clip_sigmas=config.target_clip_sigmas,
@@ -103,9 +104,9 @@ def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) ->
 
 def _fit_key(panel: Panel, fold: Fold, config: TrainConfig, device: torch.device) -> str:
     """Key of all that decides the model to the last bit; a checkpoint of another key is not continued."""
-    segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0]])
+    segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0], fold.train_pieces, fold.test_pieces])
     choices = json.dumps(config.semantic(), sort_keys=True)
-    content = panel.content_key_before(fold.test[0])  # rows that are appended later are nothing to this model
+    content = content_key(panel, fold)  # rows that are appended later are nothing to a model that walks forward
     return text_key(str(FIT_VERSION), choices, content, segments, device.type, str(torch.__version__))
 
 

@@ -10,27 +10,41 @@ from seawall.errors import ConfigError, FormatError
 from seawall.stores.atomic import write_json
 from seawall.stores.panel import Panel
 from seawall.windows.folds import Fold
+from seawall.windows.purge import Purge, left_out
 from seawall.windows.samples import Samples
 
 
-def write_folds(path: Path, records: list[dict[str, Any]]) -> None:
-    """Write the records of all folds, made by :func:`fold_record`."""
+def write_folds(path: Path, records: list[dict[str, Any]], num_dates: int) -> None:
+    """Write the records of all folds, made by :func:`fold_record`, with the dates of the calendar they lie on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"folds": records})
+    write_json(path, {"num_dates": num_dates, "folds": records})
 
 
-def fold_record(panel: Panel, fold: Fold, samples: dict[str, Samples]) -> dict[str, Any]:
+def fold_record(panel: Panel, fold: Fold, samples: dict[str, Samples], purge: Purge) -> dict[str, Any]:
     """Describe the segments of a fold with their times and counts; ``samples`` by segment name.
 
-    ``content_key`` stands for all that its model may see: rows and targets known before its test starts.
+    ``purged`` and ``embargo`` are the dates at the ends of train and valid that no sample is left on.
     """
     segments = {"train": fold.train, "valid": fold.valid, "test": fold.test}
-    key = panel.content_key_before(fold.test[0])
+    record = {name: _segment(panel, segments[name], samples[name]) for name in segments}
+    if fold.paths:
+        record["train"]["ranges"] = [_span(panel, part) for part in fold.train_ranges]
+        record["test"]["ranges"] = [_span(panel, part) for part in fold.test_ranges]
+        record["test"]["paths"] = fold.paths
+    last = panel.shape.num_dates - 1
+    purged, embargo = left_out(panel, fold, purge, (samples["train"], samples["valid"]))
     return {
         "fold": fold.index,
-        "content_key": key,
-        **{name: _segment(panel, segments[name], samples[name]) for name in segments},
+        "content_key": content_key(panel, fold),
+        **record,
+        "purged": [_span(panel, part) | {"until": _time(panel, min(part[1], last))} for part in purged],
+        "embargo": [_span(panel, part) | {"until": _time(panel, min(part[1], last))} for part in embargo],
     }
+
+
+def content_key(panel: Panel, fold: Fold) -> str:
+    """Stand for all that the model of a fold may see: what is known before its test, or, combinatorial, all."""
+    return panel.content_key if fold.paths else panel.content_key_before(fold.test[0])
 
 
 def read_fold(path: Path, number: int) -> Fold:
@@ -58,9 +72,7 @@ def read_fold(path: Path, number: int) -> Fold:
 
 def _fold(record: dict[str, Any]) -> Fold:
     train, valid, test = (record[name] for name in ("train", "valid", "test"))
-    trains, tests = (
-        tuple((int(start), int(stop)) for start, stop in segment.get("ranges", [])) for segment in (train, test)
-    )
+    trains, tests = (tuple(_range(part) for part in segment.get("ranges", [])) for segment in (train, test))
     paths = tuple(int(path) for path in test.get("paths", []))
     return Fold(int(record["fold"]), _range(train), _range(valid), _range(test), trains, tests, paths)
 
@@ -70,15 +82,16 @@ def _range(segment: dict[str, Any]) -> tuple[int, int]:
 
 
 def _segment(panel: Panel, segment: tuple[int, int], samples: Samples) -> dict[str, Any]:
-    start, stop = segment
     return {
-        "start": start,
-        "stop": stop,
-        "first_time": _time(panel, start),
-        "last_time": _time(panel, stop - 1),
+        **_span(panel, segment),
         "num_samples": samples.num_samples,
         "num_purged": samples.num_purged,
     }
+
+
+def _span(panel: Panel, part: tuple[int, int]) -> dict[str, Any]:
+    start, stop = part
+    return {"start": start, "stop": stop, "first_time": _time(panel, start), "last_time": _time(panel, stop - 1)}
 
 
 def _time(panel: Panel, index: int) -> str | int:

@@ -22,6 +22,7 @@ from seawall.train.inference import predict_scaled, scaled_gather, to_target_uni
 from seawall.train.micro import MicroBatches
 from seawall.train.run import WHOLE
 from seawall.train.segments import predicted_samples
+from seawall.windows.folds import Fold
 from seawall.windows.gather import Gather
 from seawall.windows.samples import date_major_rows
 
@@ -78,9 +79,17 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
             predictions=slots.values()[:, 0],
             target=config.target,
             model_key=fitted.key,
+            parts=_parts(opened, chosen, rows),
         )
     slots_path.unlink()
     return {"num_rows": manifest["num_rows"], "num_computed": num_computed, "model_key": fitted.key}
+
+
+def _parts(panel: Panel, fold: Fold, rows: Int64) -> list[tuple[int, int]]:
+    """Give the path and the number of rows of each test group; nothing where the folds walk forward."""
+    times = panel.time_index[rows]
+    counts = [int(((times >= start) & (times < stop)).sum()) for start, stop in fold.test_ranges]
+    return list(zip(fold.paths, counts, strict=True)) if fold.paths else []
 
 
 def _check_same_choices(fitted: FittedModel, config: TrainConfig, folder: Path) -> None:

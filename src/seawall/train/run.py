@@ -8,7 +8,8 @@ from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_record, read_fold, write_folds
 from seawall.train.micro import MicroBatches
-from seawall.train.segments import predicted_samples, refuse_empty, train_samples, valid_samples
+from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
+from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
 from seawall.windows.folds import Dated, Fold, Rolling, make_dated_folds, make_folds
 
 WHOLE = MicroBatches()
@@ -42,11 +43,11 @@ def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: B
             "test": predicted_samples(opened, fold, config),
         }
         refuse_empty(fold, samples, config)
-        records.append(fold_record(opened, fold, samples))
+        records.append(fold_record(opened, fold, samples, purge_of(opened, config)))
         num_purged += sum(chosen.num_purged for chosen in samples.values())
         num_missing += sum(chosen.num_missing for chosen in samples.values())
         num_predicted += samples["test"].num_samples
-    write_folds(output, records)
+    write_folds(output, records, opened.shape.num_dates)
     return {
         "num_folds": len(folds),
         "num_purged": num_purged,
@@ -99,6 +100,14 @@ def fit_fold(
 
 
 def _cut(panel: Panel, folds: FoldsConfig) -> list[Fold]:
+    if folds.num_groups is not None and folds.num_test_groups is not None:
+        choice = Combinatorial(
+            num_groups=folds.num_groups,
+            num_test_groups=folds.num_test_groups,
+            valid=folds.valid,
+            embargo_periods=folds.embargo_periods,
+        )
+        return make_combinatorial_folds(panel.calendar, panel.calendar_kind, choice)
     if folds.train is None or folds.valid is None or folds.test is None:
         dated = [Dated(train=fold.train, valid_to=fold.valid_to, test_to=fold.test_to) for fold in folds.dates]
         return make_dated_folds(panel.calendar, panel.calendar_kind, dated)

@@ -4,28 +4,29 @@ from seawall.errors import DataError
 from seawall.stores.panel import Panel
 from seawall.train.config import TrainConfig
 from seawall.windows.folds import Fold
-from seawall.windows.samples import Samples, select_samples
+from seawall.windows.purge import Purge, test_of, train_of, valid_of
+from seawall.windows.samples import Samples
+
+
+def purge_of(panel: Panel, config: TrainConfig) -> Purge:
+    """Say what purges rows under this config."""
+    target = panel.column_index("targets", config.target)
+    return Purge(config.lookback_periods, (target,), config.folds.embargo_periods)
 
 
 def train_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
-    """Choose the samples to learn from: each target is known before valid starts."""
-    return _known(panel, fold.train, fold.valid[0], config)
+    """Choose the samples to learn from: purged of what tells of valid or test."""
+    return train_of(panel, fold, purge_of(panel, config))
 
 
 def valid_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
-    """Choose the samples to stop by: each target is known before test starts."""
-    return _known(panel, fold.valid, fold.test[0], config)
+    """Choose the samples to stop by: purged of what tells of test."""
+    return valid_of(panel, fold, purge_of(panel, config))
 
 
 def predicted_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
     """Choose the samples to predict, whether or not their target is known yet."""
-    return select_samples(panel, fold.test, config.lookback_periods)
-
-
-def _known(panel: Panel, segment: tuple[int, int], next_start: int, config: TrainConfig) -> Samples:
-    target = panel.column_index("targets", config.target)
-    known_before = next_start - config.folds.embargo_periods
-    return select_samples(panel, segment, config.lookback_periods, targets=(target,), known_before=known_before)
+    return test_of(panel, fold, purge_of(panel, config))
 
 
 def refuse_empty(fold: Fold, samples: dict[str, Samples], config: TrainConfig) -> None:

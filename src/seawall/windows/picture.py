@@ -33,12 +33,14 @@ def record_lines(records: Sequence[dict[str, Any]], num_dates: int) -> list[str]
 def _layers(record: dict[str, Any]) -> list[tuple[str, Ranges]]:
     layers: list[tuple[str, Ranges]] = [("t", _ranges(record["train"]))]
     layers += [
-        (mark, [(int(a), int(b)) for a, b in record.get(name, [])])
-        for mark, name in (("x", "purged"), ("e", "embargo"))
+        (mark, [_range(part) for part in record.get(name, [])]) for mark, name in (("x", "purged"), ("e", "embargo"))
     ]
     return [*layers, ("v", _ranges(record["valid"])), ("T", _ranges(record["test"]))]
 
 
 def _ranges(segment: dict[str, Any]) -> Ranges:
-    found = segment.get("ranges") or [(segment["start"], segment["stop"])]
-    return [(int(start), int(stop)) for start, stop in found if start < stop]
+    return [_range(part) for part in segment.get("ranges") or [segment]]
+
+
+def _range(part: dict[str, Any]) -> tuple[int, int]:
+    return int(part["start"]), int(part["stop"])

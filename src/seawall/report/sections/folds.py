@@ -16,7 +16,8 @@ def folds_section(run: RunRecords) -> Html:
         return section("folds", "Folds", captions.FOLDS_LEAD, parts)
     rows = [(str(fold.fold), *_row(segment)) for fold in run.folds for segment in fold.segments]
     parts = [figure(folds_chart(run.folds), "Folds in time", captions.FOLDS), table(HEADER, rows, num_left=2)]
-    return section("folds", "Folds", captions.FOLDS_LEAD, parts)
+    lead = captions.PATHS_LEAD if run.is_combinatorial else captions.FOLDS_LEAD
+    return section("folds", "Folds", lead, parts)
 
 
 def _row(segment: Segment) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def prediction_section(run: RunRecords) -> Html:
     if run.overall is None:
         parts.append(missing("The predictions have not been evaluated yet."))
     else:
-        parts += _tables([run.overall, *run.blocks])
+        parts += _tables([run.overall, *run.paths, *run.blocks])
     return section("prediction", "Prediction", captions.PREDICTION_LEAD, parts)
 
 
@@ -50,6 +50,8 @@ def _tables(blocks: Sequence[Block]) -> list[str]:
 
 
 def _name(block: Block) -> str:
+    if block.path is not None:
+        return f"path {block.path}"
     return "all folds" if block.fold is None else f"fold {block.fold}"
 
 
