@@ -12,6 +12,7 @@ from seawall.ingest.causality import Moved, find_late, find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.compute import compute_set
 from seawall.ingest.feature_sets.config import FeatureSet
+from seawall.ingest.fields import has_fields, merge_fields
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import RecordLayout, whole_layout
@@ -123,6 +124,8 @@ class Builder:
 
     def sort(self, records: AnyArray) -> Rows:
         """Sort rows of whole entities by (entity, time) and settle duplicates."""
+        if has_fields(self._config.layout):
+            records = self._merged(records)
         ranks, times = self._rank_of_code[records["code"]], records["time"]
         order = _order(ranks, times)
         ranks, times = ranks[order], times[order]
@@ -135,16 +138,26 @@ class Builder:
         starts = np.append(starts, len(ranks)).astype(np.int64)
         return Rows(names, starts, times, records["wide"][order], narrow=records["narrow"][order])
 
+    def _merged(self, records: AnyArray) -> AnyArray:
+        merged = merge_fields(records, self._config.duplicates)
+        if merged.num_twice and self._config.duplicates == "error":
+            row = merged.records[merged.first_twice]
+            raise self._twice(int(self._rank_of_code[row["code"]]), int(row["time"]), merged.num_twice)
+        self.quality.duplicates += merged.num_twice
+        return merged.records
+
+    def _twice(self, rank: int, time: int, count: int) -> DataError:
+        return DataError(
+            "ingest",
+            f"the key ({self._config.entity}, {self._config.time}) occurs twice",
+            found=f"({self._names[rank]!r}, {self.time_text(time)}) and {count - 1} more in this bucket",
+            do="Remove the duplicates, or declare duplicates: first or last.",
+        )
+
     def _resolve_duplicates(self, same: Bool, ranks: Int64, times: Int64) -> Bool:
         if self._config.duplicates == "error":
             place = int(np.flatnonzero(same)[0])
-            name, time = self._names[ranks[place]], self.time_text(int(times[place]))
-            raise DataError(
-                "ingest",
-                f"the key ({self._config.entity}, {self._config.time}) occurs twice",
-                found=f"({name!r}, {time}) and {int(same.sum()) - 1} more in this bucket",
-                do="Remove the duplicates, or declare duplicates: first or last.",
-            )
+            raise self._twice(int(ranks[place]), int(times[place]), int(same.sum()))
         self.quality.duplicates += int(same.sum())
         is_first = self._config.duplicates == "first"
         return np.append(True, ~same) if is_first else np.append(~same, True)

@@ -175,6 +175,12 @@ class IngestConfig(Strict):
         if twice:
             raise ValueError(f"two features are named {twice[0]!r}; give the feature set a prefix")
         self._check_compared()
+        return self
+
+    @model_validator(mode="after")
+    def _ways_agree(self) -> "IngestConfig":
+        if self.drop_rows and self.layout.wide == "*":
+            raise ValueError("drop_rows would judge a row by one field of it where layout.wide is '*'")
         if self.dividends is not None and self.adjustment.column is not None and self.splits is None:
             raise ValueError("dividends beside adjustment.column: name splits too, or they would be earned twice")
         return self

@@ -15,6 +15,7 @@ import pyarrow as pa
 from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.errors import BudgetError, DataError
 from seawall.ingest.config import Adjustment, IngestConfig, JoinedTable, own_columns
+from seawall.ingest.fields import has_fields, merge_fields
 from seawall.ingest.memory import JOIN_BUCKETS, JOIN_HELD_BYTES, join_bytes, join_row_bytes
 from seawall.ingest.probe import estimate
 from seawall.ingest.scatter import Scatter, split_points
@@ -145,7 +146,7 @@ def _write(config: IngestConfig, main: Scatter, sides: list[Side], path: Path, l
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for number in range(main.spill.num_parts):
             for codes in _groups(main, sides, number, join_row_bytes(config), limit_bytes):
-                rows = _sorted_records(main.spill, number, codes)
+                rows = _merged(config, main, _sorted_records(main.spill, number, codes))
                 beside = [_matched(side, number, rows, codes) for side in sides]
                 entity = pa.DictionaryArray.from_arrays(pa.array(rows["code"].astype(np.int32)), names)
                 values = [rows["wide"][:, place] for place in range(len(own))]
@@ -197,6 +198,22 @@ def _sorted_records(spill: Spill, part: int, codes: Int64) -> AnyArray:
     return rows[np.lexsort((rows["time"], rows["code"]))]
 
 
+def _merged(config: IngestConfig, main: Scatter, rows: AnyArray) -> AnyArray:
+    """Make one row of the fields of wide files."""
+    if not has_fields(config.layout):
+        return rows
+    merged = merge_fields(rows, config.duplicates)
+    if merged.num_twice and config.duplicates == "error":
+        row = merged.records[merged.first_twice]
+        raise DataError(
+            "ingest",
+            f"the key ({config.entity}, {config.time}) occurs twice",
+            found=f"({list(main.codes)[int(row['code'])]!r}, {_shown(int(row['time']), main.calendar_kind)})",
+            do="Remove the duplicates, or declare duplicates: first or last.",
+        )
+    return merged.records
+
+
 def _matched(side: Side, number: int, rows: AnyArray, codes: Int64) -> Float64:
     """Give the values of a side table for each row, NaN where there is no match."""
     spec, wanted = side.spec, side.code_of_main[codes]
@@ -233,19 +250,25 @@ def _known_at(spec: JoinedTable, rows: AnyArray, kind: str) -> tuple[Int64, Bool
 
 
 def _resolved(side: Side, facts: AnyArray) -> AnyArray:
-    same = (facts["code"][1:] == facts["code"][:-1]) & (facts["time"][1:] == facts["time"][:-1])
-    if not same.any():
-        return facts
-    if side.spec.duplicates == "error":
-        fact = facts[int(np.flatnonzero(same)[0])]
-        name = list(side.scatter.codes)[int(fact["code"])]
-        do = "Remove the duplicates, or declare its duplicates: first or last."
-        found = f"{name!r}, {_shown(int(fact['time']), side.scatter.calendar_kind)}"
+    """Make one row a key, as its ``duplicates`` say."""
+    if has_fields(side.spec.layout):
+        merged = merge_fields(facts, side.spec.duplicates)
+        kept, num_twice = merged.records, merged.num_twice
+        first = kept[merged.first_twice :]
+    else:
+        same = (facts["code"][1:] == facts["code"][:-1]) & (facts["time"][1:] == facts["time"][:-1])
+        num_twice, first = int(same.sum()), facts[:-1][same]
+        is_last = side.spec.duplicates == "last"
+        kept = facts[np.append(~same, True) if is_last else np.append(True, ~same)] if num_twice else facts
+    if num_twice and side.spec.duplicates == "error":
+        name = list(side.scatter.codes)[int(first["code"][0])]
         raise DataError(
-            "ingest.tables", f"a key of the table with {side.spec.columns[0]!r} occurs twice", found=found, do=do
+            "ingest.tables",
+            f"a key of the table with {side.spec.columns[0]!r} occurs twice",
+            found=f"{name!r}, {_shown(int(first['time'][0]), side.scatter.calendar_kind)}",
+            do="Remove the duplicates, or declare its duplicates: first or last.",
         )
-    side.num_duplicates += int(same.sum())
-    kept: AnyArray = facts[np.append(True, ~same) if side.spec.duplicates == "first" else np.append(~same, True)]
+    side.num_duplicates += num_twice
     return kept
 
 

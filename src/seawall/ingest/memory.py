@@ -83,7 +83,7 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     num_sql = len(layout.computed) + (config.universe is not None)
     num_targets, num_prices = len(config.targets), len(config.prices)
     record_bytes = layout.record_bytes
-    sorted_bytes = record_bytes + 3 * 8
+    sorted_bytes = record_bytes * (3 if config.layout.wide == "*" else 1) + 3 * 8  # sorted and merged by key before
     table_bytes = 8 * (3 + len(layout.wide) + num_prices + 1) if num_sql else 0
     sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
     set_bytes = 8 * (6 + 2) if config.feature_sets else 0  # adjusted bars and places of one set, after the SQL

@@ -36,7 +36,7 @@ from seawall.ingest.tables import guesses, opened_tables, time_format_of
 from seawall.stores.panel import TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, PanelSpec, PanelWriter, check_output
 from seawall.stores.segments import ARRAYS
-from seawall.stores.shape import ROLE_BYTES, PanelShape
+from seawall.stores.shape import ROLE_BYTES, PanelShape, read_shape
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
 from seawall.tables.read import BadRow, TypedReadError
@@ -138,7 +138,7 @@ def _ingest(
     return {
         "panel": str(output),
         "content_key": manifest["content_key"],
-        "shape": shape.record(),
+        "shape": read_shape(output).record(),
         "ingest": manifest["ingest"],
         "plan": exact_plan.record(),
     }

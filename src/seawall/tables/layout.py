@@ -31,7 +31,9 @@ class Layout(BaseModel):
     thousands: Literal["", ",", ".", " ", "'", "_"] = Field(default="", description="thousands mark of CSV numbers")
     columns: tuple[Name, ...] = Field(default=(), description="names of the columns of CSV files without a header")
     wide: Name | None = Field(
-        default=None, description="entities are columns: name of the value their cells hold; '*' is the file's name"
+        default=None,
+        description="entities are columns: name of the value their cells hold; '*' is the file's name, and what "
+        "several files hold for one entity and time is one row",
     )
     entity_from_file: str | None = Field(
         default=None, description="one file per entity: pattern of the file name without suffix, such as {entity}-1d"
