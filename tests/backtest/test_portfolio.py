@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seawall.backtest.costs import Costs
 from seawall.backtest.market import Market
-from seawall.backtest.portfolio import Costs, Portfolio
+from seawall.backtest.portfolio import Portfolio
 from seawall.backtest.prices import DatePrices
 from seawall.backtest.weights import Target
 from tests.backtest.world import config_of
@@ -44,13 +45,13 @@ def test_cash_and_positions_always_make_the_equity(
         if wanted is not None:
             signs = 1.0 if long_only else np.where(np.arange(len(wanted)) % 2, -1.0, 1.0)
             target = Target(market.date - 1, np.array(wanted), np.full(len(wanted), 1 / len(wanted)) * signs)
-        result, trades = portfolio.step(market, target)
-        if trades is not None:
+        result, done = portfolio.step(market, target)
+        for trades in done:
             paid = float((trades.units * market.at_E[trades.entities]).sum())
             cash -= paid + float(trades.cost.sum())
             assert np.isfinite(market.at_E[trades.entities]).all()
         if target is None:
-            assert trades is None
+            assert not done
         held = portfolio.units_E != 0
         value = float((portfolio.units_E[held] * market.mark_E[held]).sum())
         scale = max(scale, result.long_value + result.short_value, abs(cash))
@@ -63,9 +64,9 @@ def test_cash_and_positions_always_make_the_equity(
 
 
 def test_costs_are_the_larger_of_rate_and_minimum_plus_slippage() -> None:
-    costs = Costs.of(config_of(cost_bps=10.0, slippage_bps=5.0, minimum_fee=2.0))
+    costs = Costs(config_of(cost_bps=10.0, slippage_bps=5.0, minimum_fee=2.0), 2)
 
-    np.testing.assert_allclose(costs(np.array([1000.0, 10_000.0])), [2.5, 15.0])
+    np.testing.assert_allclose(costs(np.arange(2), np.array([1000.0, -10_000.0])), [2.5, 15.0])
 
 
 def test_buys_are_scaled_by_one_factor_to_the_cash_that_full_costs_leave() -> None:
@@ -89,9 +90,7 @@ def test_a_position_below_dust_is_left_alone_until_it_is_not_wanted() -> None:
     advance(market, [1e-13, 10.0, 10.0, 10.0], [1e-13, 10.0, 10.0, 10.0])
     _, closed = portfolio.step(market, Target(1, np.array([1]), np.array([1.0])))
 
-    assert kept is not None
-    assert closed is not None
-    assert (kept.entities.tolist(), closed.entities.tolist()) == ([], [0])
+    assert (kept[0].entities.tolist(), closed[0].entities.tolist()) == ([], [0])
     assert portfolio.units_E[0] == 0.0
 
 
@@ -104,8 +103,7 @@ def test_wanting_what_is_held_costs_nothing() -> None:
     advance(market, [3.3, 7.7, 1.1, 9.9], [3.3, 7.7, 1.1, 9.9])
     _, again = portfolio.step(market, wish)
 
-    assert again is not None
-    assert len(again.entities) == 0
+    assert len(again[0].entities) == 0
 
 
 def test_equity_at_the_trade_uses_trade_prices_of_tradable_names_and_last_marks_of_others() -> None:
@@ -117,8 +115,8 @@ def test_equity_at_the_trade_uses_trade_prices_of_tradable_names_and_last_marks_
 
     result, trades = portfolio.step(market, Target(1, np.array([2]), np.array([-0.5])))
 
-    assert trades is not None
+    assert len(trades) == 1
     at_trade = 0.05 * 12 + 0.05 * 10
     assert portfolio.units_E[2] == pytest.approx(-0.5 * at_trade / 10)
-    assert portfolio.num_rejected == 1
+    assert portfolio.counts.num_rejected == 1
     assert result.equity == pytest.approx(at_trade + 0.05 * 20)

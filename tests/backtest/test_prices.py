@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seawall.backtest.prices import PriceReader
+from seawall.backtest.prices import PriceColumns, PriceReader
 from seawall.stores.panel import Panel
 from tests.backtest.world import random_world
 from tests.support import make_panel
@@ -15,7 +15,7 @@ from tests.support import make_panel
 def test_every_date_gives_its_own_rows_in_the_order_of_entities(tmp_path: Path, slab_rows: int) -> None:
     world = random_world(1)
     panel = Panel(world.write(tmp_path)[0])
-    reader = PriceReader(panel, trade_price="open", mark_price="close", slab_rows=slab_rows)
+    reader = PriceReader(panel, PriceColumns("open", "close"), slab_rows=slab_rows)
 
     dates = list(reader.dates(range(3, 71)))
 
@@ -36,7 +36,7 @@ def test_a_price_that_is_not_a_finite_number_above_zero_is_no_price(tmp_path: Pa
     bad = np.tile([np.nan, np.inf, -np.inf, 0.0, -1.0], (2, 1))
     panel = Panel(world.but(open=bad, close=bad).write(tmp_path)[0])
 
-    for prices in PriceReader(panel, trade_price="open", mark_price="close", slab_rows=9).dates(range(2)):
+    for prices in PriceReader(panel, PriceColumns("open", "close"), slab_rows=9).dates(range(2)):
         assert np.isnan(prices.trade).all()
         assert np.isnan(prices.mark).all()
 
@@ -44,8 +44,8 @@ def test_a_price_that_is_not_a_finite_number_above_zero_is_no_price(tmp_path: Pa
 def test_slabs_that_are_halved_on_the_way_give_the_same_rows(tmp_path: Path) -> None:
     panel = make_panel(tmp_path)
     span = range(panel.shape.num_dates)
-    whole = list(PriceReader(panel, trade_price="open", mark_price="close", slab_rows=10_000).dates(span))
-    reader = PriceReader(panel, trade_price="open", mark_price="close", slab_rows=64)
+    whole = list(PriceReader(panel, PriceColumns("open", "close"), slab_rows=10_000).dates(span))
+    reader = PriceReader(panel, PriceColumns("open", "close"), slab_rows=64)
 
     halved = []
     for number, prices in enumerate(reader.dates(span)):

@@ -358,7 +358,15 @@ def test_statistics_echo_the_config_and_the_folder_holds_three_files(tmp_path: P
     assert statistics["compounding"] == "geometric"
     schema = pq.read_schema(results.folder / "top" / "equity.parquet")
     returns = ["equity", "period_return", "gross_return", "cost", "turnover"]
-    assert schema.names == ["time", *returns, "long_exposure", "short_exposure", "num_positions"]
+    assert schema.names == [
+        "time",
+        *returns,
+        "long_exposure",
+        "short_exposure",
+        "benchmark_return",
+        "participation",
+        "num_positions",
+    ]
 
 
 def test_an_unknown_price_is_refused_with_the_nearest_name_and_nothing_is_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ THIRDS = QuantileLongShort(name="ls", num_quantiles=3, rebalance_periods=1, gros
 
 def weights_of(strategy: TopK | QuantileLongShort, *predictions: float) -> dict[int, float]:
     target = target_weights(strategy, 0, np.arange(len(predictions)) * 10, np.array(predictions, np.float32))
+    assert target is None or isinstance(target, Target)
     return {} if target is None else dict(zip(target.entities.tolist(), target.weights.tolist(), strict=True))
 
 
@@ -40,7 +41,7 @@ def test_too_few_names_decide_nothing() -> None:
 def test_every_chosen_name_beats_or_ties_every_other_and_ties_go_to_the_first(predictions: Float64) -> None:
     for strategy in (TOP_3, THIRDS):
         target = target_weights(strategy, 0, np.arange(len(predictions)), predictions)
-        if target is None:
+        if not isinstance(target, Target):
             continue
         order = sorted(np.flatnonzero(~np.isnan(predictions)).tolist(), key=lambda i: (-predictions[i], i))
         check_sides(strategy, target, order)

@@ -25,7 +25,7 @@ TOP_2 = {"kind": "top_k", "name": "top", "k": 2, "rebalance_periods": 1}
 LONG_SHORT = {"kind": "quantile_long_short", "name": "ls", "num_quantiles": 3, "rebalance_periods": 1}
 
 
-def config_of(*strategies: dict[str, Any], **changes: float | str) -> BacktestConfig:
+def config_of(*strategies: dict[str, Any], **changes: Any) -> BacktestConfig:  # noqa: ANN401 - config values
     """A config without costs, trading at the open of the next date and marking at the close."""
     values = {
         "strategies": strategies or (TOP_2,),
@@ -35,6 +35,7 @@ def config_of(*strategies: dict[str, Any], **changes: float | str) -> BacktestCo
         "cost_bps": 0.0,
         "slippage_bps": 0.0,
         "minimum_fee": 0.0,
+        "borrow_bps_per_year": 0.0,
         "periods_per_year": 252,
     }
     return BacktestConfig.model_validate(values | changes)
@@ -50,6 +51,8 @@ class World:
     adjustment: Float64 = field(default_factory=lambda: np.empty(0))
     present: Bool = field(default_factory=lambda: np.empty(0, bool))
     predicted: Bool = field(default_factory=lambda: np.empty(0, bool))
+    value: Float64 = field(default_factory=lambda: np.empty(0))
+    """A kept source number: money traded, or a dividend; none by default."""
     steps: bool = False
 
     def __post_init__(self) -> None:
@@ -81,11 +84,18 @@ class World:
         return panel, table
 
     def _write_panel(self, path: Path) -> Path:
-        columns = (ColumnSpec("open", "prices", "float64"), ColumnSpec("close", "prices", "float64"))
+        columns: tuple[ColumnSpec, ...] = (
+            ColumnSpec("open", "prices", "float64"),
+            ColumnSpec("close", "prices", "float64"),
+        )
+        columns += (ColumnSpec("value", "values", "float64"),) if self.value.size else ()
         spec = PanelSpec(calendar_kind="step" if self.steps else "timestamp", columns=columns, targets=())
         with PanelWriter(path, spec, self.calendar) as writer:
             for entity in range(self.close.shape[1]):
                 writer.append(self._block(entity))
+            names = [f"E{entity:03d}" for entity in range(self.close.shape[1])]
+            sectors = [f"S{entity % 4}" for entity in range(len(names))]
+            writer.set_attributes(pa.table({"entity": names, "sector": sectors}))
             writer.finish(sources=[], ingest={}, slab_bytes=4096)
         return path
 
@@ -102,6 +112,7 @@ class World:
             prices=np.column_stack([self.open[at, entity], self.close[at, entity]]),
             adjustment=self.adjustment[at, entity],
             universe=np.ones(len(at), bool),
+            values=self.value[at, entity][:, None] if self.value.size else None,
         )
 
     def table(self, panel: Panel) -> pa.Table:

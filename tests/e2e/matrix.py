@@ -156,6 +156,7 @@ def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
             "cost_bps": 10,
             "slippage_bps": 5,
             "minimum_fee": 0,
+            "borrow_bps_per_year": 50,
             "periods_per_year": 252,
             "strategies": [
                 {"name": "top", "kind": "top_k", "k": 4, "rebalance_periods": 5},

@@ -73,6 +73,7 @@ def config(source: Path, output: Path, **train: Any) -> dict[str, Any]:  # noqa:
             "cost_bps": 10,
             "slippage_bps": 5,
             "minimum_fee": 0,
+            "borrow_bps_per_year": 50,
             "periods_per_year": 252,
             "strategies": [
                 {"name": "top", "kind": "top_k", "k": 3, "rebalance_periods": 2},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seawall.backtest.prices import PriceReader
+from seawall.backtest.prices import PriceColumns, PriceReader
 from seawall.ingest.append import append
 from seawall.ingest.run import ingest
 from seawall.join.gather import RowGather
@@ -52,7 +52,7 @@ def test_samples_prices_and_returns_are_the_same(pair: tuple[Panel, Panel]) -> N
         known = select_samples(panel, span, 5, targets=(0, 1), known_before=60)
         rows = date_major_rows(panel, select_samples(panel, span, 5), span)
         gather = RowGather(panel, "fwd_3", ("open", "close"))
-        reader = PriceReader(panel, trade_price="open", mark_price="close", slab_rows=40)
+        reader = PriceReader(panel, PriceColumns("open", "close"), slab_rows=40)
         prices = [part for date in reader.dates(range(20, 60)) for part in (date.rows, date.fill, date.mark)]
         arrays = [known.first_rows, known.before, rows, gather.forward_returns(rows), gather.dates(rows)]
         arrays += [*gather.price_columns(rows), gather.adjustments(rows), *prices, panel.entity_of(rows)]

@@ -3,21 +3,26 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from seawall.arrays import AnyArray, Int64
-from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
+from seawall.arrays import AnyArray, Bool, Int64
+from seawall.backtest.config import BacktestConfig
+from seawall.backtest.costs import Costs, group_codes
 from seawall.backtest.equity import EquityCurve
 from seawall.backtest.ledger import LedgerWriter
 from seawall.backtest.market import Market
 from seawall.backtest.portfolio import Portfolio
 from seawall.backtest.statistics import curve_statistics, drawdown_span
-from seawall.backtest.weights import Target, target_weights
+from seawall.backtest.strategies import AnyStrategy, group_of, is_long_only, volatility_of
+from seawall.backtest.summaries import by_period, qlib_analysis, relative_statistics, return_bands
+from seawall.backtest.volatility import Volatility
+from seawall.backtest.weights import Decision, target_weights
+from seawall.errors import ConfigError
 from seawall.stores.atomic import replacing, write_json
 from seawall.stores.panel import Panel
 
@@ -25,38 +30,58 @@ STALE_PERIODS = 20
 """A position whose last price is older than this many calendar dates at the end counts as stale: a month of trading."""
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all books of a backtest share."""
+
+    panel: Panel
+    config: BacktestConfig
+    costs: Costs
+    span: range
+    """Calendar indexes from the first date of predictions to the last."""
+
+
 class Book:
     """State of one strategy from the first date of predictions to the last. Memory is O(entities + dates)."""
 
-    def __init__(
-        self,
-        strategy: TopK | QuantileLongShort,
-        config: BacktestConfig,
-        ledger: LedgerWriter,
-        num_entities: int,
-        span: range,
-    ) -> None:
+    def __init__(self, strategy: AnyStrategy, setting: Setting, ledger: LedgerWriter) -> None:
+        config, panel, span = setting.config, setting.panel, setting.span
         self.strategy, self.config, self._ledger, self._span = strategy, config, ledger, span
-        self._portfolio = Portfolio(num_entities, config, long_only=isinstance(strategy, TopK))
+        num_entities = panel.shape.num_entities
+        self._portfolio = Portfolio(
+            num_entities,
+            config,
+            long_only=is_long_only(strategy),
+            costs=setting.costs,
+            max_turnover=strategy.max_turnover,
+        )
         self.curve = EquityCurve(span.start, len(span), config.initial_equity)
-        self._waiting: deque[Target] = deque()
+        self._rebalances = rebalance_dates(strategy, panel, span)
+        scaling, group = volatility_of(strategy), group_of(strategy)
+        self._volatility = None if scaling is None else Volatility(scaling, num_entities)
+        self._groups = None if group is None else group_codes(panel, group)
+        self._waiting: deque[Decision] = deque()
         self._total_cost = 0.0
         self._num_decisions = self._num_skipped = self._num_dropped = 0
 
-    def live(self, market: Market) -> None:
+    def live(self, market: Market, benchmark_return: float) -> None:
         """Trade what was decided ``delay_periods`` ago, then mark."""
         due = bool(self._waiting) and self._waiting[0].decision + self.config.delay_periods == market.date
-        result, trades = self._portfolio.step(market, self._waiting.popleft() if due else None)
-        if trades is not None:
+        result, done = self._portfolio.step(market, self._waiting.popleft() if due else None)
+        for trades in done:
             self._ledger.append(market, trades)
         self._total_cost += result.cost
-        self.curve.append(result)
+        self.curve.append(result, benchmark_return)
+        if self._volatility is not None:
+            self._volatility.update(market.previous_E, market.mark_E, market.marked_E)
 
     def decide(self, date: int, entities: Int64, predictions: AnyArray) -> None:
         """Decide on this date's predictions, if it is a rebalance date."""
-        if (date - self._span.start) % self.strategy.rebalance_periods:
+        if not self._rebalances[date - self._span.start]:
             return
-        target = target_weights(self.strategy, date, entities, predictions)
+        volatility = None if self._volatility is None else self._volatility.of(entities)
+        groups = None if self._groups is None else self._groups[entities]
+        target = target_weights(self.strategy, date, entities, predictions, volatility, groups)
         if target is None:
             self._num_skipped += 1
         elif date + self.config.delay_periods not in self._span:
@@ -73,26 +98,49 @@ class Book:
         start, end = (
             (_time(panel, curve.first + place) for place in peak_and_trough) if peak_and_trough else (None, None)
         )
-        held = self._portfolio.units_E != 0
-        stale = market.last_priced_E[held] < self._span.stop - 1 - STALE_PERIODS
         return {
             **asdict(numbers),
             "max_drawdown_start": start,
             "max_drawdown_end": end,
-            "total_cost": self._total_cost / config.initial_equity,
+            **self._money(),
+            **relative_statistics(curve, config.periods_per_year),
+            **({"qlib": qlib_analysis(curve, config.periods_per_year)} if config.convention == "qlib" else {}),
+            "bands": return_bands(curve, config.periods_per_year),
+            **by_period(curve, panel, config.periods_per_year),
             "num_dates": len(self._span),
             "num_decisions": self._num_decisions,
             "num_decisions_skipped": self._num_skipped,
             "num_decisions_dropped": self._num_dropped,
-            "num_trades": self._portfolio.num_trades,
-            "num_rejected": self._portfolio.num_rejected,
-            "num_stale_positions": int(np.count_nonzero(stale)),
+            **asdict(self._portfolio.counts),
+            "num_stale_positions": self._num_stale(market),
             "periods_per_year": config.periods_per_year,
             "compounding": config.compounding,
             "config": {
                 **config.model_dump(mode="json", exclude={"strategies"}),
                 "strategy": self.strategy.model_dump(mode="json"),
             },
+        }
+
+    def _num_stale(self, market: Market) -> int:
+        held = self._portfolio.units_E != 0
+        return int(np.count_nonzero(market.last_priced_E[held] < self._span.stop - 1 - STALE_PERIODS))
+
+    def _money(self) -> dict[str, Any]:
+        """Give sums over the initial equity, and what could have been managed, in its currency."""
+        first, book = self.config.initial_equity, self._portfolio
+        earned = book.equity - first + self._total_cost
+        limit, shares = self.config.participation, self.curve["participation"]
+        used = shares[np.isfinite(shares) & (shares > 0)]
+        capacity = None
+        if limit is not None and len(used):
+            capacity = first * limit.max_share / float(np.quantile(used, 0.95))
+        return {
+            "total_cost": self._total_cost / first,
+            "total_borrow_fee": book.total_borrow / first,
+            "total_dividend": book.total_dividend / first,
+            "total_delisting_loss": book.total_delisting_loss / first,
+            "cost_share": self._total_cost / earned if earned > 0 else None,
+            "capacity_hint": capacity,
         }
 
     def write(self, folder: Path, market: Market, panel: Panel) -> dict[str, Any]:
@@ -105,13 +153,39 @@ class Book:
 
 
 @contextmanager
-def open_book(
-    folder: Path, panel: Panel, names: pa.Array, config: BacktestConfig, strategy: TopK | QuantileLongShort, span: range
-) -> Iterator[Book]:
+def open_book(folder: Path, setting: Setting, names: pa.Array, strategy: AnyStrategy) -> Iterator[Book]:
     """Open a book whose ledger is published when it is closed without an error."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "ledger.parquet") as temporary, closing(LedgerWriter(temporary, panel, names)) as ledger:
-        yield Book(strategy, config, ledger, len(names), span)
+    with (
+        replacing(folder / "ledger.parquet") as temporary,
+        closing(LedgerWriter(temporary, setting.panel, names)) as ledger,
+    ):
+        yield Book(strategy, setting, ledger)
+
+
+def rebalance_dates(strategy: AnyStrategy, panel: Panel, span: range) -> Bool:
+    """Mark the dates of a span on which a strategy decides: bool [dates].
+
+    Every n-th date from the first, or the first date of the calendar in each ISO week or month, and always the first of
+    the span. Whether a date is the first of its week is known on that date; whether it is the last would not be.
+
+    Raises
+    ------
+    ConfigError
+        For weeks or months of a calendar of plain steps.
+    """
+    if strategy.rebalance is None:
+        return np.arange(len(span)) % (strategy.rebalance_periods or 1) == 0
+    if panel.calendar_kind != "timestamp":
+        where, do = f"backtest.strategies {strategy.name}", "Choose rebalance_periods."
+        raise ConfigError(where, "a calendar of steps has no weeks or months", found=strategy.rebalance, do=do)
+    days = panel.times_as_datetime()[span.start : span.stop].astype("datetime64[D]")
+    # 1970-01-01 was a Thursday: three days on, the weeks of the count begin on Mondays.
+    weeks, months = (days.astype(np.int64) + 3) // 7, days.astype("datetime64[M]").astype(np.int64)
+    number = weeks if strategy.rebalance == "weekly" else months
+    starts = np.ones(len(span), bool)
+    starts[1:] = number[1:] != number[:-1]
+    return starts
 
 
 def _time(panel: Panel, date: int) -> str | int:

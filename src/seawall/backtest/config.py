@@ -3,50 +3,21 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-STAGE_VERSION: int = 1
+from seawall.backtest.rules import Benchmark, Delisting, MarketRule, Participation, Rate
+from seawall.backtest.strategies import QuantileLongShort, Strategy, StrategyConfig, Strict, TopK, is_long_only
+
+__all__ = ["STAGE_VERSION", "BacktestConfig", "QuantileLongShort", "TopK"]
+
+STAGE_VERSION: int = 2
 """Raised when what the stage writes changes for the same inputs."""
 
 PriceName = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class _Strategy(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$", description="folder of the results: letters, digits, _ and -"
-    )
-    rebalance_periods: int = Field(
-        ge=1, description="calendar dates from one decision to the next, counted from the first date of predictions"
-    )
-
-
-class TopK(_Strategy):
-    """Long only: equal weights on the k names with the highest prediction."""
-
-    kind: Literal["top_k"] = "top_k"
-    k: int = Field(ge=1, description="number of names; each weighs gross_exposure / k, also where fewer are eligible")
-    # 1.0: fully invested; a long-only portfolio here never borrows, so more than 1 is refused
-    gross_exposure: float = Field(default=1.0, gt=0, le=1, description="sum of weights, as a fraction of equity")
-
-
-class QuantileLongShort(_Strategy):
-    """Dollar neutral: equal weights, long the quantile with the highest predictions and short the lowest."""
-
-    kind: Literal["quantile_long_short"] = "quantile_long_short"
-    num_quantiles: int = Field(ge=2, description="each side holds floor(eligible names / num_quantiles) names")
-    # 1.0: one unit of positions per unit of equity, half long and half short, comparable with a fully invested top_k
-    gross_exposure: float = Field(default=1.0, gt=0, description="sum of absolute weights, as a fraction of equity")
-
-
-StrategyConfig = Annotated[TopK | QuantileLongShort, Field(discriminator="kind")]
-
-
-class BacktestConfig(BaseModel):
+class BacktestConfig(Strict):
     """The backtest stage: market conventions shared by all strategies, and the strategies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
     delay_periods: int = Field(description="calendar dates from decision to trade, at least 1")
@@ -54,9 +25,34 @@ class BacktestConfig(BaseModel):
     mark_price: PriceName = Field(
         description="price column positions are valued at; not earlier in the period than trade_price"
     )
-    cost_bps: float = Field(ge=0, lt=10_000, description="commission and fees per side, 1/10,000 of the notional")
-    slippage_bps: float = Field(ge=0, lt=10_000, description="slippage per side, 1/10,000 of the notional")
+    cost_bps: Rate = Field(
+        description="commission and fees, 1/10,000 of the notional: one number for each side, or {buy, sell}"
+    )
+    slippage_bps: Rate = Field(description="slippage, 1/10,000 of the notional: one number, or {buy, sell}")
     minimum_fee: float = Field(ge=0, description="least commission per trade, in the currency of initial_equity")
+    # None is refused where a strategy sells short: that shares are lent for nothing must be written, as 0.
+    borrow_bps_per_year: float | None = Field(
+        default=None, ge=0, description="fee for shares sold short, 1/10,000 of their value a year, paid each date"
+    )
+    markets: tuple[MarketRule, ...] = Field(default=(), description="rules of some entities that differ from these")
+    # None: no limit is known, and a name trades at any price.
+    limit_move: float | None = Field(
+        default=None,
+        gt=0,
+        description="daily limit as a fraction of the last mark: at or beyond it nothing is bought, below nothing sold",
+    )
+    participation: Participation | None = Field(default=None, description="cap on the share of the market's volume")
+    # None: the last mark is carried, and such positions are counted.
+    delisting: Delisting | None = Field(default=None, description="what a name is worth that has stopped trading")
+    # None: the adjustment holds all that happens to a share, or nothing is paid.
+    dividend: PriceName | None = Field(
+        default=None, description="price or value column with the cash a share held over the date before is paid"
+    )
+    benchmark: Benchmark | None = Field(default=None, description="what alpha, beta and excess are measured against")
+    # None: the rules of this page.
+    convention: Literal["qlib"] | None = Field(
+        default=None, description="qlib: limits block both sides, and Qlib's risk_analysis is reported as well"
+    )
     periods_per_year: float = Field(gt=0, description="calendar dates per year, for annualisation")
     # geometric: what the money did; arithmetic is what a mean-variance comparison wants
     compounding: Literal["geometric", "arithmetic"] = Field(
@@ -77,10 +73,19 @@ class BacktestConfig(BaseModel):
 
     @field_validator("strategies")
     @classmethod
-    def _names_differ(cls, value: Sequence[_Strategy]) -> Sequence[_Strategy]:
+    def _names_differ(cls, value: Sequence[Strategy]) -> Sequence[Strategy]:
         # Compared without case: two folders that differ only in case are one folder on some file systems.
         names = [strategy.name.casefold() for strategy in value]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two strategies may not share a name: {', '.join(doubled)}")
         return value
+
+    @model_validator(mode="after")
+    def _borrows_at_a_price(self) -> "BacktestConfig":
+        short = [strategy.name for strategy in self.strategies if not is_long_only(strategy)]
+        if short and self.borrow_bps_per_year is None:
+            raise ValueError(
+                f"borrow_bps_per_year: {short[0]} sells short; write what borrowing costs a year, 0 where it is free"
+            )
+        return self

@@ -19,6 +19,8 @@ COLUMNS = (
     "turnover",
     "long_exposure",
     "short_exposure",
+    "benchmark_return",
+    "participation",
 )
 
 
@@ -30,13 +32,18 @@ class EquityCurve:
     period_return
         ``equity / equity of the date before - 1``; 0 on the first date.
     cost
-        Money paid for the date's trades over the equity of the date before.
+        Money paid for the date's trades and for shares borrowed over the equity of the date before.
     gross_return
         What the date would have returned had its trades been free: ``period_return + cost``.
     turnover
         Traded notional, buys plus sells, over the equity just before the trade; 0 without a trade.
     long_exposure, short_exposure
         Value of long and of short positions at the date's marks over its equity, both as positive numbers.
+
+    benchmark_return
+        Return of the benchmark over the date; NaN without one.
+    participation
+        Share of the market's volume the date's trades took, weighed by notional; NaN without volume or trade.
 
     Once equity is zero or below, ratios to it are undefined and NaN.
     """
@@ -53,10 +60,11 @@ class EquityCurve:
         """Give a column: float64 [dates]."""
         return self._columns[name]
 
-    def append(self, result: DateResult) -> None:
+    def append(self, result: DateResult, benchmark_return: float = np.nan) -> None:
         """Add the next date."""
         before, row = self._before, self._num_filled
         values = {"equity": result.equity / self._initial_equity, "turnover": result.turnover}
+        values |= {"benchmark_return": benchmark_return, "participation": result.participation}
         if before > 0:
             values["cost"] = result.cost / before
             values["period_return"] = result.equity / before - 1.0

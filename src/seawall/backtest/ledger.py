@@ -32,7 +32,7 @@ _BUFFERS = {
 
 
 class LedgerWriter:
-    """Append trades in order of (time, entity).
+    """Append trades in order of (time, entity); on a date with delistings, these come first.
 
     ``shares`` are signed and unadjusted, ``price`` is the unadjusted trade price, ``notional`` is ``|shares| * price``,
     ``cost`` is what was paid; the last two in the currency of the initial equity.
@@ -55,13 +55,13 @@ class LedgerWriter:
         """Add the trades of the market's current date."""
         for start in range(0, len(trades.entities), LEDGER_GROUP_ROWS):
             part = slice(start, start + LEDGER_GROUP_ROWS)
-            self._fill(market, Trades(trades.decision, trades.entities[part], trades.units[part], trades.cost[part]))
+            self._fill(market, _part_of(trades, part))
 
     def _fill(self, market: Market, trades: Trades) -> None:
         if self._filled + len(trades.entities) > LEDGER_GROUP_ROWS:
             self._flush()
         shares = trades.units / market.adjustment_E[trades.entities]
-        price = market.fill_E[trades.entities]
+        price = market.fill_E[trades.entities] if trades.price is None else trades.price
         columns = {
             "decision_time": self._calendar[trades.decision],
             "time": self._calendar[market.date],
@@ -95,3 +95,8 @@ class LedgerWriter:
         if self._filled:
             self._flush()
         self._writer.close()
+
+
+def _part_of(trades: Trades, part: slice) -> Trades:
+    price = None if trades.price is None else trades.price[part]
+    return Trades(trades.decision, trades.entities[part], trades.units[part], trades.cost[part], price)

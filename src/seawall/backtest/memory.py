@@ -3,7 +3,10 @@
 The sizes that decide them stand here too, where the small parent can read them.
 """
 
+import math
+
 from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
+from seawall.backtest.strategies import AnyStrategy, TopKDropout
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
 from seawall.units import KIB, MIB, format_bytes
@@ -14,19 +17,23 @@ FLOOR_BYTES = 33 * MIB
 SLAB_ROWS = 131_072
 """Rows of prices gathered at once: 11 MiB, over a hundred dates of a thousand entities, so pages are fetched once."""
 
-SLAB_ROW_BYTES = 88
-"""A row in the slab: row number, order, three prices, adjustment, two masks and one temporary of 8 bytes each."""
+SLAB_ROW_BYTES = 104
+"""A row in the slab: row number, order, three prices, dividend, volume, adjustment, masks; 8 bytes each."""
 
-DATE_ROW_BYTES = 96
-"""A row of the current date: its prediction twice, entity numbers, ranks, and the checks that it belongs here."""
+DATE_ROW_BYTES = 200
+"""A row of the current date: its prediction, entity numbers, the checks that it belongs here, ranks and weights."""
 
-ENTITY_BYTES = 300
-"""An entity: its name as text and in Arrow, offset, marks and prices, and the arrays of one trade in all names."""
+ENTITY_BYTES = 420
+"""An entity: its name as text and in Arrow, offset, marks and prices, rates and limit, one trade in all names."""
 
-STRATEGY_ENTITY_BYTES = 8
+STRATEGY_ENTITY_BYTES = 40
+"""Units held, volatility and group of an entity."""
 DATE_BYTES = 40
-STRATEGY_DATE_BYTES = 60
-"""A row of the curve: seven float64 and one int32."""
+STRATEGY_DATE_BYTES = 80
+"""A row of the curve: nine float64, one int32, and whether it decides."""
+
+BAND_BYTES = 2000 * 16
+"""Of each block of dates while a band is computed (metrics/bootstrap.py)."""
 
 TABLE_BATCH_ROWS = 65_536
 """Rows of the table read at once: one row group as the join writes it."""
@@ -103,6 +110,11 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
             shape.max_rows_per_date * DATE_ROW_BYTES,
             f"{shape.max_rows_per_date:,} rows x {DATE_ROW_BYTES} B",
         ),
+        Claim(
+            "bands",
+            _num_blocks(num_dates) * BAND_BYTES,
+            f"2,000 resamples x {_num_blocks(num_dates):,} blocks of dates x 16 B, at the end",
+        ),
         Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
         Claim(
             "parquet footer",
@@ -118,20 +130,28 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
     )
 
 
-def _num_names(strategy: TopK | QuantileLongShort, shape: PanelShape) -> int:
-    if isinstance(strategy, TopK):
+def _num_blocks(num_dates: int) -> int:
+    return num_dates // max(1, math.ceil(math.cbrt(num_dates)))
+
+
+def _num_names(strategy: AnyStrategy, shape: PanelShape) -> int:
+    """Names wanted at once."""
+    if isinstance(strategy, TopK | TopKDropout):
         return min(strategy.k, shape.max_rows_per_date)
-    return 2 * (shape.max_rows_per_date // strategy.num_quantiles)
+    if isinstance(strategy, QuantileLongShort):
+        return 2 * (shape.max_rows_per_date // strategy.num_quantiles)
+    return shape.max_rows_per_date
 
 
-def _waiting_bytes(strategy: TopK | QuantileLongShort, config: BacktestConfig, shape: PanelShape) -> int:
-    num_waiting = config.delay_periods // strategy.rebalance_periods + 1
-    return num_waiting * _num_names(strategy, shape) * 16
+def _waiting_bytes(strategy: AnyStrategy, config: BacktestConfig, shape: PanelShape) -> int:
+    num_waiting = config.delay_periods // (strategy.rebalance_periods or 1) + 1
+    num_names = shape.max_rows_per_date if isinstance(strategy, TopKDropout) else _num_names(strategy, shape)
+    return num_waiting * num_names * 16
 
 
 def _disk_claim(config: BacktestConfig, shape: PanelShape) -> Claim:
     num_trades = sum(
-        (shape.num_dates // strategy.rebalance_periods + 1) * 2 * _num_names(strategy, shape)
+        (shape.num_dates // (strategy.rebalance_periods or 1) + 1) * 2 * _num_names(strategy, shape)
         for strategy in config.strategies
     )
     curve_bytes = shape.num_dates * STRATEGY_DATE_BYTES * len(config.strategies)

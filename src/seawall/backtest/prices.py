@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seawall.arrays import Float64, Int64
+from seawall.backtest.config import BacktestConfig
 from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 
@@ -31,6 +32,30 @@ class DatePrices:
     mark: Float64
     """Mark price, adjusted; the trade price stands in where the mark price is missing."""
 
+    dividend: Float64 | None = None
+    """Cash for one adjusted unit; None where no column is declared."""
+
+    volume: Float64 | None = None
+    """Money traded, at the trade price; None where no column is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceColumns:
+    """Which columns of the panel a backtest reads."""
+
+    trade: str
+    mark: str
+    dividend: str | None = None
+    volume: str | None = None
+    volume_is_money: bool = False
+
+    @classmethod
+    def of(cls, config: BacktestConfig) -> "PriceColumns":
+        """Read them from the config."""
+        limit = config.participation
+        volume, is_money = (limit.column, limit.unit == "money") if limit is not None else (None, False)
+        return cls(config.trade_price, config.mark_price, config.dividend, volume, is_money)
+
 
 class PriceReader:
     """Give the prices of consecutive dates.
@@ -41,10 +66,14 @@ class PriceReader:
     would fetch many pages to use one. Memory is ``slab_rows`` rows, or the largest date.
     """
 
-    def __init__(self, panel: Panel, *, trade_price: str, mark_price: str, slab_rows: int) -> None:
-        self._panel = panel
-        self._columns = [panel.column_index("prices", name) for name in (trade_price, mark_price)]
+    def __init__(self, panel: Panel, columns: PriceColumns, *, slab_rows: int) -> None:
+        self._panel, self._names = panel, columns
+        self._columns = [panel.column_index("prices", name) for name in (columns.trade, columns.mark)]
+        more = [name for name in (columns.dividend, columns.volume) if name is not None]
+        self._more = {name: _place_of(panel, name) for name in more}
         self._slab_rows = self._planned_rows = slab_rows
+        for group in {group for group, _ in self._more.values()}:
+            advise_random(getattr(panel, group))
         advise_random(panel.prices)
         advise_random(panel.adjustment)
 
@@ -71,11 +100,13 @@ class PriceReader:
             trade = positive(fill / adjustment)
             mark = positive(np.divide(mark, adjustment, out=mark))
         np.copyto(mark, trade, where=np.isnan(mark))
+        dividend, volume = self._dividend(rows, adjustment), self._volume(rows, fill)
         for date, low, high in zip(
             range(start, stop), (bounds[:-1] - bounds[0]).tolist(), (bounds[1:] - bounds[0]).tolist(), strict=True
         ):
             part = slice(low, high)
-            yield DatePrices(date, rows[part], fill[part], adjustment[part], trade[part], mark[part])
+            more = (None if dividend is None else dividend[part], None if volume is None else volume[part])
+            yield DatePrices(date, rows[part], fill[part], adjustment[part], trade[part], mark[part], *more)
 
     def _gather(self, rows: Int64) -> tuple[Float64, Float64, Float64]:
         order = np.argsort(rows, kind="stable")
@@ -87,6 +118,32 @@ class PriceReader:
             mark[places] = block[:, self._columns[1]]
             adjustment[places] = self._panel.adjustment[rows[places]]
         return fill, mark, adjustment
+
+    def _dividend(self, rows: Int64, adjustment: Float64) -> Float64 | None:
+        if self._names.dividend is None:
+            return None
+        return self._more_of(self._names.dividend, rows) / adjustment
+
+    def _volume(self, rows: Int64, fill: Float64) -> Float64 | None:
+        if self._names.volume is None:
+            return None
+        traded = self._more_of(self._names.volume, rows)
+        return traded if self._names.volume_is_money else traded * fill
+
+    def _more_of(self, name: str, rows: Int64) -> Float64:
+        group, column = self._more[name]
+        array, order = getattr(self._panel, group), np.argsort(rows, kind="stable")
+        found = np.empty(len(rows))
+        for start in range(0, len(rows), GATHER_ROWS):
+            places = order[start : start + GATHER_ROWS]
+            found[places] = array[rows[places], column]
+        return found
+
+
+def _place_of(panel: Panel, name: str) -> tuple[str, int]:
+    """Find a column among prices, else among kept source numbers."""
+    group = "prices" if name in panel.names("prices") else "values"
+    return group, panel.column_index(group, name)
 
 
 def positive(prices: Float64) -> Float64:
