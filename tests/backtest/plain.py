@@ -1,4 +1,4 @@
-"""The portfolio backtest a third time: name by name, cash and shares in plain dictionaries. No product code but a type."""
+"""The portfolio backtest a third time, name by name: cash and shares in plain dictionaries."""
 
 import math
 from collections.abc import Callable

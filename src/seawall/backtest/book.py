@@ -175,7 +175,8 @@ def rebalance_dates(strategy: AnyStrategy, panel: Panel, span: range) -> Bool:
         For weeks or months of a calendar of plain steps.
     """
     if strategy.rebalance is None:
-        return np.arange(len(span)) % (strategy.rebalance_periods or 1) == 0
+        every: Bool = np.arange(len(span)) % (strategy.rebalance_periods or 1) == 0
+        return every
     if panel.calendar_kind != "timestamp":
         where, do = f"backtest.strategies {strategy.name}", "Choose rebalance_periods."
         raise ConfigError(where, "a calendar of steps has no weeks or months", found=strategy.rebalance, do=do)
