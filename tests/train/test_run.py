@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from seawall.errors import ConfigError, DataError, StageError
 from seawall.stores.panel import Panel
@@ -85,6 +86,8 @@ def test_the_reported_valid_loss_and_ic_are_those_of_all_valid_samples(world: Wo
     best = history["epochs"][history["best_epoch"]]
     assert best["valid_loss"] == pytest.approx(loss, rel=1e-5)
     assert best["valid_ic"] == pytest.approx(np.nanmean(ics), abs=1e-5)
+    ranks = [spearmanr(predicted[dates == d], target[dates == d], nan_policy="omit")[0] for d in np.unique(dates)]
+    assert best["valid_rank_ic"] == pytest.approx(np.nanmean(ranks), abs=1e-5)
 
 
 def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None:
@@ -99,12 +102,13 @@ def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None
     record = json.loads((world.model / "model.json").read_text())
     assert (record["format"], record["features"]) == ("seawall-model/1", ["f0", "f1", "f2"])
     history = json.loads((world.model / "history.json").read_text())
-    assert set(history) == {"epochs", "best_epoch", "stopped"}
+    assert set(history) == {"epochs", "reports", "best_epoch", "stopped"}
     assert set(history["epochs"][0]) == {
         "epoch",
         "train_loss",
         "valid_loss",
         "valid_ic",
+        "valid_rank_ic",
         "learning_rate",
         "seconds",
         "best",

@@ -13,7 +13,7 @@ TAIL_BYTES = 256 * 1024
 """Of the log: the events of the last run, however long the folder has been used."""
 
 
-def log_event(folder: Path, event: str, unit: str = "", error: str = "", **more: str | int) -> None:
+def log_event(folder: Path, event: str, unit: str = "", error: str = "", **more: str | float | None) -> None:
     """Append an event; a line that a kill cut short before is ended first."""
     entry = {"time": datetime.now(UTC).isoformat(), "event": event, "unit": unit, "error": error, **more}
     path = folder / "log.jsonl"

@@ -1,6 +1,7 @@
 """What a child does for each stage. Every import of a stage's work is here, inside the branch that needs it."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,14 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
     random_access = bool(request["knobs"]["random_access"])
     split = MicroBatches(request["micro_batches"], request["gpu_budget_bytes"])
     if unit.stage == "train":
+        from seawall.pipeline.journal import log_event
         from seawall.train.run import fit_fold
 
-        return fit_fold(panel, folds, fold, train, model, random_access=random_access, split=split, beat=beat)
+        def tell(report: Mapping[str, float | None]) -> None:
+            log_event(folder, "report", unit.name, "", **report)
+
+        means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
+        return fit_fold(panel, folds, fold, train, model, **means)
     from seawall.train.predict import predict_fold
 
     output = folder / "predictions"

@@ -27,6 +27,8 @@ class Progress:
     best_score: float | None = None
     best_epoch: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    """Judgements on valid within an epoch; when they are made depends on the clock, so nothing else does on them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,12 +180,16 @@ class TrainConfig(BaseModel):
     )
     # 300: at most five minutes of work are repeated after a kill; a checkpoint takes 25 ms.
     checkpoint_seconds: float = Field(default=300.0, ge=0, description="time between checkpoints within an epoch")
+    # 30: a long epoch is judged while it can still be stopped; a validation takes a few percent of such an epoch.
+    report_minutes: float = Field(
+        default=30.0, ge=0, description="time between exact reports on valid within an epoch; 0: at its end only"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
 
     def semantic(self) -> dict[str, Any]:
-        """Give the choices that decide what a model is: all but how often it is saved."""
+        """Give the choices that decide what a model is: all but how often it is saved and judged."""
         unsaid = {"weighted"} if self.weighted else set()  # models made before there were weights stay valid
-        return self.model_dump(mode="json", exclude={"checkpoint_seconds", *unsaid})
+        return self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", *unsaid})
 
 
 __all__ = [

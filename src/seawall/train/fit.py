@@ -18,7 +18,7 @@ from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.folds_file import content_key
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
-from seawall.train.loop import FitResult, Trainer
+from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
 from seawall.train.validate import Validator
@@ -31,7 +31,14 @@ from seawall.windows.stream import Windows
 
 
 def fit(
-    panel: Panel, fold: Fold, config: TrainConfig, output: Path, *, means: tuple[bool, MicroBatches], beat: Beat
+    panel: Panel,
+    fold: Fold,
+    config: TrainConfig,
+    output: Path,
+    *,
+    means: tuple[bool, MicroBatches],
+    beat: Beat,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Do the work of :func:`seawall.train.run.fit_fold` on an open panel; ``means`` change no more than last bits."""
     random_access, split = means
@@ -70,7 +77,7 @@ def fit(
             save=lambda checkpoint: save_checkpoint(path, key, checkpoint),
             where=f"train fold {fold.index}",
         )
-        trainer.parts = split.parts
+        trainer.parts, trainer.tell = split.parts, tell or trainer.tell
         if checkpoint := load_checkpoint(path, key):
             trainer.restore(checkpoint)
         result = trainer.fit(beat)
@@ -129,7 +136,8 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
 def _history(result: FitResult) -> dict[str, Any]:
     best_epoch = result.progress.best_epoch
     epochs = [{**epoch, "best": epoch["epoch"] == best_epoch} for epoch in result.progress.history]
-    return {"epochs": epochs, "best_epoch": best_epoch, "stopped": result.stopped}
+    reports = result.progress.reports
+    return {"epochs": epochs, "reports": reports, "best_epoch": best_epoch, "stopped": result.stopped}
 
 
 def _summary(result: FitResult) -> dict[str, Any]:

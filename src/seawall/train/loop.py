@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,17 @@ from seawall.train.micro import parts_of
 from seawall.train.validate import Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
+
+
+class Tell(Protocol):
+    """Takes a report on the valid segment as it is made."""
+
+    def __call__(self, report: Mapping[str, float | None]) -> None:
+        """Take one report: epoch, step, losses, IC, Rank IC."""
+
+
+def tell_nobody(report: Mapping[str, float | None]) -> None:
+    """Pass a report by."""
 
 
 class Validate(Protocol):
@@ -72,6 +83,7 @@ class Trainer:
         self.device, self.save, self.where = device, save, where
         self.parts = 1
         """Parts a batch is worked through in; a GPU that is full raises it."""
+        self.tell: Tell = tell_nobody
         self.model = model.to(device)
         self.optimizer = AdamW(
             self.model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
@@ -101,7 +113,7 @@ class Trainer:
 
     def _epoch(self, beat: Beat) -> None:
         progress, started = self.progress, time.monotonic()
-        seconds_before, saved_at = progress.epoch_seconds, started
+        seconds_before, saved_at, reported_at = progress.epoch_seconds, started, started
         substep = f"epoch {progress.epoch}: train"
         for batch in self.windows.epoch(progress.epoch, first_step=progress.step):
             loss = self._step(batch)
@@ -111,11 +123,33 @@ class Trainer:
             if now - saved_at >= self.config.checkpoint_seconds:
                 self.save(self._checkpoint())
                 saved_at = time.monotonic()
+            if 0 < 60 * self.config.report_minutes <= now - reported_at and progress.step < self.windows.num_batches:
+                self._report(beat)
+                reported_at = time.monotonic()
             beat(substep, progress.step, self.windows.num_batches, loss=loss)
         validation = self.validate(self.model, beat, f"epoch {progress.epoch}: valid")
         progress.epoch_seconds = seconds_before + time.monotonic() - started
         self._close_epoch(validation)
         self.save(self._checkpoint())
+
+    def _report(self, beat: Beat) -> None:
+        """Judge the model within an epoch, exactly and on all of valid: it draws nothing and moves no weight."""
+        substep = f"epoch {self.progress.epoch}: report after step {self.progress.step}"
+        report = {"step": self.progress.step, **self._numbers(self.validate(self.model, beat, substep))}
+        self.progress.reports.append(report)
+        self.tell(report)
+
+    def _numbers(self, validation: Validation) -> dict[str, float | None]:
+        progress = self.progress
+        return {
+            "epoch": progress.epoch,
+            "train_loss": progress.loss_total / progress.loss_count if progress.loss_count else None,
+            "valid_loss": validation.loss,
+            "valid_ic": None if math.isnan(validation.ic) else validation.ic,
+            "valid_rank_ic": None if math.isnan(validation.rank_ic) else validation.rank_ic,
+            "learning_rate": self.config.learning_rate,
+            "seconds": round(progress.epoch_seconds, 3),
+        }
 
     def _step(self, batch: Batch) -> float:
         """Take one step; give the mean loss of the batch. A GPU that is full gets the same batch in smaller parts."""
@@ -170,16 +204,8 @@ class Trainer:
             progress.best_epoch = progress.epoch
             progress.best_score = None if math.isnan(score) else score
             self.best = _copied(self.model.state_dict())
-        progress.history.append(
-            {
-                "epoch": progress.epoch,
-                "train_loss": progress.loss_total / progress.loss_count if progress.loss_count else None,
-                "valid_loss": validation.loss,
-                "valid_ic": None if math.isnan(validation.ic) else validation.ic,
-                "learning_rate": self.config.learning_rate,
-                "seconds": round(progress.epoch_seconds, 3),
-            }
-        )
+        progress.history.append(self._numbers(validation))
+        self.tell(progress.history[-1])
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_total, progress.loss_count, progress.epoch_seconds = 0.0, 0, 0.0
 

@@ -76,6 +76,7 @@ def plan_fit(
             else f"{judged:,} samples x {config.lookback_periods} steps of validation",
         ),
         _batches_claim(config, shape, max(config.batch_size, judged)),
+        *_report_claims(config, shape, judged),
         *_pool_claims(config, shape, num_train_samples),
         Claim(
             "weights",
@@ -197,6 +198,14 @@ def _pool_claims(config: TrainConfig, shape: PanelShape, num_samples: int) -> tu
     all_bytes = num_samples * (row_bytes + 40) + shape.num_entities * RUNS_PER_ENTITY * config.lookback_periods
     pools = 2 * min(pool_bytes, all_bytes)
     return (Claim("pools", pools, f"2 x {format_bytes(pools // 2)} of tiles (one used, one being read)"),)
+
+
+def _report_claims(config: TrainConfig, shape: PanelShape, judged: int) -> tuple[Claim, ...]:
+    """Count what a report within an epoch reads while the batches of training wait."""
+    if not config.report_minutes:
+        return ()
+    how = f"2 x {judged:,} windows of valid x {config.lookback_periods} x {shape.num_features} x 4 B (read, scaled)"
+    return (Claim("report", 8 * judged * config.lookback_periods * shape.num_features, how),)
 
 
 def _batches_claim(config: TrainConfig, shape: PanelShape, batch_size: int) -> Claim:

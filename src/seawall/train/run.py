@@ -1,7 +1,7 @@
 """The folds and fit stages: cut the calendar once, then train one model per fold, each in files of its own."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.panel import Panel
@@ -11,6 +11,9 @@ from seawall.train.micro import MicroBatches
 from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
 from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
 from seawall.windows.folds import Dated, Fold, Rolling, make_dated_folds, make_folds
+
+if TYPE_CHECKING:
+    from seawall.train.loop import Tell
 
 WHOLE = MicroBatches()
 """Every batch at once."""
@@ -56,7 +59,7 @@ def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: B
     }
 
 
-def fit_fold(
+def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     panel: Path,
     folds: Path,
     fold: int,
@@ -66,6 +69,7 @@ def fit_fold(
     random_access: bool = False,
     split: MicroBatches = WHOLE,
     beat: Beat = silent,
+    tell: "Tell | None" = None,
 ) -> dict[str, Any]:
     """Train the model of one fold and write it to ``output``; a checkpoint left there is continued.
 
@@ -80,6 +84,8 @@ def fit_fold(
         Whether the features do not fit in the memory at hand; changes speed, never results.
     split
         Parts of a batch, where a whole one does not fit; changes the last bits, and is recorded.
+    tell
+        Called with each report on valid: at the end of an epoch, and within one every ``report_minutes``.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def fit_fold(
     # Here and not on top: torch is 130 MiB that the folds stage does without.
     from seawall.train.fit import fit
 
-    return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat)
+    return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat, tell=tell)
 
 
 def _cut(panel: Panel, folds: FoldsConfig) -> list[Fold]:

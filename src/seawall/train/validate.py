@@ -1,4 +1,4 @@
-"""How good a model is on the valid segment: exact masked loss over all samples, and the mean of the daily IC."""
+"""How good a model is on the valid segment: exact masked loss over all samples, means of daily IC and Rank IC."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from seawall.arrays import Float32, Float64, Int32, Int64
 from seawall.budget.heartbeat import Beat
 from seawall.losses.config import HuberConfig, MseConfig
 from seawall.losses.pointwise import summed_loss
-from seawall.metrics import information_coefficient
+from seawall.metrics import information_coefficient, rank_information_coefficient
 from seawall.stores.scalers import Scaler
 from seawall.train.inference import predict_scaled, to_scaled
 from seawall.windows.gather import Gather
@@ -20,10 +20,11 @@ from seawall.windows.samples import Samples, date_major_blocks
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Result on one segment. ``ic`` is NaN where no date has two names with differing predictions and targets."""
+    """Result on one segment. Both ICs are NaN where no date has two names with differing predictions and targets."""
 
     loss: float
     ic: float
+    rank_ic: float
     num_dates: int
 
 
@@ -59,15 +60,16 @@ class Validator:
             daily.update(self.gather.panel.time_index[rows], predicted.cpu().numpy()[:, 0], targets[:, 0])
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
-        mean, num_dates = daily.result()
-        return Validation(total / count if count else math.nan, mean, num_dates)
+        mean, rank_mean, num_dates = daily.result()
+        return Validation(total / count if count else math.nan, mean, rank_mean, num_dates)
 
 
 @dataclass(slots=True)
 class _DailyIC:
-    """IC of each complete date as dates go by; holds one unfinished date."""
+    """IC and Rank IC of each complete date as dates go by; holds one unfinished date."""
 
     ics: list[float] = field(default_factory=list)
+    rank_ics: list[float] = field(default_factory=list)
     date: int = -1
     predictions: list[Float32] = field(default_factory=list)
     targets: list[Float32] = field(default_factory=list)
@@ -81,12 +83,19 @@ class _DailyIC:
             self.predictions.append(predictions[start:stop])
             self.targets.append(targets[start:stop])
 
-    def result(self) -> tuple[float, int]:
+    def result(self) -> tuple[float, float, int]:
+        """Give the means of IC and of Rank IC, and the dates that have an IC."""
         self._close()
-        defined: Float64 = np.array([ic for ic in self.ics if not math.isnan(ic)])
-        return (math.fsum(defined) / len(defined) if len(defined) else math.nan), len(defined)
+        return _mean(self.ics), _mean(self.rank_ics), sum(not math.isnan(ic) for ic in self.ics)
 
     def _close(self) -> None:
         if self.predictions:
-            self.ics.append(information_coefficient(np.concatenate(self.predictions), np.concatenate(self.targets)))
+            predictions, targets = np.concatenate(self.predictions), np.concatenate(self.targets)
+            self.ics.append(information_coefficient(predictions, targets))
+            self.rank_ics.append(rank_information_coefficient(predictions, targets))
         self.predictions, self.targets = [], []
+
+
+def _mean(values: list[float]) -> float:
+    defined: Float64 = np.array([value for value in values if not math.isnan(value)])
+    return math.fsum(defined) / len(defined) if len(defined) else math.nan

@@ -16,6 +16,8 @@ from seawall.windows.folds import Fold
 
 BLOCK_ROWS = 65_536
 
+ACROSS = "combinatorial folds learn from what came after their tests too: only walk-forward folds can be held to this"
+
 
 def check_target_ends(panel: Panel) -> Check:
     """Count rows forward: a target over h rows of a suspended entity is known weeks later than h dates.
@@ -46,6 +48,8 @@ def check_borders(panel: Panel, folder: Path, config: TrainConfig) -> Check:
     folds_path = folder / "folds.json"
     if not folds_path.is_file():
         return not_run("borders", "no folds yet: run seawall train first")
+    if not walks_forward(folds_path):
+        return not_run("borders", ACROSS)
     leaks: list[str] = []
     tests: list[tuple[int, int]] = []
     for record, fold in read_folds(folds_path):
@@ -81,6 +85,11 @@ def read_folds(path: Path) -> Iterator[tuple[dict[str, Any], Fold]]:
         raise FormatError(
             str(path), "not a list of folds", found=str(error), do="Run the folds stage again."
         ) from error
+
+
+def walks_forward(path: Path) -> bool:
+    """Tell folds whose train comes before their test from those cut out of the middle of the calendar."""
+    return not any(record["train"].get("ranges") for record, _ in read_folds(path))
 
 
 def _order_faults(fold: Fold, tests: list[tuple[int, int]]) -> list[str]:

@@ -26,7 +26,7 @@ def check_duplicates(panel: Panel, folds: list[Fold], config: TrainConfig, *, ma
     both sides. A window counts as a leak where its target is the same as well. Memory is 16 bytes a hash.
     """
     if not folds:
-        return not_run("duplicates", "no folds yet: run seawall train first")
+        return not_run("duplicates", "no walk-forward folds yet: run seawall train first")
     leaks: list[str] = []
     checks: list[str] = []
     every = -(-panel.shape.num_rows // max_hashes)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Float32, Int64
 from seawall.budget.heartbeat import Beat
-from seawall.pipeline.leak.borders import read_folds
+from seawall.pipeline.leak.borders import ACROSS, read_folds, walks_forward
 from seawall.pipeline.leak.copies import How, rows_in_copy, write_copy
 from seawall.pipeline.leak.verdict import Check, judged, not_run
 from seawall.stores.panel import Panel
@@ -54,7 +54,10 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
     fold.
     """
     panel = Panel(panel_path)
-    folds = [fold for _, fold in read_folds(folder / "folds.json")] if (folder / "folds.json").is_file() else []
+    path = folder / "folds.json"
+    if path.is_file() and not walks_forward(path):
+        return [not_run(name, ACROSS) for name in NAMES]
+    folds = [fold for _, fold in read_folds(path)] if path.is_file() else []
     models = {fold.index: folder / "models" / f"fold_{fold.index:02d}" for fold in folds}
     trained = [fold for fold in folds if (models[fold.index] / "model.json").is_file()]
     if not trained:
