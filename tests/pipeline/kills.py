@@ -18,7 +18,7 @@ import yaml
 from seawall.budget.heartbeat import read_heartbeat
 from seawall.budget.processes import descendants
 from seawall.pipeline.manifest import RunManifest
-from tests.pipeline.world import config, market, write_market
+from tests.pipeline.world import config, ohlc_market, with_search, write_market
 
 BUDGET = "1GiB"
 LINGER_SECONDS = 2.0
@@ -36,6 +36,7 @@ ARTEFACTS = (
     "predictions/*",
     "metrics/*",
     "backtest/**/*",
+    "search/**/*",
 )
 """What design calls byte-identical: not times, memory samples, logs or the report."""
 
@@ -49,6 +50,7 @@ SUBSTEPS = {
     "evaluate": ("dates", "write", "checksum"),
     "join": ("rows", "write", "checksum"),
     "backtest": ("backtest", "checksum"),
+    "search": ("predictions", "both: base exit", "both: sweep search", "both: sweep everything", "long: weights"),
     "report": ("timeline", "records", "sections", "write", "checksum"),
 }
 """What each stage reports: half of the kills wait for one of these, for most of a short stage's time is its start."""
@@ -101,8 +103,8 @@ class World:
     @classmethod
     def make(cls, folder: Path) -> "World":
         """Run once without disturbance."""
-        source = write_market(folder / "market.csv", market())
-        settings = config(source, folder / "out", checkpoint_seconds=0.005)
+        source = write_market(folder / "market.csv", ohlc_market())
+        settings = with_search(config(source, folder / "out", checkpoint_seconds=0.005))
         settings["train"] |= {"folds": {"train": 120, "valid": 40, "test": 50}, "max_epochs": 12, "patience": 12}
         world = cls(folder, settings)
         world.config_path.write_text(yaml.safe_dump(settings, sort_keys=False))

@@ -37,5 +37,5 @@ def test_two_hundred_kills_change_no_artefact(tmp_path: Path) -> None:
     for (place, who), count in sorted(world.places.items()):
         print(f"{place:<40} {who:<8} {count}")
     stages = {place.partition(":")[0] for place, _ in world.places}
-    assert stages >= {"ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report"}
+    assert stages >= {"ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "search", "report"}
     assert {who for _, who in world.places} == {"child", "parent", "both"}

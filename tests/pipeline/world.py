@@ -1,5 +1,6 @@
 """A small market in a CSV and a config for it that runs end to end in seconds."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,46 @@ def market(seed: int = 0) -> pd.DataFrame:
         frame = pd.DataFrame({"symbol": f"S{number:02d}", "date": dates, "close": close, "value": value})
         frames.append(frame[present])
     return pd.concat(frames).sort_values(["date", "symbol"], ignore_index=True)
+
+
+def ohlc_market(seed: int = 0) -> pd.DataFrame:
+    """Give the market with open, high and low: a bar opens near the close before it."""
+    frame = market(seed)
+    before = frame.groupby("symbol")["close"].shift(1).fillna(frame["close"])
+    opened = before + 0.1 * (frame["close"] - before)
+    high, low = np.maximum(opened, frame["close"]), np.minimum(opened, frame["close"])
+    return frame.assign(open=opened, high=1.006 * high, low=0.994 * low)
+
+
+def with_search(settings: dict[str, Any]) -> dict[str, Any]:
+    """Add a search whose entries are the predictions of the model, best and worst of each date, as two types."""
+    grid = {"take_profit_bps": [150, 400, None], "stop_loss_bps": [150, 400], "holding_periods": [2, 5]}
+    trail = {"distance_bps": [500], "activation_bps": [0, 200]}
+    rule = {"long_quantile": 0.75, "short_quantile": 0.25}
+    search = {
+        "bars": {"holding": "bars"},
+        "costs": {
+            "taker_fee_bps": 4, "maker_fee_bps": 2, "entry_slippage_bps": 1, "stop_slippage_bps": 3,
+            "market_slippage_bps": 2,
+        },
+        "types": {
+            "both": {"opportunity_bps": 100, "predictions": rule, "grid": grid | {"trail": trail}},
+            "long": {
+                "opportunity_bps": 100, "predictions": {"long_quantile": 0.6}, "phase3": "skip",
+                "grid": grid | {"holding_periods": [8]},
+            },
+        },
+        "validation": {"num_blocks": 16, "num_draws": 200},
+        "replay": {"top": 3},
+        "num_starts": 2,
+        "max_rounds": 1,
+        "checkpoint_seconds": 0,
+    }  # fmt: skip
+    prices = {"prices": ["open", "high", "low", "close"]}
+    whole = {**settings, "ingest": {**settings["ingest"], **prices}, "search": search}
+    # Copied, so that nothing is in it twice: YAML would write aliases.
+    copied: dict[str, Any] = json.loads(json.dumps(whole))
+    return copied
 
 
 def write_market(path: Path, frame: pd.DataFrame) -> Path:

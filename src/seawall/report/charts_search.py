@@ -58,12 +58,23 @@ def replay_chart(name: str, equity: Fields, holdout_start: float | None) -> Char
             hovertemplate="%{y:.3f}",
         )
     )
+    if held := [as_number(value) for value in equity.items("buy_and_hold")]:
+        figure.add_trace(
+            go.Scatter(
+                x=times,
+                y=held,
+                mode="lines",
+                name="held",
+                line={"color": colours.QUIET, "width": 1.4},
+                hovertemplate="%{y:.3f}",
+            )
+        )
     if holdout_start is not None:
         figure.add_shape(
             type="line", x0=_when(holdout_start), x1=_when(holdout_start), y0=0, y1=1, yref="paper",
             line={"color": colours.NEGATIVE, "width": 1.2, "dash": "dash"},
         )  # fmt: skip
-    return finished(name, 320, figure, {"xaxis": axis(), "yaxis": axis("equity (start = 1)"), "showlegend": False})
+    return finished(name, 320, figure, {"xaxis": axis(), "yaxis": axis("equity (start = 1)")})
 
 
 def _levels(heat: Fields, key: str) -> list[str]:

@@ -19,6 +19,7 @@ class Account:
     total: float
     squares: float
     wins: int
+    num_long: int
     optimistic_total: float
     num_ambiguous: int
     num_resolved: int
@@ -41,6 +42,7 @@ class Account:
             "total_return": self.total,
             "mean_return": mean,
             "t": mean / math.sqrt(variance / n) if mean is not None and variance > 0 else None,
+            "long_share": self.num_long / n if n else None,
             "win_rate": self.wins / n if n else None,
             "pessimistic_total": self.total,
             "optimistic_total": self.optimistic_total,
@@ -58,10 +60,10 @@ class Account:
 def account(evaluator: Evaluator, selection: Selection, exit_: Exit, part: Part) -> Account:
     """Follow every trade of one combination over a part of the entries; exact, one chunk at a time."""
     levels, everything = ExitLevels.single(exit_), Selection()
-    sums, counts = np.zeros(4), np.zeros(6, np.int64)
+    sums, counts = np.zeros(4), np.zeros(7, np.int64)
     reasons = np.zeros(len(REASONS), np.int64)
     num_opportunities, ideal = 0, 0.0
-    for _, places, _, tables in evaluator.chunks(part, everything, levels, ideal=True):
+    for _, places, sides, tables in evaluator.chunks(part, everything, levels, ideal=True):
         is_opportunity = evaluator.opportunities.mask(tables)
         num_opportunities += int(is_opportunity.sum())
         ideal += float(tables.ideal[is_opportunity].sum())
@@ -73,12 +75,12 @@ def account(evaluator: Evaluator, selection: Selection, exit_: Exit, part: Part)
         hurdle = evaluator.opportunities.hurdle(tables)[taken]
         wins, held = int((net > 0).sum()), int(trades.bars_held[taken].sum())
         unclear, resolved = int(trades.is_ambiguous[taken].sum()), int(trades.is_resolved[taken].sum())
-        counts += len(net), wins, unclear, resolved, int((net > hurdle).sum()), held
+        counts += len(net), wins, unclear, resolved, int((net > hurdle).sum()), held, int((sides[taken] > 0).sum())
         reasons += np.bincount(trades.reason[taken], minlength=len(REASONS))
     total, squares, optimistic, realised = sums.tolist()
-    num_trades, wins, ambiguous, resolved, captured, held = counts.tolist()
+    num_trades, wins, ambiguous, resolved, captured, held, num_long = counts.tolist()
     return Account(
-        num_trades=num_trades, total=total, squares=squares, wins=wins, optimistic_total=optimistic,
+        num_trades=num_trades, total=total, squares=squares, wins=wins, num_long=num_long, optimistic_total=optimistic,
         num_ambiguous=ambiguous, num_resolved=resolved, captured=captured, realised=realised, bars_held=held,
         reasons=dict(zip(REASONS, reasons.tolist(), strict=True)), num_opportunities=num_opportunities, ideal=ideal,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from seawall.search.account import Account
 from seawall.search.config import SearchConfig, listed
 from seawall.search.costs import BPS
 from seawall.search.evaluate import Evaluation
+from seawall.search.holding import entities_of, hold, wealth
 from seawall.search.phases import Choice, Found, Search, Validated
 from seawall.search.replay import NUM_POINTS, Book
 from seawall.search.spans import Spans
@@ -58,6 +59,7 @@ def type_record(
         "phase2": _weights(found),
         "chosen": found.choice.record() | {"total_return": found.chosen_total, "plateau_total": found.chosen_plateau},
         "account": {name: own.record() if own is not None else None for name, own in exact.items()},
+        "buy_and_hold": _held(search, exact),
         "starts": [
             {
                 **start.exit.record(),
@@ -172,14 +174,32 @@ def _step(search: Search, step: Any) -> dict[str, Any]:  # noqa: ANN401 - a Walk
     }
 
 
-def _equity(spans: Spans, search: Search, book: Book) -> dict[str, list[float]]:
+def _equity(spans: Spans, search: Search, book: Book) -> dict[str, list[Any]]:
     times = search.exact.entries.times
     first, last = int(times[0]), int(times[spans.everything.stop - 1])
     places = sorted(book.points)
+    moments = [first + (last - first) * min(place, NUM_POINTS - 1) // (NUM_POINTS - 1) for place in places]
+    bars, entities = search.exact.bars, entities_of(search.exact, spans.everything)
     return {
-        "time": [first + (last - first) * min(place, NUM_POINTS - 1) // (NUM_POINTS - 1) for place in places],
+        "time": moments,
         "equity": [book.points[place] for place in places],
+        "buy_and_hold": wealth(bars, entities, np.array(moments, np.int64)).tolist(),
     }
+
+
+def _held(search: Search, exact: Mapping[str, Account | None]) -> dict[str, Any]:
+    """Hold the same entities over each part, from its first entry to the end of its last longest holding."""
+    bars, spans, times = search.exact.bars, search.spans, search.exact.entries.times
+    entities = entities_of(search.exact, spans.everything)
+    held: dict[str, Any] = {"num_entities": len(entities), "search": None, "holdout": None}
+    for name, part in (("search", spans.search), ("holdout", spans.holdout)):
+        own = exact[name]
+        if part is None or own is None:
+            continue
+        last = search.exact.bars.ends(np.array([search.exact.entries.rows[part.stop - 1]]), search.exact.longest)
+        found = hold(bars, entities, int(times[part.start]), int(last[0]))
+        held[name] = found.record(own.bars_held / own.num_trades if own.num_trades else None)
+    return held
 
 
 def _known(value: float) -> float | None:

@@ -18,8 +18,11 @@ GATE = (
     "The gate asks three things: is the best of everything tried more than luck (White's reality check), did choosing"
     " on the past earn in what came next, and how often does the winner of one half of time lose in the other. SPA, PBO"
     " and the deflated Sharpe ratio stand beside it: each of them alone misjudges some noise or some edge."
-    " All of them ask about a profit above zero after costs, not about one above holding the same entities: where most"
-    " entries are long and the market rose, look at both."
+)
+AGAINST_ZERO = (
+    "These tests are against zero, not against holding the market: they ask whether anything was earned after costs."
+    " Where most trades are long and the market rose, it may be the market's. The account shows what the same entities"
+    " made when simply held, without costs, and what they moved in a holding as long as the mean trade."
 )
 HEAT = (
     "Each cell is the best plateau, the mean total over a combination and its grid neighbours, over all other levels. A"
@@ -27,11 +30,13 @@ HEAT = (
 )
 REPLAY = (
     "The same trades one after another with a capital limit, one position per entity and compounding; equity moves when"
-    " positions close. The dashed line is where the hold-out begins."
+    " positions close. Beside it equal parts of the same entities, bought at the beginning and held, without costs. The"
+    " dashed line is where the hold-out begins."
 )
 BRACKET = (
     "Pessimistic: where stop and take-profit lie inside one bar, the stop comes first; optimistic: the take-profit. The"
-    " ambiguous share says how many trades that concerns. Opportunities are hindsight and only a denominator."
+    " ambiguous share says how many trades that concerns. Opportunities are hindsight and only a denominator. The t of"
+    " the mean treats trades as independent; trades that overlap in time are not, so it looks surer than it is."
 )
 LIVE = "Refitted on all data, hold-out included: for a live program, and not out of sample."
 
@@ -51,13 +56,20 @@ def _type(number: int, name: str, own: Fields) -> Iterator[Html]:
     checks, chosen = own.part("validation"), own.part("chosen")
     yield element("h3", name)
     yield element("p", _verdict(own), style="answer")
+    if honesty := own.part("honesty").text("sentence"):
+        yield element("p", honesty, style="missing")
     yield element("div", _cards(own, chosen), style="cards")
     yield _gate(checks)
     yield note(GATE)
+    yield note(AGAINST_ZERO)
+    if overlap := checks.text("overlap"):
+        yield note(overlap)
     yield _parameters(own)
     yield note(LIVE)
     yield _account(own)
     yield note(BRACKET)
+    if own.part("sample"):
+        yield note(_sample(own.part("sample"), own.part("account").part("search")))
     if heat := own.part("heat"):
         yield figure(
             heat_chart(f"search-{number}-brackets", heat, by_trail=False), f"{name}: take-profit and stop", HEAT
@@ -67,8 +79,6 @@ def _type(number: int, name: str, own: Fields) -> Iterator[Html]:
     yield figure(replay_chart(f"search-{number}-replay", own.part("equity"), start), f"{name}: replay", REPLAY)
     yield _replays(own)
     yield details("Walk-forward, starts and exits", [_walk(own), _starts(own), _exits(own)])
-    if own.part("honesty"):
-        yield element("p", own.part("honesty").text("sentence") or "", style="missing")
 
 
 def _verdict(own: Fields) -> str:
@@ -140,6 +150,7 @@ def _account(own: Fields) -> Html:
         ("trades", lambda part: whole(part.number("num_trades"))),
         ("mean net return a trade", lambda part: _bps(part.number("mean_return"))),
         ("t of the mean, trades taken as independent", lambda part: decimal(part.number("t"), 2)),
+        ("long trades", lambda part: percent(part.number("long_share"))),
         ("win rate", lambda part: percent(part.number("win_rate"))),
         ("total, pessimistic", lambda part: _bps(part.number("pessimistic_total"))),
         ("total, optimistic", lambda part: _bps(part.number("optimistic_total"))),
@@ -151,7 +162,22 @@ def _account(own: Fields) -> Html:
         ("bars held, mean", lambda part: decimal(part.number("mean_bars_held"), 1)),
     )
     rows = [(name, *(write(part) if part else "–" for part in columns)) for name, write in lines]
+    held = [own.part("buy_and_hold").part(name) for name in ("search", "holdout")]
+    rows += [
+        ("same entities held, without costs", *(percent(part.number("total_return")) for part in held)),
+        ("their move in a mean holding, long", *(_bps(part.number("return_per_mean_trade")) for part in held)),
+    ]
     return table(("account", "before the hold-out", "hold-out"), rows)
+
+
+def _sample(sample: Fields, exact: Fields) -> str:
+    low, high = sample.number("low"), sample.number("high")
+    bounds = "" if low is None or high is None else f", between {_bps(low)} and {_bps(high)}"
+    return (
+        f"Searched on a {sample.text('design')} sample of {whole(sample.number('num_sampled'))} entries. It estimates"
+        f" a total of {_bps(sample.number('estimated_total'))}{bounds}; exact on all entries:"
+        f" {_bps(exact.number('total_return'))}. {sample.text('sentence')}"
+    )
 
 
 def _replays(own: Fields) -> Html:
