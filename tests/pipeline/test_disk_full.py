@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from seawall.pipeline.manifest import RunManifest
+from tests.pipeline.disks import fill, small_disk
 from tests.pipeline.kills import artefacts
 from tests.pipeline.world import config, market, write_market
 
@@ -22,23 +23,9 @@ STAGES = ("ingest", "train/fold_00", "predict/fold_00", "evaluate", "join", "bac
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small ext4 file system of its own."""
-    folder = tmp_path_factory.mktemp("disk")
-    image, mounted = folder / "image", folder / "mounted"
-    mounted.mkdir()
-    with image.open("wb") as file:
-        file.truncate(DISK_MIB * 2**20)
-    for command in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(mounted)]):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip(f"no {command[0]} here")
-        if done.returncode:
-            pytest.skip(f"a loop mount is not permitted here: {done.stderr.strip()}")
-    try:
+    """A small file system of its own."""
+    with small_disk(tmp_path_factory.mktemp("disk"), DISK_MIB) as mounted:
         yield mounted
-    finally:
-        subprocess.run(["umount", str(mounted)], check=False)
 
 
 def command(path: Path) -> list[str]:
@@ -82,14 +69,3 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
     (disk / "filler").unlink()
     subprocess.run(command(path), check=True, capture_output=True)
     assert artefacts(out) == artefacts(whole)
-
-
-def fill(path: Path, *, leave_bytes: int) -> None:
-    """Take all the room but some."""
-    with path.open("wb") as file:
-        try:
-            while shutil.disk_usage(path).free > leave_bytes:
-                file.write(b"x" * 65_536)
-                file.flush()
-        except OSError:
-            return
