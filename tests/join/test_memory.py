@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from seawall.backtest import memory as backtest_memory
 from seawall.join import memory
 from seawall.join.config import JoinConfig
 from seawall.stores.predictions import ROW_GROUP_ROWS
 from seawall.stores.shape import PanelShape
+from seawall.stores.table_parts import GROUPS_PER_PART
 from seawall.units import GIB, MIB
 from tests.evaluate.worlds import predict, private_peak_bytes
 from tests.support import make_panel
@@ -57,14 +59,13 @@ def test_a_container_has_room_for_a_page_of_every_entity_and_file() -> None:
     assert few.bytes == 4000 * (4 + 8 + 8 + 5 * 8)
 
 
-def test_the_claim_grows_with_the_columns_of_a_row_group_and_hardly_with_rows() -> None:
+def test_the_claim_grows_with_the_columns_of_a_row_group_and_not_with_rows() -> None:
     claimed = memory.plan(JoinConfig(), SHAPE, GIB).projected_private_bytes
     wider = memory.plan(JoinConfig(), replace(SHAPE, num_prices=6), GIB).projected_private_bytes
     longer = memory.plan(JoinConfig(), replace(SHAPE, num_rows=2 * SHAPE.num_rows), GIB).projected_private_bytes
 
-    num_row_groups = -(-SHAPE.num_rows // ROW_GROUP_ROWS)
-    assert wider - claimed == 3 * 8 * ROW_GROUP_ROWS + num_row_groups * memory.FOOTER_CHUNK_BYTES
-    assert longer - claimed < 10 * MIB
+    assert wider - claimed == 3 * 8 * ROW_GROUP_ROWS + memory.PART_GROUPS * memory.FOOTER_CHUNK_BYTES
+    assert longer == claimed
 
 
 def test_planning_imports_nothing_heavy() -> None:
@@ -78,3 +79,4 @@ def test_planning_imports_nothing_heavy() -> None:
 
 def test_the_row_group_of_the_plan_is_the_row_group_of_the_store() -> None:
     assert memory.ROW_GROUP_ROWS == ROW_GROUP_ROWS
+    assert memory.PART_GROUPS == backtest_memory.PART_GROUPS == GROUPS_PER_PART

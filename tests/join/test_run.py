@@ -39,7 +39,7 @@ def read_predictions(predictions: Path) -> pd.DataFrame:
 
 
 def read_table(output: Path) -> pd.DataFrame:
-    frame: pd.DataFrame = pq.read_table(output / "table.parquet").to_pandas()
+    frame: pd.DataFrame = pq.read_table(output / "table_0000.parquet").to_pandas()
     return frame.astype({"entity": str})
 
 
@@ -71,7 +71,7 @@ def test_rows_out_are_rows_in_and_missing_returns_are_null_and_counted(panel: Pa
     summary = join(panel.path, predictions, tmp_path / "out", JoinConfig())
 
     given = read_predictions(predictions)
-    column = pq.read_table(tmp_path / "out" / "table.parquet")["forward_return"]
+    column = pq.read_table(tmp_path / "out" / "table_0000.parquet")["forward_return"]
     table = read_table(tmp_path / "out")
     assert len(table) == len(given) == summary["num_rows"]
     assert 0 < column.null_count == table["forward_return"].isna().sum()
@@ -102,7 +102,7 @@ def test_coverage_counts_per_fold_and_month_equal_pandas(panel: Panel, tmp_path:
 def test_the_schema_is_the_documented_one(panel: Panel, tmp_path: Path) -> None:
     join(panel.path, predict(panel, tmp_path), tmp_path / "out", JoinConfig(prices=("close", "open")))
 
-    file = pq.ParquetFile(tmp_path / "out" / "table.parquet")
+    file = pq.ParquetFile(tmp_path / "out" / "table_0000.parquet")
     assert file.schema_arrow.equals(
         pa.schema(
             [
@@ -130,7 +130,7 @@ def test_rows_are_in_order_and_row_groups_are_small(tmp_path: Path) -> None:
 
     join(panel.path, predictions, tmp_path / "out", JoinConfig())
 
-    metadata = pq.ParquetFile(tmp_path / "out" / "table.parquet").metadata
+    metadata = pq.ParquetFile(tmp_path / "out" / "table_0000.parquet").metadata
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert len(sizes) > 1
     assert max(sizes) <= 65_536
@@ -178,7 +178,7 @@ def test_two_runs_write_the_same_bytes_and_tell_their_progress(panel: Panel, tmp
     for name in ("first", "second"):
         join(panel.path, predictions, tmp_path / name, JoinConfig(), beat=beat)
 
-    for file in ("table.parquet", "coverage.json"):
+    for file in ("table_0000.parquet", "coverage.json"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
     num_rows = sum(len(rows) for rows in fold_rows(panel, 3))
     assert told[-1] == ("rows", num_rows, num_rows)
@@ -205,7 +205,7 @@ def test_predictions_of_another_panel_are_refused(panel: Panel, tmp_path: Path) 
 def test_a_repeated_key_is_refused_and_the_earlier_table_stays(panel: Panel, tmp_path: Path) -> None:
     predictions = predict(panel, tmp_path)
     join(panel.path, predictions, tmp_path / "out", JoinConfig())
-    before = (tmp_path / "out" / "table.parquet").read_bytes()
+    before = (tmp_path / "out" / "table_0000.parquet").read_bytes()
     rows = fold_rows(panel, 3)[2]
     values = np.zeros(len(rows), np.float32)
     write_fold(
@@ -215,8 +215,8 @@ def test_a_repeated_key_is_refused_and_the_earlier_table_stays(panel: Panel, tmp
     with pytest.raises(FormatError, match="out of order or repeated"):
         join(panel.path, predictions, tmp_path / "out", JoinConfig())
 
-    assert (tmp_path / "out" / "table.parquet").read_bytes() == before
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coverage.json", "table.parquet"]
+    assert (tmp_path / "out" / "table_0000.parquet").read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coverage.json", "table_0000.parquet"]
 
 
 def test_a_repeated_row_inside_a_fold_is_refused(panel: Panel, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_fewer_predictions_than_the_manifest_says_are_refused(panel: Panel, tmp_
     with pytest.raises(FormatError, match="wrong number of"):
         join(panel.path, predictions, tmp_path / "out", JoinConfig())
 
-    assert not (tmp_path / "out" / "table.parquet").exists()
+    assert not (tmp_path / "out" / "table_0000.parquet").exists()
 
 
 def test_a_truncated_prediction_file_is_refused_by_name(panel: Panel, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ LITTER = (
     "predictions/fold_01.slots",
     "predictions/.fold_02.parquet.tmp",
     "metrics/.daily.parquet.tmp",
-    "backtest/.table.parquet.tmp",
+    "backtest/.table_0000.parquet.tmp",
     "backtest/top/.ledger.parquet.tmp",
     "small.panel/seg-000007/features.npy",
     "small.panel/.seg-000008.tmp/features.npy",

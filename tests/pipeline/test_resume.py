@@ -370,7 +370,7 @@ def test_a_stage_killed_from_outside_is_explained_and_the_run_continues(
     killer.join()
     sw.run(settings, memory=BUDGET)
 
-    for name in ("models/fold_01/model.safetensors", "predictions/fold_01.parquet", "backtest/table.parquet"):
+    for name in ("models/fold_01/model.safetensors", "predictions/fold_01.parquet", "backtest/table_0000.parquet"):
         assert (folder / name).read_bytes() == (finished[0] / name).read_bytes()
     assert {p.name for p in folder.iterdir() if p.name.startswith(".")} == {".lock"}
 

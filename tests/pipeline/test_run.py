@@ -41,7 +41,14 @@ def artefacts(folder: Path) -> dict[str, bytes]:
         "daily.parquet",
         "metrics.json",
     )
-    wanted += ("table.parquet", "coverage.json", "equity.parquet", "ledger.parquet", "statistics.json", "folds.json")
+    wanted += (
+        "table_0000.parquet",
+        "coverage.json",
+        "equity.parquet",
+        "ledger.parquet",
+        "statistics.json",
+        "folds.json",
+    )
     return {str(p.relative_to(folder)): p.read_bytes() for name in wanted for p in sorted(folder.rglob(name))}
 
 

@@ -38,6 +38,9 @@ BAND_BYTES = 2000 * 16
 TABLE_BATCH_ROWS = 65_536
 """Rows of the table read at once: one row group as the join writes it."""
 
+PART_GROUPS = 16
+"""Row groups of one part of the table (FORMAT.md section 4)."""
+
 NUM_FIXED_COLUMNS = 7
 """Of the table, beside its prices (FORMAT.md section 4)."""
 
@@ -92,7 +95,8 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
     num_strategies, num_entities, num_dates = len(config.strategies), shape.num_entities, shape.num_dates
     book_bytes = LEDGER_GROUP_ROWS * LEDGER_ROW_BYTES + LEDGER_WRITER_BYTES
     waiting_bytes = sum(_waiting_bytes(strategy, config, shape) for strategy in config.strategies)
-    num_row_groups, num_columns = -(-shape.num_rows // TABLE_BATCH_ROWS), NUM_FIXED_COLUMNS + shape.num_prices
+    num_groups = min(PART_GROUPS, -(-shape.num_rows // TABLE_BATCH_ROWS))
+    num_columns = NUM_FIXED_COLUMNS + shape.num_prices
     return (
         Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
         Claim(
@@ -118,8 +122,8 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
         Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
         Claim(
             "parquet footer",
-            num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
-            f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
+            num_groups * num_columns * FOOTER_CHUNK_BYTES,
+            f"{num_groups} row groups of one part of the table x {num_columns} columns x 4 KiB",
         ),
         Claim(
             "ledgers",

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from seawall.backtest.memory import TABLE_BATCH_ROWS
 from seawall.errors import DataError, FormatError
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import time_type
+from seawall.stores.table_parts import table_parts
 
 COLUMNS = ("row", "time", "prediction")
 
@@ -31,9 +33,9 @@ class DatePredictions:
 
 
 class PredictionTable:
-    """The predictions of ``table.parquet``, in order of time.
+    """The predictions of a backtest table, in order of time.
 
-    Memory is one batch of three columns and the largest date.
+    Memory is one batch of three columns, the footer of one part, and the largest date.
 
     Raises
     ------
@@ -45,27 +47,36 @@ class PredictionTable:
 
     def __init__(self, path: Path, panel: Panel) -> None:
         self._path, self._panel = path, panel
-        types = {"row": pa.int64(), "time": time_type(panel)}
-        with self._opened() as file:
-            self.num_rows = int(file.metadata.num_rows)
-            self._num_groups = int(file.num_row_groups)
+        parts = table_parts(path)
+        if not parts:
+            raise FormatError(str(path), "no backtest table", do="Run the join stage first.")
+        self._groups: list[tuple[Path, int]] = []
+        self.num_rows = 0
+        for part in parts:
+            self._see(part)
+
+    def _see(self, part: Path) -> None:
+        """Check the columns of a part, and note its row groups that hold rows."""
+        types = {"row": pa.int64(), "time": time_type(self._panel)}
+        with self._opened(part) as file:
+            groups = range(file.num_row_groups)
+            self._groups += [(part, group) for group in groups if file.metadata.row_group(group).num_rows]
+            self.num_rows += int(file.metadata.num_rows)
             schema = file.schema_arrow
         for name in COLUMNS:
             if name not in schema.names:
-                raise FormatError(str(path), f"column {name!r} is missing", found=", ".join(schema.names[:12]))
+                raise FormatError(str(part), f"column {name!r} is missing", found=", ".join(schema.names[:12]))
             found = schema.field(name).type
             right = found == types[name] if name in types else pa.types.is_floating(found)
             if not right:
                 allowed = str(types.get(name, "float32"))
-                raise FormatError(str(path), f"column {name!r} has the wrong type", found=str(found), allowed=allowed)
+                raise FormatError(str(part), f"column {name!r} has the wrong type", found=str(found), allowed=allowed)
 
     def span(self) -> range:
         """Find the calendar indexes from the first date to the last; empty where the table is."""
-        with self._opened() as file:
-            filled = [group for group in range(self._num_groups) if file.metadata.row_group(group).num_rows]
-        if not filled:
+        if not self._groups:
             return range(0)
-        first, last = (self._times_of_group(group) for group in (filled[0], filled[-1]))
+        first, last = (self._times_of_group(*self._groups[place]) for place in (0, -1))
         start, stop = self._calendar_index(np.array([first[0], last[-1]])).tolist()
         if start > stop:
             raise self._disorder(stop, "times go backwards")
@@ -74,8 +85,8 @@ class PredictionTable:
     def dates(self) -> Iterator[DatePredictions]:
         """Read date by date; a date is never split."""
         held: list[DatePredictions] = []
-        for batch in self._batches(range(self._num_groups), list(COLUMNS)):
-            for part in self._parts(batch):
+        for batch in self._batches(self._groups, list(COLUMNS)):
+            for part in self._dates_of(batch):
                 if held and part.date < held[-1].date:
                     raise self._disorder(part.date, "times go backwards")
                 if held and part.date > held[-1].date:
@@ -85,7 +96,7 @@ class PredictionTable:
         if held:
             yield self._whole(held)
 
-    def _parts(self, batch: pa.RecordBatch) -> Iterator[DatePredictions]:
+    def _dates_of(self, batch: pa.RecordBatch) -> Iterator[DatePredictions]:
         dates = self._calendar_index(self._integers(batch, "time"))
         row_ids, values = self._integers(batch, "row"), batch.column("prediction").to_numpy(zero_copy_only=False)
         cuts = [0, *(np.flatnonzero(np.diff(dates)) + 1).tolist(), len(dates)]
@@ -125,8 +136,9 @@ class PredictionTable:
             )
         return index
 
-    def _times_of_group(self, group: int) -> Int64:
-        ends = [self._integers(batch, "time")[[0, -1]] for batch in self._batches([group], ["time"]) if batch.num_rows]
+    def _times_of_group(self, part: Path, group: int) -> Int64:
+        batches = self._batches([(part, group)], ["time"])
+        ends = [self._integers(batch, "time")[[0, -1]] for batch in batches if batch.num_rows]
         return np.concatenate([ends[0], ends[-1]])
 
     def _integers(self, batch: pa.RecordBatch, name: str) -> Int64:
@@ -136,19 +148,23 @@ class PredictionTable:
         integers: Int64 = column.cast(pa.int64()).to_numpy()
         return integers
 
-    def _batches(self, groups: Iterable[int], columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with self._opened() as file:
-            for group in groups:
-                yield from file.iter_batches(TABLE_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
+    def _batches(self, groups: Iterable[tuple[Path, int]], columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Read row groups of one part after another; only one part is open at a time."""
+        for part, members in groupby(groups, key=itemgetter(0)):
+            with self._opened(part) as file:
+                for _, group in members:
+                    yield from file.iter_batches(
+                        TABLE_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+                    )
 
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
+    def _opened(self, part: Path) -> Iterator[pq.ParquetFile]:
         try:
-            with pq.ParquetFile(self._path, pre_buffer=False) as file:
+            with pq.ParquetFile(part, pre_buffer=False) as file:
                 yield file
         except (OSError, pa.ArrowException) as error:
             found = (str(error).splitlines() or [type(error).__name__])[0]
-            raise FormatError(str(self._path), "cannot be read as a backtest table", found=found) from error
+            raise FormatError(str(part), "cannot be read as a backtest table", found=found) from error
 
     def _disorder(self, date: int, what: str) -> DataError:
         return DataError(

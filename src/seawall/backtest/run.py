@@ -81,7 +81,7 @@ def backtest(
     panel
         The ``NAME.panel`` folder the predictions were made on.
     table
-        ``table.parquet`` of the join: sorted by (time, entity).
+        The backtest table, sorted by (time, entity): the folder of its parts as the join wrote them, or one file.
     output
         Each strategy writes ``output/<name>/{ledger.parquet, equity.parquet, statistics.json}``, in this order.
     slab_rows

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-STAGE_VERSION: int = 1
+STAGE_VERSION: int = 2
 """Raised when what the stage writes changes for the same inputs."""
 
 OUTSIDE_VERSION: int = 1

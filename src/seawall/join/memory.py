@@ -1,4 +1,4 @@
-"""Claims of join: one row group of the backtest table, and what Parquet keeps of those already written."""
+"""Claims of join: one row group of the backtest table, and what Parquet keeps of those already in its part."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +17,9 @@ READER_BYTES = 6 * MIB
 
 ROW_GROUP_ROWS = 65_536
 """Rows of one row group of the table (FORMAT.md section 4)."""
+
+PART_GROUPS = 16
+"""Row groups of one part of the table (FORMAT.md section 4)."""
 
 FOOTER_CHUNK_BYTES = 4 * KIB
 """What Parquet keeps in memory per column of each row group written (3 KiB measured)."""
@@ -51,7 +54,8 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
     # All price columns of a row are read together, also where only some are carried.
     row_bytes = _KEY_BYTES + 8 * (2 + max(num_prices, shape.num_prices))
     block_rows = min(ROW_GROUP_ROWS, shape.num_rows)
-    num_row_groups, num_columns = -(-shape.num_rows // ROW_GROUP_ROWS), _NUM_FIXED_COLUMNS + num_prices
+    num_groups = min(PART_GROUPS, -(-shape.num_rows // ROW_GROUP_ROWS))
+    num_columns = _NUM_FIXED_COLUMNS + num_prices
     return StagePlan(
         stage="join",
         private=(
@@ -64,8 +68,8 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
             ),
             Claim(
                 "parquet footer",
-                num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
-                f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
+                num_groups * num_columns * FOOTER_CHUNK_BYTES,
+                f"{num_groups} row groups of one part of the table x {num_columns} columns x 4 KiB",
             ),
             Claim(
                 "indexes",
@@ -83,7 +87,7 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
         ),
         disk=(
             Claim(
-                "table.parquet", shape.num_rows * row_bytes, f"{shape.num_rows:,} rows x {row_bytes} B, uncompressed"
+                "backtest table", shape.num_rows * row_bytes, f"{shape.num_rows:,} rows x {row_bytes} B, uncompressed"
             ),
             Claim("coverage.json", MIB, "some 100 B per fold and month"),
         ),

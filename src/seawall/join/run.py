@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from seawall.arrays import Int32, Int64
 from seawall.budget.heartbeat import Beat, silent
@@ -13,24 +12,25 @@ from seawall.join.config import JoinConfig
 from seawall.join.coverage import Coverage
 from seawall.join.gather import RowGather
 from seawall.join.table import TableBuilder
-from seawall.stores.atomic import DirtyWindow, replacing, write_json
+from seawall.stores.atomic import write_json
 from seawall.stores.predictions import PredictionStore, open_predictions
+from seawall.stores.table_parts import PartsWriter
 
 
 def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, beat: Beat = silent) -> dict[str, Any]:
     """Join all predictions of a run with forward returns and prices of the panel they were made from.
 
     A left join by row id: no key is matched, so no key can match twice or in another format. Rows out are rows in;
-    a prediction whose forward return is not defined keeps its row with a null, and is counted. Writes ``table.parquet``
-    (FORMAT.md section 4) and ``coverage.json``. Memory is one row group (65,536 rows) of the table, whatever the number
-    of rows, and what Parquet itself keeps per row group written.
+    a prediction whose forward return is not defined keeps its row with a null, and is counted. Writes
+    ``table_NNNN.parquet`` (FORMAT.md section 4) and ``coverage.json``. Memory is one row group (65,536 rows) of the
+    table and the footer of one part of it, whatever the number of rows.
 
     Parameters
     ----------
     panel, predictions
         The ``NAME.panel`` and ``predictions/`` folders.
     output
-        Folder of the two files, made where missing.
+        Folder of these files, made where missing.
     beat
         Told how many rows are written.
 
@@ -52,27 +52,25 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
     builder = TableBuilder(opened, RowGather(opened, store.target, prices), prices)
     coverage = Coverage(opened.shape.num_dates, (int(manifest["fold"]) for manifest in store.manifests))
     output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "table.parquet") as temporary:
-        _write_table(temporary, builder, store, coverage, beat)
+    _write_table(output, builder, store, coverage, beat)
     record = {"target": store.target, "prices": list(prices), **coverage.record(opened)}
     write_json(output / "coverage.json", record)
     return {name: record[name] for name in ("num_rows", "num_matched", "share", "prices")}
 
 
-def _write_table(path: Path, builder: TableBuilder, store: PredictionStore, coverage: Coverage, beat: Beat) -> None:
-    window, last = DirtyWindow(path), (-1, -1)
+def _write_table(output: Path, builder: TableBuilder, store: PredictionStore, coverage: Coverage, beat: Beat) -> None:
+    last = (-1, -1)
     # Only entity names repeat enough for Parquet's dictionaries; for numbers they cost memory and are then given up.
-    with pq.ParquetWriter(path, builder.schema, compression="zstd", use_dictionary=["entity"]) as writer:
+    with PartsWriter(output, builder.schema, ["entity"]) as writer:
         for batch in store.batches():
             block = builder.build(batch)
             last = _check_order(block.dates, batch.row, last, store)
             coverage.add(block.dates, batch.fold, block.matched)
-            writer.write_table(block.table)
-            window.note()
+            writer.write(block.table)
             beat("rows", coverage.num_rows, store.num_rows)
-    if coverage.num_rows != store.num_rows:
-        found, allowed = f"{coverage.num_rows:,}", f"{store.num_rows:,}"
-        raise FormatError(str(store.folder), "wrong number of predictions", found=found, allowed=allowed)
+        if coverage.num_rows != store.num_rows:
+            found, allowed = f"{coverage.num_rows:,}", f"{store.num_rows:,}"
+            raise FormatError(str(store.folder), "wrong number of predictions", found=found, allowed=allowed)
 
 
 def _check_order(dates: Int32, rows: Int64, last: tuple[int, int], store: PredictionStore) -> tuple[int, int]:

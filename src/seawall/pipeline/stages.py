@@ -300,7 +300,7 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
             sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")
         ]
     if unit.stage == "backtest":
-        return panel + manifest.checksums("join", ending="table.parquet")
+        return panel + manifest.checksums("join", ending=".parquet")
     shown = set(stages_of(config)) - {"report"}
     if unit.stage == "search" and config.search is not None:
         own = [json.dumps(fingerprint(file).record()) for file in search_files(config.search)]
@@ -364,7 +364,7 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     if unit.stage == "evaluate":
         return _files((folder / "metrics").glob("*"))
     if unit.stage == "join":
-        return [folder / "backtest" / "coverage.json", folder / "backtest" / "table.parquet"]
+        return [folder / "backtest" / "coverage.json", *_files((folder / "backtest").glob("table_*.parquet"))]
     if unit.stage == "backtest":
         return _files((folder / "backtest").glob("*/*"))
     if unit.stage == "search":

@@ -77,13 +77,9 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
     if unit.stage == "backtest" and config.backtest is not None:
         from seawall.backtest.run import backtest
 
-        table, output, slab_rows = (
-            folder / "backtest" / "table.parquet",
-            folder / "backtest",
-            request["knobs"]["slab_rows"],
-        )
+        output, slab_rows = folder / "backtest", request["knobs"]["slab_rows"]
         _drop_other_strategies(output, [strategy.name for strategy in config.backtest.strategies])
-        return backtest(panel, table, output, config.backtest, slab_rows=slab_rows, beat=beat)
+        return backtest(panel, output, output, config.backtest, slab_rows=slab_rows, beat=beat)
     if unit.stage == "search" and config.search is not None:
         from seawall.search.prepare import Inputs
         from seawall.search.run import search

@@ -42,7 +42,7 @@ def plan(num_dates: int, num_folds: int, num_strategies: int, budget_bytes: int)
             Claim(
                 "chart library", CHART_LIBRARY_BYTES, "plotly.js, 4.8 million characters of 2 B, and a part as UTF-8"
             ),
-            Claim("page", PAGE_BYTES, "figures and tables as text, or one batch of 8,192 memory samples before"),
+            Claim("page", PAGE_BYTES, "figures and tables as text, or one batch of 2,048 memory samples before"),
             Claim(
                 "series",
                 series_bytes,

@@ -16,8 +16,8 @@ from seawall.errors import FormatError
 from seawall.report.series import MAX_POINTS, thin
 from seawall.stores.atomic import replacing
 
-BATCH_ROWS = 8_192
-"""Samples held at once while packing: seven minutes of a run at 20 samples a second, about 6 MB."""
+BATCH_ROWS = 2_048
+"""Samples held at once while packing: seven minutes of a run at 5 samples a second, about 1.5 MB."""
 
 BYTE_COLUMNS = ("private_bytes", "shared_bytes", "file_bytes", "cgroup_bytes", "parent_private_bytes")
 COLUMNS = ("seconds", "unit", "substep", *BYTE_COLUMNS)
@@ -53,7 +53,7 @@ class Timeline:
 
 
 def pack_timeline(source: Path, output: Path) -> int:
-    """Pack ``memory.csv`` into Parquet, zstd, row groups of 8,192 samples; memory is one of them.
+    """Pack ``memory.csv`` into Parquet, zstd, row groups of 2,048 samples; memory is one of them.
 
     A last line still being written, repeated headers and unreadable lines are left out.
 
