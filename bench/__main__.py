@@ -1,15 +1,15 @@
-"""``python -m bench [--peers] [CASE ...]``, or ``bench ingest --gigabytes 2`` and ``bench join`` in cgroups."""
+"""``python -m bench [--peers] [CASE ...]``; ``ingest``, ``join``, ``metrics`` and ``daily_ic`` take options."""
 
 import sys
 
-from bench import ingest_large, join_large
+from bench import daily_ic, ingest_large, join_large, metrics
 from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
 from bench.loader import loader_peers
 from bench.search_peers import search_peers
 
-PEER_CASES = {"alpha158": alpha158, "loader": loader_peers, "search": search_peers}
+PEER_CASES = {"alpha158": alpha158, "daily_ic": daily_ic.daily_ic, "loader": loader_peers, "search": search_peers}
 """Cases that run a peer from .venv-peers, which `make bench-peers` makes."""
 
 
@@ -20,6 +20,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["join"]:
         join_large.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] in (["metrics"], ["daily_ic"]) and sys.argv[2:]:
+        {"metrics": metrics, "daily_ic": daily_ic}[sys.argv[1]].main(sys.argv[2:])
         return
     cases = PEER_CASES if "--peers" in sys.argv[1:] else CASES
     names = [word for word in sys.argv[1:] if word != "--peers"] or list(cases)

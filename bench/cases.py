@@ -13,6 +13,7 @@ from scipy import stats
 from bench.harness import in_turn, show
 from bench.limits import limits, meter
 from bench.loader import loader
+from bench.metrics import metrics
 from bench.search import search
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
@@ -78,6 +79,7 @@ CASES: dict[str, Callable[[], None]] = {
     "loader": loader,
     "ingest": read_csv,
     "correlation": correlation,
+    "metrics": metrics,
     "limits": limits,
     "meter": meter,
 }

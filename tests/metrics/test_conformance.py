@@ -299,3 +299,30 @@ def test_quantiles_take_constant_memory_whatever_is_fed() -> None:
             quantiles.update(rng.standard_normal(200_000).astype(np.float32))
     held = quantiles._upper.nbytes + sum(counts.nbytes for counts in (quantiles._lower or {}).values())
     assert held <= 512 * 1024 * 5
+
+
+@pytest.mark.parametrize("jump", [0.0, 1e3, -1e6])
+@pytest.mark.parametrize("odd", [None, math.nan, math.inf])
+def test_long_arrays_with_a_jump_or_an_odd_value_are_those_of_their_pieces(jump: float, odd: float | None) -> None:
+    """Long arrays take a faster path around the means seen so far; where those are far off, it must give way."""
+    first, second = make_data(30_000, 0.0, 1.0, 3), make_data(70_000, jump, 1.0, 4)
+    prediction = np.concatenate([first.prediction, second.prediction])
+    target = np.concatenate([first.target, second.target])
+    if odd is not None:
+        prediction[[40_000, 90_000]] = odd
+    whole, pieces = PointwiseMoments(), PointwiseMoments()
+    whole.update(prediction, target)
+    for start in range(0, len(target), 1000):
+        pieces.update(prediction[start : start + 1000], target[start : start + 1000])
+    found, other = of_moments(whole), of_moments(pieces)
+    assert whole.num_left_out == pieces.num_left_out == (2 if odd is not None and math.isnan(odd) else 0)
+    if odd == math.inf:
+        assert math.isnan(found["mse"])
+        assert math.isnan(found["pearson"])
+        np.testing.assert_array_equal(np.isnan(list(found.values())), np.isnan(list(other.values())))
+        return
+    kept = ~np.isnan(prediction)
+    judge = exact(Data(prediction[kept], target[kept], np.zeros(int(kept.sum()), np.int64)))
+    for name, (value, size) in judge.items():
+        assert abs(found[name] - value) <= TOLERANCE * size, name
+        assert abs(other[name] - value) <= TOLERANCE * size, name
