@@ -7,6 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seawall.ingest.disorder import Disorder
 from seawall.ingest.record import record_layout
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, ScatterConfig, split_points
@@ -28,6 +29,28 @@ def test_split_points_are_names_in_byte_order_and_never_too_many(entities: dict[
 def test_split_points_cut_even_entities_evenly() -> None:
     entities = Counter({f"E{number:03d}": 10 for number in range(100)})
     assert split_points(entities, 4) == [b"E025", b"E050", b"E075"]
+
+
+rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=30)
+
+
+@given(st.lists(rows, max_size=5))
+def test_rows_out_of_order_are_those_before_the_last_one_of_their_entity(blocks: list[list[tuple[int, int]]]) -> None:
+    disorder, last, expected = Disorder(), dict[int, int](), 0
+    for block in blocks:
+        disorder.see(np.array([code for code, _ in block], np.int64), np.array([time for _, time in block], np.int64))
+        for code, time in block:
+            expected += time < last.get(code, time)
+            last[code] = time
+    assert disorder.num_rows == expected
+    assert {code: time for code, time in enumerate(disorder.last_times.tolist()) if time >= 0} == last
+
+
+def test_rows_of_more_entities_than_sixteen_bits_are_counted_too() -> None:
+    disorder = Disorder()
+    codes = np.arange(70_000)
+    disorder.see(np.append(codes, codes[::-1]), np.append(codes + 5, codes[::-1]))
+    assert disorder.num_rows == 70_000
 
 
 def test_memory_does_not_grow_with_the_number_of_blocks(tmp_path: Path) -> None:

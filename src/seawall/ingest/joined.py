@@ -91,7 +91,7 @@ def take_over(joined: Joined, scatter: Scatter) -> None:
     """Tell of the final pass what was counted while the sources were read."""
     tally = joined.main.tally
     scatter.tally.rows_read, scatter.tally.bad_rows = tally.rows_read, tally.bad_rows
-    scatter.tally.first_bad = tally.first_bad
+    scatter.tally.first_bad, scatter.tally.disorder = tally.first_bad, tally.disorder
     scatter.joined = joined.report
 
 

@@ -18,6 +18,7 @@ from seawall.ingest.bucket import Builder
 from seawall.ingest.by_date import DatePass, Rows
 from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.feature_sets.catalogue import SETS
+from seawall.ingest.fields import has_fields
 from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
@@ -194,6 +195,8 @@ def _scatter(
     """Make the first pass over all tables."""
     rules = RowRules(config, engine)
     for table in tables:
+        if has_fields(config.layout):
+            scatter.tally.disorder.forget()
         _scatter_table(table, config, scatter, time_format, rules, num_threads, beat)
     scatter.finish()
 
@@ -325,6 +328,7 @@ def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:
         "rows_kept": builder.quality.rows,
         "bad_rows": dict(sorted(tally.bad_rows.items())),
         "first_bad_rows": [f"{bad.file}, line {bad.line}: {bad.reason}: {bad.text!r}" for bad in tally.first_bad],
+        "rows_out_of_order": tally.disorder.num_rows,
         "dropped_rows": dict(sorted(tally.dropped_rows.items())),
         "first_time": builder.time_text(int(tally.calendar[0])),
         "last_time": builder.time_text(int(tally.calendar[-1])),

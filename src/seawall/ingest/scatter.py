@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Int64
 from seawall.errors import DataError
+from seawall.ingest.disorder import Disorder
 from seawall.ingest.quality import Quality
 from seawall.ingest.record import RecordLayout
 from seawall.ingest.rules import RowRules
@@ -45,6 +46,7 @@ class Tally:
     rows_per_code: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     first_bad: list[BadRow] = field(default_factory=list)
     narrow: Quality = field(default_factory=lambda: Quality([]))
+    disorder: Disorder = field(default_factory=Disorder)
 
     def copy(self) -> "Tally":
         """Copy deeply enough to roll back to."""
@@ -57,6 +59,7 @@ class Tally:
             self.rows_per_code.copy(),
             list(self.first_bad),
             self.narrow.copy_counts(),
+            self.disorder.copy(),
         )
 
 
@@ -84,8 +87,8 @@ class ScatterConfig:
 class Scatter:
     """Set rows aside in a spill file, one part for each entity range.
 
-    Memory: the block being scattered, the staging of the spill file, 8 bytes a distinct time, and the names of the
-    entities.
+    Memory: the block being scattered, the staging of the spill file, 8 bytes a distinct time, and the names and last
+    times of the entities.
     """
 
     def __init__(
@@ -211,6 +214,7 @@ class Scatter:
             rows["narrow"] = cast.T
         self.spill.add(rows, self._part_of_code[codes])
         self.tally.rows_kept += len(rows)
+        self.tally.disorder.see(codes, times)
         self._counted.append(codes)
         if len(self._counted) == BLOCKS_KEPT:
             self._count()

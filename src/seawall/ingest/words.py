@@ -19,6 +19,8 @@ def _left_out(report: dict[str, Any]) -> list[str]:
     for name in ("bad_rows", "dropped_rows"):
         lines += [f"{name.replace('_', ' ')}: {count:,} ({reason})" for reason, count in report[name].items()]
     lines += [f"for example {text}" for text in report["first_bad_rows"][:MAX_SHOWN]]
+    if report.get("rows_out_of_order"):
+        lines.append(f"rows out of order: {report['rows_out_of_order']:,} before the one ahead of them, sorted")
     if report["duplicates"]:
         lines.append(f"duplicates left out: {report['duplicates']:,}")
     return lines
