@@ -17,7 +17,8 @@ import yaml
 
 from seawall.units import MIB
 
-STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "report")
+STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "search", "report")
+COSTS = ("taker_fee", "maker_fee", "entry_slippage", "stop_slippage", "market_slippage")
 FIRST_DAY = np.datetime64("2000-01-03", "D")
 
 
@@ -128,6 +129,22 @@ def _folds(case: Case) -> dict[str, int]:
 def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
     """Give the config of a case: all stages, two strategies."""
     names = [f"f{number}" for number in range(case.num_columns)]
+    search: dict[str, Any] = {
+        "bars": {"open": "close", "high": "close", "low": "close", "holding": "bars"},
+        "costs": {f"{name}_bps": 2 for name in COSTS},
+        "types": {
+            "both": {
+                "opportunity_bps": 50,
+                "predictions": {"long_quantile": 0.9, "short_quantile": 0.1},
+                "grid": {
+                    "take_profit_bps": {"start": 50, "stop": 1000, "num": 8},
+                    "stop_loss_bps": {"start": 50, "stop": 1000, "num": 8},
+                    "holding_periods": [2, 5, 10, 20],
+                },
+            }
+        },
+        "max_rounds": 1,
+    }
     return {
         "name": "matrix",
         "output": str(output),
@@ -148,6 +165,7 @@ def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
             "max_epochs": 1,
             "device": "cpu",
         },
+        "search": search,
         "evaluate": {"min_names": 4, "num_quantiles": 3},
         "backtest": {
             "delay_periods": 1,

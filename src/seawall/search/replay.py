@@ -91,7 +91,8 @@ def replay(
         rows, times = np.asarray(entries.rows[places]), np.asarray(entries.times[places])
         is_gap = np.isin(trades.reason, (0, 1, 2, 3, 9))
         ends = np.asarray(bars.time[rows + trades.bars_held]) + np.where(is_gap, 0, bars.period - 1)
-        points = (times - first) * (NUM_POINTS - 1) // span
+        # As floats: nanoseconds of decades times points overflow 64 bits.
+        points = ((times - first) / span * (NUM_POINTS - 1)).astype(np.int64)
         columns = (bars.entity_of(rows), times, ends, trades.net, points)
         for trade in zip(*(column.tolist() for column in columns), strict=True):
             book.enter(*trade)

@@ -26,7 +26,7 @@ AGAINST_ZERO = (
 )
 HEAT = (
     "Each cell is the best plateau, the mean total over a combination and its grid neighbours, over all other levels. A"
-    " broad field of one colour can be trusted more than a lonely peak."
+    " broad field of one colour can be trusted more than a lonely peak. Blue earned, orange lost; stronger is more."
 )
 REPLAY = (
     "The same trades one after another with a capital limit, one position per entity and compounding; equity moves when"
@@ -78,7 +78,8 @@ def _type(number: int, name: str, own: Fields) -> Iterator[Html]:
     start = own.part("spans").number("holdout_start")
     yield figure(replay_chart(f"search-{number}-replay", own.part("equity"), start), f"{name}: replay", REPLAY)
     yield _replays(own)
-    yield details("Walk-forward, starts and exits", [_walk(own), _starts(own), _exits(own)])
+    more = [_walk(own), _weights(own), _starts(own), _screening(own), _exits(own)]
+    yield details("Walk-forward, weights, starts and exits", more)
 
 
 def _verdict(own: Fields) -> str:
@@ -110,7 +111,7 @@ def _cards(own: Fields, chosen: Fields) -> list[Html]:
 
 def _gate(checks: Fields) -> Html:
     rows = [
-        (part.text("name") or "", significant(part.number("value")), part.text("limit") or "", _passed(part))
+        (part.text("name") or "", _value(part), part.text("limit") or "", _passed(part))
         for part in checks.part("gate").parts("conditions")
     ]
     sharpe = checks.part("deflated_sharpe")
@@ -124,6 +125,11 @@ def _gate(checks: Fields) -> Html:
         ("deflated Sharpe, all trials", decimal(sharpe.number("deflated_all"), 3), "beside the gate", ""),
     ]  # fmt: skip
     return table(("test", "value", "limit", "passed"), [*rows, *beside])
+
+
+def _value(condition: Fields) -> str:
+    value = condition.number("value")
+    return _bps(value) if "profit" in (condition.text("name") or "") else decimal(value, 3)
 
 
 def _passed(part: Fields) -> str:
@@ -213,6 +219,24 @@ def _starts(own: Fields) -> Html:
         for number, part in enumerate(own.parts("starts"))
     ]
     return table(("start", "ended at take-profit / stop / trail / hold", "total", "plateau"), rows, num_left=2)
+
+
+def _weights(own: Fields) -> Html:
+    rows = []
+    for part in own.part("phase2").parts("best"):
+        weights = " / ".join(f"{weight:g}" for weight in part.items("weights")) or "–"
+        threshold, trades = part.number("threshold"), whole(part.number("num_trades"))
+        least = "all entries" if threshold is None else significant(threshold, 4)
+        rows.append((weights, least, trades, _bps(part.number("total_return"))))
+    return table(("weights of the scores", "least score", "trades", "total with the middle exit"), rows)
+
+
+def _screening(own: Fields) -> Html:
+    """Show each refined exit under the selection of each start: an exit that is good under one alone is luck."""
+    lines = own.items("matrix")
+    rows = [(f"selection {number + 1}", *(_bps(value) for value in line)) for number, line in enumerate(lines)]
+    header = ("screening", *(f"exit of start {number + 1}" for number in range(len(lines))))
+    return table(header, rows) if rows else Html("")
 
 
 def _exits(own: Fields) -> Html:
