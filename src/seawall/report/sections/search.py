@@ -200,8 +200,12 @@ def _replays(own: Fields) -> Html:
 
 
 def _exit(part: Fields) -> str:
-    keys = ("take_profit_bps", "stop_loss_bps", "trail_distance_bps", "holding_periods")
-    return " / ".join(_shown(part, key) for key in keys)
+    levels = [
+        _shown(part, key) for key in ("take_profit_bps", "stop_loss_bps", "trail_distance_bps", "holding_periods")
+    ]
+    if part.number("trail_activation_bps"):
+        levels[2] += f" from {_shown(part, 'trail_activation_bps')}"
+    return " / ".join(levels)
 
 
 def _walk(own: Fields) -> Html:
