@@ -14,6 +14,7 @@ import yaml
 from seawall.cli.run import own_command
 from seawall.pipeline.manifest import RunManifest
 from tests.pipeline.world import config, market, write_market
+from tests.support import make_panel
 
 
 def seawall(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -120,3 +121,25 @@ def test_without_a_terminal_nothing_is_printed_but_lines(tmp_path: Path) -> None
     )
 
     assert all(line.strip() and "\x1b" not in line and len(line) <= 80 for line in done.stderr.splitlines())
+
+
+def test_the_plan_draws_the_folds_once_the_panel_is_there_and_what_is_purged_once_it_is_counted(tmp_path: Path) -> None:
+    make_panel(tmp_path, num_dates=148, num_entities=3, ragged=False)
+    folds = {"kind": "combinatorial", "num_groups": 4, "num_test_groups": 1, "valid": 10, "embargo_periods": 2}
+    train = {"target": "fwd", "lookback_periods": 4, "folds": folds}
+    settings = {"output": str(tmp_path / "out"), "panel": str(tmp_path / "world.panel"), "train": train}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+
+    before = seawall("plan", path, "--memory", "900MiB").stdout.splitlines()
+    assert seawall("run", path, "--only", "folds", "--memory", "900MiB").returncode == 0
+    after = seawall("plan", path, "--memory", "900MiB").stdout.splitlines()
+
+    start = before.index("folds on 148 dates, 2019-04-14 to 2019-09-08")
+    assert before[start + 2] == "   1 " + "t" * 18 + "T" * 19 + "t" * 32 + "v" * 5
+    assert after[start + 2] == "   1 " + "t" * 16 + "xe" + "T" * 19 + "xe" + "t" * 27 + "xxe" + "v" * 5
+    assert max(map(len, after[start:])) <= 80
+
+
+def test_the_plan_of_a_panel_still_to_be_made_says_that_folds_come_later(written: Path) -> None:
+    assert "folds: drawn once the panel is there" in seawall("plan", written, "--memory", "900MiB").stdout

@@ -17,6 +17,7 @@ from seawall.pipeline.config import load_config
 from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import PARENT_BYTES
 from seawall.units import format_bytes
+from seawall.windows.picture import LEGEND, record_lines
 
 
 def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
@@ -29,13 +30,15 @@ def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_
     runner = Runner(loaded, budget, Silent(), Order(command=own_command()))
     plans = runner.plan()
     if as_json:
-        print_json(_record(plans, budget))
+        print_json(_record(plans, budget) | {"folds": runner.fold_layout()})
     else:
         console = Console(highlight=False)
         console.print(_table(plans, budget))
         console.print(
             f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}"
         )
+        for line in _folds(runner.fold_layout()) if loaded.train is not None else []:
+            console.print(line, markup=False, soft_wrap=True)
     runner.check(plans)
 
 
@@ -50,6 +53,23 @@ def _record(plans: Sequence[StagePlan], budget: Budget) -> dict[str, Any]:
         "fits": needed_bytes <= budget.bytes,
         "stages": [plan.record() for plan in plans],
     }
+
+
+def _folds(layout: dict[str, Any] | None) -> list[str]:
+    """Draw the folds in lines of 80 characters; purge and embargo once the folds stage has counted them."""
+    if layout is None:
+        return ["folds: drawn once the panel is there"]
+    folds, num_dates = layout["folds"], int(layout["num_dates"])
+    first, last = (fold[name][end] for fold, name, end in _ends(folds))
+    return [f"folds on {num_dates:,} dates, {first} to {last}", *record_lines(folds, num_dates), LEGEND]
+
+
+def _ends(folds: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], str, str]]:
+    """Find where the first and the last date that any fold uses are written."""
+    segments = [(fold, name) for fold in folds for name in ("train", "valid", "test")]
+    first = min(segments, key=lambda part: int(part[0][part[1]]["start"]))
+    last = max(segments, key=lambda part: int(part[0][part[1]]["stop"]))
+    return [(*first, "first_time"), (*last, "last_time")]
 
 
 def _table(plans: Sequence[StagePlan], budget: Budget) -> Table:

@@ -27,7 +27,7 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     Parameters
     ----------
     what
-        ``probe`` (estimated sizes) or ``columns`` (names of number columns).
+        ``probe`` (estimated sizes), ``columns`` (names of number columns), or ``layout`` (folds on the calendar).
     scratch
         Folder for the child's small files.
 

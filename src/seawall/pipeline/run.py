@@ -228,6 +228,25 @@ class Runner:
                 self._scores = look("scores", config, scratch, self.budget.bytes, self.order.command)
         return self._scores
 
+    def fold_layout(self) -> dict[str, Any] | None:
+        """Say where the folds lie on the calendar, as folds.json does: from that file, or else cut by a child.
+
+        None where the config has no folds, or its panel is not made yet.
+        """
+        if self.config.train is None:
+            return None
+        with suppress(FormatError, OSError, ValueError):
+            if self._is_current("folds"):
+                found: dict[str, Any] = json.loads((self.config.output / "folds.json").read_text(encoding="utf-8"))
+                return found
+        with suppress(FormatError):
+            if self.config.ingest is not None and not self._is_current("ingest"):
+                return None
+            config = json.loads(self.config.model_dump_json())
+            with scratch_folder() as scratch:
+                return look("layout", config, scratch, self.budget.bytes, self.order.command)
+        return None
+
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
         config = json.loads(self.config.model_dump_json())

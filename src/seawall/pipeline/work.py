@@ -41,6 +41,10 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
         section = required_ingest(config)
         return {"summary": {"columns": number_columns(section)}, "outputs": []}
+    if unit.stage == "layout":
+        from seawall.train.run import lay_out_folds
+
+        return {"summary": lay_out_folds(panel, required_train(config)), "outputs": []}
     if unit.stage == "scores" and config.predictions is not None:
         from seawall.join.outside import source_of
         from seawall.tables.look import sizes

@@ -25,21 +25,26 @@ def fold_record(panel: Panel, fold: Fold, samples: dict[str, Samples], purge: Pu
 
     ``purged`` and ``embargo`` are the dates at the ends of train and valid that no sample is left on.
     """
-    segments = {"train": fold.train, "valid": fold.valid, "test": fold.test}
-    record = {name: _segment(panel, segments[name], samples[name]) for name in segments}
-    if fold.paths:
-        record["train"]["ranges"] = [_span(panel, part) for part in fold.train_ranges]
-        record["test"]["ranges"] = [_span(panel, part) for part in fold.test_ranges]
-        record["test"]["paths"] = fold.paths
+    record = fold_layout(panel, fold)
+    for name, chosen in samples.items():
+        record[name] |= {"num_samples": chosen.num_samples, "num_purged": chosen.num_purged}
     last = panel.shape.num_dates - 1
     purged, embargo = left_out(panel, fold, purge, (samples["train"], samples["valid"]))
     return {
-        "fold": fold.index,
-        "content_key": content_key(panel, fold),
         **record,
+        "content_key": content_key(panel, fold),
         "purged": [_span(panel, part) | {"until": _time(panel, min(part[1], last))} for part in purged],
         "embargo": [_span(panel, part) | {"until": _time(panel, min(part[1], last))} for part in embargo],
     }
+
+
+def fold_layout(panel: Panel, fold: Fold) -> dict[str, Any]:
+    """Describe where the segments of a fold lie."""
+    train, valid, test = (_span(panel, segment) for segment in (fold.train, fold.valid, fold.test))
+    if fold.paths:
+        train["ranges"] = [_span(panel, part) for part in fold.train_ranges]
+        test |= {"ranges": [_span(panel, part) for part in fold.test_ranges], "paths": fold.paths}
+    return {"fold": fold.index, "train": train, "valid": valid, "test": test}
 
 
 def content_key(panel: Panel, fold: Fold) -> str:
@@ -79,14 +84,6 @@ def _fold(record: dict[str, Any]) -> Fold:
 
 def _range(segment: dict[str, Any]) -> tuple[int, int]:
     return int(segment["start"]), int(segment["stop"])
-
-
-def _segment(panel: Panel, segment: tuple[int, int], samples: Samples) -> dict[str, Any]:
-    return {
-        **_span(panel, segment),
-        "num_samples": samples.num_samples,
-        "num_purged": samples.num_purged,
-    }
 
 
 def _span(panel: Panel, part: tuple[int, int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.budget.heartbeat import Beat, silent
 from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
-from seawall.train.folds_file import fold_record, read_fold, write_folds
+from seawall.train.folds_file import fold_layout, fold_record, read_fold, write_folds
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
 from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
@@ -56,6 +56,21 @@ def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: B
         "num_purged": num_purged,
         "num_missing": num_missing,
         "num_predicted": num_predicted,
+    }
+
+
+def lay_out_folds(panel: Path, config: TrainConfig) -> dict[str, Any]:
+    """Cut the panel's calendar into folds without counting samples: plain records as in folds.json, with no purge.
+
+    Raises
+    ------
+    ConfigError
+        Where no fold fits into the calendar.
+    """
+    opened = Panel(panel)
+    return {
+        "num_dates": opened.shape.num_dates,
+        "folds": [fold_layout(opened, fold) for fold in _cut(opened, config.folds)],
     }
 
 
