@@ -68,7 +68,13 @@ def artefacts(folder: Path) -> dict[str, bytes]:
 def histories(folder: Path) -> list[list[dict[str, Any]]]:
     """Read the training curves without their wall times."""
     loaded = [json.loads(path.read_text())["epochs"] for path in sorted(folder.glob("models/*/history.json"))]
-    return [[{key: value for key, value in epoch.items() if key != "seconds"} for epoch in fold] for fold in loaded]
+    return [
+        [
+            {key: value for key, value in epoch.items() if key not in ("seconds", "loader_wait_seconds")}
+            for epoch in fold
+        ]
+        for fold in loaded
+    ]
 
 
 def alive(pids: list[int]) -> list[int]:

@@ -1,5 +1,6 @@
 """Claims hold in fresh processes: measured at most projected, projected at most 1.5 times measured and 32 MiB."""
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from seawall.budget.claims import StagePlan
 from seawall.stores.shape import PanelShape, read_shape
 from seawall.train.config import TrainConfig
-from seawall.train.memory import plan_fit, plan_folds, plan_predict
+from seawall.train.memory import choose_train_order, plan_fit, plan_folds, plan_predict
 from seawall.units import GIB, MIB
 from tests.support import make_panel
 from tests.train.worlds import World
@@ -59,9 +60,9 @@ assert not {"torch._dynamo", "torch._inductor"} & set(sys.modules), "torch's com
 """
 
 
-def peak_bytes(script: str, arguments: list[str]) -> int:
+def peak_bytes(script: str, arguments: list[str], config: TrainConfig = CONFIG) -> int:
     """Run a script in a fresh interpreter; give the highest anonymous memory seen every 2 ms."""
-    command = [sys.executable, "-c", script, CONFIG.model_dump_json(), *arguments]
+    command = [sys.executable, "-c", script, config.model_dump_json(), *arguments]
     highest = 0
     with subprocess.Popen(command) as child:
         while child.poll() is None:
@@ -92,6 +93,26 @@ def test_folds_fit_and_predict_stay_under_their_claims_and_the_claims_are_not_fa
     assert_two_sided(plan_predict(CONFIG, shape, 60 * 100, GIB), predict)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("order", ["blocks", "by_time"])
+def test_a_fit_that_reads_pools_stays_under_its_claim_and_the_claim_is_not_fat(tmp_path: Path, order: str) -> None:
+    make_panel(tmp_path, num_entities=1600, num_dates=700, num_features=12)
+    changes = {"order": order, "pool": "40MiB", "lookback_periods": 4, "batch_size": 2048}
+    folds = {"train": 600, "valid": 40, "test": 40}
+    values = CONFIG.model_dump(mode="json") | changes | {"folds": folds, "model": {"hidden_size": 8}}
+    config = TrainConfig.model_validate(values)
+    world, shape = World(tmp_path), read_shape(tmp_path / "world.panel")
+    paths = [str(path) for path in (world.panel, world.folds, world.model, world.predictions)]
+    peak_bytes(START + FOLDS, paths, config)
+
+    measured_bytes = peak_bytes(START + FIT, paths, config)
+
+    plan = plan_fit(config, shape, json.loads(world.folds.read_text())["folds"][0]["train"]["num_samples"], GIB)
+    assert next(claim.bytes for claim in plan.private if claim.purpose == "pools") == 80 * MIB
+    assert_two_sided(plan, measured_bytes)
+
+
 def test_a_plan_fits_the_demo_into_one_gibibyte() -> None:
     fit = plan_fit(CONFIG, SHAPE, 200_000, GIB)
     predict = plan_predict(CONFIG, SHAPE, 60_000, GIB)
@@ -107,6 +128,27 @@ def test_pools_are_claimed_where_tiles_are_read_and_not_more_than_the_samples_ne
     assert plan_fit(blocks, SHAPE, 20_000_000, GIB).projected_private_bytes == base + 128 * MIB
     few = plan_fit(CONFIG, SHAPE, 1000, GIB).projected_private_bytes
     assert few < plan_fit(blocks, SHAPE, 1000, GIB).projected_private_bytes < few + 2 * MIB
+
+
+def test_auto_is_shuffle_where_the_rows_fit_beside_training_and_blocks_where_they_do_not() -> None:
+    auto = CONFIG.model_copy(update={"order": "auto"})
+    needed = plan_fit(CONFIG, SHAPE, 200_000, GIB).projected_cgroup_bytes + 4 * SHAPE.num_rows * SHAPE.num_features
+
+    fits = choose_train_order(auto, SHAPE, 200_000, needed)
+    tight = choose_train_order(auto, SHAPE, 200_000, needed - 1)
+
+    assert (fits.order, tight.order) == ("shuffle", "blocks")
+    assert "24.7 MiB of rows" in tight.why
+    assert "pool of 64.0 MiB" in tight.why
+
+
+def test_the_claim_of_whole_dates_grows_with_the_largest_date() -> None:
+    by_time = CONFIG.model_copy(update={"order": "by_time"})
+    wide = PanelShape(**{**SHAPE.record(), "max_rows_per_date": 5000})
+
+    small, large = (plan_fit(by_time, shape, 200_000, GIB).projected_private_bytes for shape in (SHAPE, wide))
+
+    assert large > small + 100 * MIB
 
 
 def test_claims_grow_with_the_batch_and_not_with_the_rows() -> None:

@@ -47,7 +47,10 @@ def model_files(folder: Path) -> dict[str, bytes]:
 
 def history(folder: Path) -> list[dict[str, object]]:
     epochs = json.loads((folder / "history.json").read_text())["epochs"]
-    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in epochs]
+    return [
+        {key: value for key, value in epoch.items() if key not in ("seconds", "loader_wait_seconds")}
+        for epoch in epochs
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,7 @@ def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None
         "valid_rank_ic",
         "learning_rate",
         "seconds",
+        "loader_wait_seconds",
         "best",
     }
 

@@ -30,13 +30,15 @@ def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_
     runner = Runner(loaded, budget, Silent(), Order(command=own_command()))
     plans = runner.plan()
     if as_json:
-        print_json(_record(plans, budget) | {"folds": runner.fold_layout()})
+        print_json(_record(plans, budget) | {"resolved": runner.resolved, "folds": runner.fold_layout()})
     else:
         console = Console(highlight=False)
         console.print(_table(plans, budget))
         console.print(
             f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}"
         )
+        for place, found in runner.resolved.items():
+            console.print(f"{place}: auto is {found['chosen']}: {found['why']}", markup=False)
         for line in _folds(runner.fold_layout()) if loaded.train is not None else []:
             console.print(line, markup=False, soft_wrap=True)
     runner.check(plans)

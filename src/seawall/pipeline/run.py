@@ -23,6 +23,7 @@ from seawall.pipeline.listener import Silent as Silent
 from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
+from seawall.pipeline.resolve import resolve
 from seawall.pipeline.scratch import scratch_folder
 from seawall.pipeline.stages import (
     FOLD_STAGES,
@@ -74,6 +75,8 @@ class Runner:
     """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
     panel_lock: PanelLock = field(init=False)
     _scores: dict[str, Any] = field(default_factory=dict, init=False)
+    resolved: dict[str, Any] = field(default_factory=dict, init=False)
+    """What the plan chose where the config says ``auto``, and why."""
     num_run: int = field(default=0, init=False)
     """Units that were not done before."""
 
@@ -156,6 +159,8 @@ class Runner:
         shape = self._shape() if "ingest" in stages else self._panel_shape()
         folds = self._folds_or_guess(shape)
         share_bytes, plans = self.budget.bytes - self.parent_bytes, []
+        self.config, resolved = resolve(self.config, shape, folds, share_bytes)
+        self.resolved |= resolved
         for stage in stages:
             units = units_of(stage, len(folds))
             of_stage = [plan_unit(unit, self.config, shape, folds, share_bytes) for unit in units]
@@ -322,6 +327,7 @@ class Runner:
             "rule": self.budget.rule,
             "parent_bytes": self.parent_bytes,
             "stages": {plan.stage: plan.record() for plan in plans},
+            "resolved": self.resolved,
         }
         write_json(self.config.output / "plan.json", record)
 

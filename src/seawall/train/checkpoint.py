@@ -24,6 +24,8 @@ class Progress:
     loss_count: float = 0.0
     num_empty_batches: int = 0
     epoch_seconds: float = 0.0
+    loader_wait_seconds: float = 0.0
+    """Of ``epoch_seconds``, what steps waited for their batch."""
     best_score: float | None = None
     best_epoch: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)

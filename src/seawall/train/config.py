@@ -144,15 +144,17 @@ class TrainConfig(BaseModel):
     # 512: fastest on one core (105,000 samples/s at 20 x 12 and hidden 32); from 1024 on a step outgrows the cache.
     batch_size: int = Field(default=512, ge=1, description="samples of a training step")
     # shuffle: global and fastest while the features fit the page cache; blocks where they do not: random windows of a
-    # store larger than memory read the disk 50 times over.
-    order: Literal["shuffle", "blocks"] = Field(
-        default="shuffle", description="how train samples are ordered; blocks reads tiles into a pool"
+    # store larger than memory read the disk 50 times over. by_time: for losses that compare the names of one date.
+    order: Literal["auto", "shuffle", "blocks", "by_time"] = Field(
+        default="shuffle",
+        description="how train samples are ordered: blocks reads tiles into a pool, by_time takes one date a step; "
+        "auto is shuffle where the rows fit the memory at hand, else blocks, chosen once for a run folder",
     )
     # 64MiB: 377 of 512 samples of a batch come from different entities, 452 in a global shuffle (2,000 entities).
     pool: str = Field(
         default="64MiB",
         pattern=r"^[1-9][0-9]*(\.[0-9]+)? ?[KMG]iB$",
-        description="size of a pool of order blocks; two are held",
+        description="size of a pool of the orders blocks and by_time; two are held",
     )
     # 1024: large enough to be fast without gradients. Fixed, because it decides how predictions are rounded.
     predict_batch_size: int = Field(default=1024, ge=1, description="samples of a step of validation and prediction")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from seawall.budget.heartbeat import Beat
+from seawall.errors import ConfigError
 from seawall.models.registry import build_model
 from seawall.stores.atomic import text_key
 from seawall.stores.panel import Panel
@@ -24,6 +25,7 @@ from seawall.train.segments import refuse_empty, train_samples, valid_samples
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
+from seawall.windows.choose import ORDERS, Order
 from seawall.windows.folds import Fold
 from seawall.windows.gather import Beside
 from seawall.windows.samples import Samples, select_ranges
@@ -65,7 +67,7 @@ def fit(
                 gather,
                 train,
                 batch_size=config.batch_size,
-                order=config.order,
+                order=_resolved(config.order),
                 seed=config.seed,
                 pool_bytes=parse_bytes(config.pool, where="train.pool"),
             ),
@@ -90,6 +92,13 @@ def fit(
     return (
         _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged} | _split_record(trainer.parts)
     )
+
+
+def _resolved(order: str) -> Order:
+    for known in ORDERS:
+        if known == order:
+            return known
+    raise ConfigError("train.order", "the plan of a run resolves it", found=repr(order), allowed=", ".join(ORDERS))
 
 
 def _split_record(parts: int) -> dict[str, Any]:

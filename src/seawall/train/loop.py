@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,7 +115,8 @@ class Trainer:
         progress, started = self.progress, time.monotonic()
         seconds_before, saved_at, reported_at = progress.epoch_seconds, started, started
         substep = f"epoch {progress.epoch}: train"
-        for batch in self.windows.epoch(progress.epoch, first_step=progress.step):
+        batches = self.windows.epoch(progress.epoch, first_step=progress.step)
+        while (batch := self._next(batches)) is not None:
             loss = self._step(batch)
             progress.step += 1
             now = time.monotonic()
@@ -131,6 +132,13 @@ class Trainer:
         progress.epoch_seconds = seconds_before + time.monotonic() - started
         self._close_epoch(validation)
         self.save(self._checkpoint())
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """Take the next batch, and count how long the step had to wait for it."""
+        asked = time.monotonic()
+        batch = next(batches, None)
+        self.progress.loader_wait_seconds += time.monotonic() - asked
+        return batch
 
     def _report(self, beat: Beat) -> None:
         """Judge the model within an epoch, exactly and on all of valid: it draws nothing and moves no weight."""
@@ -149,6 +157,7 @@ class Trainer:
             "valid_rank_ic": None if math.isnan(validation.rank_ic) else validation.rank_ic,
             "learning_rate": self.config.learning_rate,
             "seconds": round(progress.epoch_seconds, 3),
+            "loader_wait_seconds": round(progress.loader_wait_seconds, 4),
         }
 
     def _step(self, batch: Batch) -> float:
@@ -188,8 +197,9 @@ class Trainer:
             if not math.isfinite(total):
                 raise self._not_finite(total)
             # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
-            # short last batch.
-            torch.autograd.backward(summed.total / self.windows.batch_size)
+            # short last batch. Where a step is a date, every date weighs the same.
+            size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
+            torch.autograd.backward(summed.total / size)
         return total, count
 
     def _close_epoch(self, validation: Validation) -> None:
@@ -208,6 +218,7 @@ class Trainer:
         self.tell(progress.history[-1])
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_total, progress.loss_count, progress.epoch_seconds = 0.0, 0, 0.0
+        progress.loader_wait_seconds = 0.0
 
     def _checkpoint(self) -> Checkpoint:
         weights, state = self.model.state_dict(), self.optimizer.state

@@ -5,6 +5,7 @@ from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
 from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
 from seawall.units import MIB, format_bytes, parse_bytes
+from seawall.windows.choose import Chosen, choose_order
 
 FLOOR_BYTES = 33 * MIB
 """Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
@@ -30,6 +31,9 @@ ENTITY_NAME_BYTES = 240
 DATE_BYTES = 24
 RUN_BYTES = 32
 """First row and count of a run of samples, twice while runs are joined."""
+
+TILE_SAMPLES = 256
+"""Samples of a tile of the order blocks, as the window stream cuts them."""
 
 RUNS_PER_ENTITY = 16
 """Breaks (suspensions, missing targets) an entity is expected to have in train and valid together."""
@@ -63,7 +67,8 @@ def plan_fit(
     num_features = _num_features(config, shape)
     num_parameters = config.model.num_parameters(num_features, 1)
     split = MicroBatches(micro_batches)
-    learned, judged = split.part_size(config.batch_size), split.part_size(config.predict_batch_size)
+    whole = _largest_batch(config, shape)
+    learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
     learning = _step_bytes(config, learned, num_features, training=True)
     judging = _step_bytes(config, judged, num_features, training=False)
     private = (
@@ -75,7 +80,7 @@ def plan_fit(
             if learning >= judging
             else f"{judged:,} samples x {config.lookback_periods} steps of validation",
         ),
-        _batches_claim(config, shape, max(config.batch_size, judged)),
+        _batches_claim(config, shape, max(whole, judged)),
         *_report_claims(config, shape, judged),
         *_pool_claims(config, shape, num_train_samples),
         Claim(
@@ -190,14 +195,32 @@ def _kernel_bytes(config: TrainConfig) -> int:
 
 
 def _pool_claims(config: TrainConfig, shape: PanelShape, num_samples: int) -> tuple[Claim, ...]:
-    """Count the pools of the order blocks: two, or one where it holds every sample and is no larger than they are."""
-    if config.order != "blocks":
+    """Count the two pools of the orders blocks and by_time, which are no larger than all samples with their lookbacks.
+
+    Tiles are of 256 samples, so one lookback for each of them, and one for each entity, bounds the rows beside samples.
+    """
+    if config.order not in ("blocks", "by_time"):
         return ()
     pool_bytes = parse_bytes(config.pool, where="train.pool")
     row_bytes = 4 * (_num_features(config, shape) + 1)
-    all_bytes = num_samples * (row_bytes + 40) + shape.num_entities * RUNS_PER_ENTITY * config.lookback_periods
+    lookbacks = (-(-num_samples // TILE_SAMPLES) + shape.num_entities) * config.lookback_periods
+    all_bytes = (num_samples + lookbacks) * row_bytes + 40 * num_samples
     pools = 2 * min(pool_bytes, all_bytes)
-    return (Claim("pools", pools, f"2 x {format_bytes(pools // 2)} of tiles (one used, one being read)"),)
+    return (Claim("pools", pools, f"2 x {format_bytes(pools // 2)} of rows (one used, one being read)"),)
+
+
+def _largest_batch(config: TrainConfig, shape: PanelShape) -> int:
+    """Count the samples of the largest step: a date may have as many as the panel has names on it."""
+    return shape.max_rows_per_date if config.order == "by_time" else config.batch_size
+
+
+def choose_train_order(config: TrainConfig, shape: PanelShape, num_train_samples: int, budget_bytes: int) -> Chosen:
+    """Choose between shuffle and blocks for ``order: auto``: by whether the rows fit beside what training holds."""
+    plan = plan_fit(config.model_copy(update={"order": "shuffle"}), shape, num_train_samples, budget_bytes)
+    held_bytes = sum(claim.bytes for claim in plan.private + plan.cache)
+    data_bytes = 4 * shape.num_rows * shape.num_features
+    pool_bytes = parse_bytes(config.pool, where="train.pool")
+    return choose_order("auto", data_bytes, max(0, budget_bytes - held_bytes), pool_bytes)
 
 
 def _report_claims(config: TrainConfig, shape: PanelShape, judged: int) -> tuple[Claim, ...]:

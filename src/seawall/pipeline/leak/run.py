@@ -65,8 +65,6 @@ def _missing(config: RunConfig) -> dict[str, Check]:
     why = ""
     if config.train is None:
         why = "the config has no train section"
-    elif config.num_paths:
-        why = "combinatorial folds learn from what comes after their tests; their purge is in the folds themselves"
     elif not (config.panel_path / "panel.json").is_file():
         why = f"no panel store at {config.panel_path}: run seawall run --only ingest first"
     if why:
