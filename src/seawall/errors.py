@@ -11,8 +11,12 @@ SeawallError
 """
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 from typing import Self
+
+SCREEN_COLUMNS = 110
+"""Width of an explanation in a notebook, which does not tell its own."""
 
 
 class SeawallError(Exception):
@@ -42,6 +46,16 @@ class SeawallError(Exception):
             facts.append(f"allowed: {self.allowed}")
         text = f"{self.where}: {', '.join(facts)}."
         return f"{text} {self.do[0].upper()}{self.do[1:]}" if self.do else text
+
+    def _render_traceback_(self) -> list[str]:
+        """Give the lines a notebook shows in place of a traceback (a hook of IPython)."""
+        width = max((len(name) for name, _ in self.rows), default=0)
+        lines = [f"{type(self).__name__}: {self.headline or self}"]
+        for name, text in self.rows:
+            filled = textwrap.wrap(text, SCREEN_COLUMNS - width - 4, break_on_hyphens=False) or [""]
+            names = [name] + [""] * (len(filled) - 1)
+            lines += [f"  {first:<{width}}  {part}" for first, part in zip(names, filled, strict=True)]
+        return lines
 
     def record(self) -> dict[str, str]:
         """Give the error as plain strings, to cross a process boundary."""

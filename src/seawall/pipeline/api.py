@@ -13,8 +13,9 @@ from seawall.pipeline.frames import is_frame, write_frame
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import open_folder
+from seawall.pipeline.progress import listener_of
 from seawall.pipeline.result import Run
-from seawall.pipeline.run import Listener, Order, Runner, Silent
+from seawall.pipeline.run import Listener, Order, Runner
 
 if TYPE_CHECKING:
     from seawall.stores.panel import Panel
@@ -27,6 +28,7 @@ def run(
     reserve: str | None = None,
     first: str | None = None,
     only: str | None = None,
+    progress: bool | None = None,
 ) -> Run:
     """Run a config: everything that is not done yet.
 
@@ -40,6 +42,8 @@ def run(
         Available memory to leave to other processes, looked at again before every stage.
     first, only
         Do a stage and the later ones anew, or one stage alone.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def run(
                 *(("--reserve", reserve) if reserve else ()),
             ]
         )
-    return start(checked, budget, Silent(), Order(first, only, command))
+    return start(checked, budget, listener_of(progress), Order(first, only, command))
 
 
 def start(config: RunConfig, budget: Budget, listener: Listener, order: Order) -> Run:
@@ -74,7 +78,7 @@ def start(config: RunConfig, budget: Budget, listener: Listener, order: Order) -
     return Run(config.output)
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - a public call: all but two are named, and most are left out
     sources: object,
     output: str | Path,
     *,
@@ -84,6 +88,7 @@ def ingest(
     prices: Sequence[str] = (),
     memory: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
 ) -> "Panel":
     """Read tables into a panel store.
 
@@ -104,6 +109,8 @@ def ingest(
         Budget, for example ``"2GiB"``.
     settings
         Any other key of the config's ``ingest`` section.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def ingest(
     order = Order(only="ingest", command="the same call")
     try:
         section["sources"] = _listed_sources(sources, frame_path)
-        run_ingest(section, Path(output), features, find_budget(memory), Silent(), order)
+        run_ingest(section, Path(output), features, find_budget(memory), listener_of(progress), order)
     finally:
         frame_path.unlink(missing_ok=True)
     from seawall.stores.panel import Panel

@@ -13,7 +13,8 @@ from seawall.budget.limits import Budget, find_budget
 from seawall.errors import ConfigError
 from seawall.pipeline.config import parse_config, read_yaml
 from seawall.pipeline.frames import is_frame, write_frame
-from seawall.pipeline.run import Listener, Order, Runner, Silent
+from seawall.pipeline.progress import listener_of
+from seawall.pipeline.run import Listener, Order, Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def search(
     output: str | Path = "seawall-search",
     memory: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
 ) -> SearchResult:
     """Search trade parameters over tables in memory or on disk, in a child inside the budget.
 
@@ -82,6 +84,8 @@ def search(
     settings
         Any other section of a search config: ``bars``, ``entries``, ``weights``, ``validation``, ``replay``, and so on;
         ``detail_bars`` may be a frame.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def search(
             section["detail_bars"] = _source(chosen["detail_bars"], folder, "detail_bars", written)
         if entries is not None:
             section["entries_source"] = _source(entries, folder, "entries", written)
-        return run_search(section, folder, find_budget(memory), Silent(), "the same call")
+        return run_search(section, folder, find_budget(memory), listener_of(progress), "the same call")
     finally:
         for path in written:
             path.unlink(missing_ok=True)

@@ -8,14 +8,20 @@ from seawall.bridges.memory import KINDS
 from seawall.budget.limits import find_budget
 from seawall.errors import ConfigError, nearest
 from seawall.pipeline import upkeep
-from seawall.pipeline.run import Silent
+from seawall.pipeline.progress import listener_of
 from seawall.pipeline.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from seawall.stores.panel import Panel
 
 
-def append(panel: str | Path, sources: str | Path | Sequence[str | Path], *, memory: str | None = None) -> "Panel":
+def append(
+    panel: str | Path,
+    sources: str | Path | Sequence[str | Path],
+    *,
+    memory: str | None = None,
+    progress: bool | None = None,
+) -> "Panel":
     """Add new dates, new entities and late rows to a panel store.
 
     Parameters
@@ -26,6 +32,8 @@ def append(panel: str | Path, sources: str | Path | Sequence[str | Path], *, mem
         Files, folders or globs like those of the ingest; files that are in the panel already are passed by.
     memory
         Budget, for example ``"2GiB"``.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
@@ -38,24 +46,26 @@ def append(panel: str | Path, sources: str | Path | Sequence[str | Path], *, mem
         With file, line and what to do; the store is untouched.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    upkeep.append(_work("append", panel, memory), [str(source) for source in listed])
+    upkeep.append(_work("append", panel, memory, progress), [str(source) for source in listed])
     return _opened(panel)
 
 
-def compact(panel: str | Path, *, memory: str | None = None) -> "Panel":
-    """Make one segment of several: the same rows, read faster.
+def compact(panel: str | Path, *, memory: str | None = None, progress: bool | None = None) -> "Panel":
+    """Make one segment of several: the same rows, read faster. ``progress`` is that of :func:`append`.
 
     Returns
     -------
     Panel
         The store, mapped read-only.
     """
-    upkeep.compact(_work("compact", panel, memory))
+    upkeep.compact(_work("compact", panel, memory, progress))
     return _opened(panel)
 
 
-def export(panel: str | Path, output: str | Path, *, to: str, memory: str | None = None) -> Path:
-    """Write a panel store as ``parquet`` or as a ``qlib`` provider folder.
+def export(
+    panel: str | Path, output: str | Path, *, to: str, memory: str | None = None, progress: bool | None = None
+) -> Path:
+    """Write a panel store as ``parquet`` or as a ``qlib`` provider folder. ``progress`` is that of :func:`append`.
 
     Returns
     -------
@@ -69,12 +79,12 @@ def export(panel: str | Path, output: str | Path, *, to: str, memory: str | None
     """
     if to not in KINDS:
         raise ConfigError("to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
-    upkeep.export(_work("export", panel, memory), to, Path(output))
+    upkeep.export(_work("export", panel, memory, progress), to, Path(output))
     return Path(output)
 
 
-def _work(stage: str, panel: str | Path, memory: str | None) -> Upkeep:
-    return Upkeep(stage, Path(panel), find_budget(memory), Silent(), "the same call")
+def _work(stage: str, panel: str | Path, memory: str | None, progress: bool | None) -> Upkeep:
+    return Upkeep(stage, Path(panel), find_budget(memory), listener_of(progress), "the same call")
 
 
 def _opened(panel: str | Path) -> "Panel":
