@@ -14,11 +14,13 @@ import yaml
 from seawall.budget.heartbeat import silent
 from seawall.ingest.run import ingest
 from seawall.pipeline.config import parse_config
+from seawall.pipeline.leak.memory import plan_panel, plan_scores
 from seawall.pipeline.leak.sources import check_sources
 from seawall.pipeline.leak.verdict import Check
 from seawall.pipeline.stages import required_ingest
 from seawall.stores.npy import HEADER_BYTES
 from seawall.stores.panel import Panel
+from seawall.stores.shape import PanelShape
 from seawall.units import MIB
 from tests.pipeline.world import config as small_config
 from tests.pipeline.world import market, write_market
@@ -107,3 +109,18 @@ def test_the_command_exits_4_on_a_leak(world: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
     assert "looks ahead" in done.stdout.replace("\n", " ")
+
+
+def test_claims_grow_with_what_they_say_and_the_smallest_budget_picks_fewer_hashes() -> None:
+    shape = PanelShape(
+        num_rows=10_000_000, num_entities=4000, num_dates=2500, num_features=20, num_targets=1, num_prices=1,
+        max_rows_per_entity=2500, max_rows_per_date=4000,
+    )  # fmt: skip
+    values = {"output": "run", "train": {"target": "fwd", "folds": {"train": 100, "valid": 20, "test": 20}}}
+    config = parse_config(values, "test")
+    small, large = (plan_panel(config, shape.record(), room * MIB) for room in (300, 2000))
+    assert 65_536 <= small.neutral["max_hashes"] < large.neutral["max_hashes"]
+    assert small.projected_cgroup_bytes <= 300 * MIB
+    scores = plan_scores(config, shape.record(), 2000 * MIB)
+    assert scores.projected_disk_bytes == shape.store_bytes
+    assert any("24 B" in claim.formula for claim in scores.private)

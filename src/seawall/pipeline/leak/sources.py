@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Float64, Int64
+from seawall.budget.environment import give_back_free_memory
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError, DataError
 from seawall.ingest.config import IngestConfig
@@ -48,6 +49,7 @@ def check_sources(config: IngestConfig, panel: Path, work: Path, *, budget_bytes
             path = work / f"{how}.parquet"
             _write_rows(raw, path, int(base.calendar[cut]), config, is_changed=how == "changed")
             again = _on_rows(config, path, raw.calendar_kind)
+            give_back_free_memory()
             ingest(again, work / f"{how}.panel", budget_bytes=budget_bytes, beat=beat)
             leaks += _moved(base, Panel(work / f"{how}.panel"), cut, how)
     except (ConfigError, DataError) as error:
