@@ -5,6 +5,8 @@ import json
 import os
 import statistics
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +40,8 @@ def judge(prediction, target):
 last = None
 with pq.ParquetFile(sys.argv[1], pre_buffer=False) as file:
     for batch in file.iter_batches(65_536, columns=["time", "prediction", "target"], use_threads=False):
-        times, p, t = (batch.column(name).to_numpy(zero_copy_only=False) for name in ("time", "prediction", "target"))
+        times = batch.column("time").cast("int64").to_numpy()  # as timestamps it would import pandas
+        p, t = (batch.column(name).to_numpy() for name in ("prediction", "target"))
         starts = np.concatenate([[0], np.flatnonzero(np.diff(times)) + 1])
         for start, stop in zip(starts, [*starts[1:], len(times)]):
             if last is not None and times[start] != last:
