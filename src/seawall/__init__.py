@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seawall import datasets, metrics
     from seawall.errors import SeawallError
     from seawall.pipeline.api import ingest, run
-    from seawall.pipeline.loader import windows
+    from seawall.pipeline.loader import folds, windows
     from seawall.pipeline.result import Run
     from seawall.pipeline.search import search
     from seawall.pipeline.store_api import append, compact, export
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from seawall.stores.panel import Panel as open  # noqa: N813 - sw.open reads like the built-in, on purpose
     from seawall.windows.combinatorial import Combinatorial
     from seawall.windows.folds import Dated, Rolling
-    from seawall.windows.splits import folds
 
 __version__ = "0.1.0"
 
@@ -56,7 +55,7 @@ _PLACES = {
     "compact": ("seawall.pipeline.store_api", "compact"),
     "datasets": ("seawall.datasets", ""),
     "export": ("seawall.pipeline.store_api", "export"),
-    "folds": ("seawall.windows.splits", "folds"),
+    "folds": ("seawall.pipeline.loader", "folds"),
     "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),
     "open": ("seawall.stores.panel", "Panel"),

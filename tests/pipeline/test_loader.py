@@ -2,7 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import seawall as sw
@@ -79,3 +83,36 @@ def test_what_cannot_be_read_is_refused_by_name(table: Path) -> None:
         sw.windows(7, lookback=5, ingest=COLUMNS)
     with pytest.raises(ConfigError, match=r"as_: unknown, found 'tensor', allowed: numpy or torch"):
         sw.windows(table, lookback=5, ingest=COLUMNS, memory="1GiB", as_="tensor")  # type: ignore[arg-type]
+
+
+def test_windows_and_folds_of_a_frame_are_those_of_its_file(table: Path) -> None:
+    frame = pd.read_csv(table, parse_dates=["date"])
+    known: dict[str, Any] = {"lookback": 10, "batch": 7, "order": "sequential", "memory": "1GiB", "ingest": COLUMNS}
+    from_file = [batch["x"].tolist() for batch in sw.windows(table, **known)]
+    count = len(stores(table))
+
+    for data in (frame, pa.Table.from_pandas(frame)):
+        assert [batch["x"].tolist() for batch in sw.windows(data, **known)] == from_file
+    assert len(stores(table)) <= count + 2
+    again = len(stores(table))
+    folds = sw.folds(frame, train=10, valid=4, test=4, ingest=COLUMNS)
+    assert [fold.test for fold in folds.folds] == [(14, 18), (18, 22), (22, 26)]
+    assert len(stores(table)) == again, "the same frame is found again by its content"
+    assert not (table.parent / "cache" / "seawall" / ".frame.arrow").exists()
+
+
+def test_static_attributes_come_by_name_numbers_as_they_are_and_texts_as_codes(table: Path) -> None:
+    attributes = table.with_name("attributes.csv")
+    attributes.write_text("symbol,sector,size\nA,mines,3.5\nB,banks,1.5\nC,mines,")
+    settings = COLUMNS | {"static": {"source": str(attributes)}}
+    asked: dict[str, Any] = {"lookback": 5, "memory": "1GiB", "ingest": settings}
+
+    batch = next(iter(sw.windows(table, static=["size", "sector"], batch=1000, **asked)))
+
+    by_entity = {int(e): row.tolist() for e, row in zip(batch["entity"], batch["static"], strict=True)}
+    assert by_entity[0] == [3.5, 1.0]
+    assert by_entity[1] == [1.5, 0.0]
+    assert np.isnan(by_entity[2][0])
+    assert by_entity[2][1] == 1.0
+    with pytest.raises(ConfigError, match="static: no such attribute of entities, found 'sectr'"):
+        sw.windows(table, static=["sectr"], **asked)

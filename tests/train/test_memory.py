@@ -97,9 +97,9 @@ def test_folds_fit_and_predict_stay_under_their_claims_and_the_claims_are_not_fa
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("order", ["blocks", "by_time"])
 def test_a_fit_that_reads_pools_stays_under_its_claim_and_the_claim_is_not_fat(tmp_path: Path, order: str) -> None:
-    make_panel(tmp_path, num_entities=1600, num_dates=700, num_features=12)
+    make_panel(tmp_path, num_entities=900, num_dates=1250, num_features=12)
     changes = {"order": order, "pool": "40MiB", "lookback_periods": 4, "batch_size": 2048}
-    folds = {"train": 600, "valid": 40, "test": 40}
+    folds = {"train": 1100, "valid": 40, "test": 40}
     values = CONFIG.model_dump(mode="json") | changes | {"folds": folds, "model": {"hidden_size": 8}}
     config = TrainConfig.model_validate(values)
     world, shape = World(tmp_path), read_shape(tmp_path / "world.panel")

@@ -12,7 +12,8 @@ from seawall.errors import ConfigError
 from seawall.ingest.config import STAGE_VERSION
 from seawall.ingest.sources import source_files
 from seawall.pipeline.api import ingest as run_ingest
-from seawall.stores.atomic import text_key
+from seawall.pipeline.frames import is_frame, write_frame
+from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.shape import PANEL_FORMAT
 from seawall.tables.sources import fingerprint
 from seawall.units import GIB
@@ -40,7 +41,8 @@ def open_panel(data: object, settings: Mapping[str, Any] | None = None, *, memor
     Parameters
     ----------
     data
-        :class:`Panel`, path of a ``NAME.panel`` folder, or paths of CSV or Parquet files.
+        :class:`Panel`, path of a ``NAME.panel`` folder, paths of table files, or a table in memory (pandas, Polars,
+        Arrow, or a mapping of columns), which is written to the cache 65,536 rows at a time while it is looked up.
     settings
         The ``ingest`` section for tables: ``entity``, ``time`` and any other key.
 
@@ -62,13 +64,22 @@ def open_panel(data: object, settings: Mapping[str, Any] | None = None, *, memor
         raise ConfigError(f"ingest.{missing[0]}", "needed to read tables", do=do)
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    paths = _paths(data)
-    path = folder / f"{_key(paths, section)}.panel"
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (path / "panel.json").exists():
-            _ingest(paths, path, section, memory)
-            _evict(folder, path)
+        written = folder / ".frame.arrow"
+        try:
+            if is_frame(data):
+                write_frame(data, written)
+                paths, contents = [str(written)], [file_checksum(written)]
+            else:
+                paths = _paths(data)
+                contents = [json.dumps(fingerprint(file).record()) for file in source_files(tuple(paths))]
+            path = folder / f"{_key(contents, section)}.panel"
+            if not (path / "panel.json").exists():
+                _ingest(paths, path, section, memory)
+                _evict(folder, path)
+        finally:
+            written.unlink(missing_ok=True)
     os.utime(path)
     return Panel(path)
 
@@ -77,11 +88,12 @@ def _paths(data: object) -> list[str]:
     listed = [data] if isinstance(data, str | Path) else data
     if isinstance(listed, Sequence) and listed and all(isinstance(path, str | Path) for path in listed):
         return [str(path) for path in listed]
-    raise ConfigError("data", "not something to read windows from", found=type(data).__name__, allowed="panel, paths")
+    raise ConfigError(
+        "data", "not something to read windows from", found=type(data).__name__, allowed="panel, paths, frame"
+    )
 
 
-def _key(paths: list[str], section: dict[str, Any]) -> str:
-    contents = [json.dumps(fingerprint(file).record()) for file in source_files(tuple(paths))]
+def _key(contents: list[str], section: dict[str, Any]) -> str:
     return text_key(PANEL_FORMAT, str(STAGE_VERSION), json.dumps(section, sort_keys=True, default=list), *contents)
 
 

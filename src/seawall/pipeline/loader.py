@@ -1,4 +1,4 @@
-"""``sw.windows``: windows of a store, of files or of a table in memory, for anybody's own training loop."""
+"""``sw.windows`` and ``sw.folds``: of a store, of files or of a table in memory, for anybody's own training loop."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,9 @@ from seawall.windows.share import Deal
 
 if TYPE_CHECKING:
     from seawall.arrays import Float32
+    from seawall.windows.combinatorial import Combinatorial
+    from seawall.windows.folds import Dated, Length, Rolling
+    from seawall.windows.splits import PanelFolds
 
 
 def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is to choose
@@ -24,7 +27,7 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     sequence_targets: bool = False,
     mask: bool = False,
     missing: str = "keep",
-    static: "Float32 | None" = None,
+    static: "Float32 | Sequence[str] | None" = None,
     rank: int = 0,
     world_size: int = 1,
     deal: Deal = "batches",
@@ -62,6 +65,7 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     missing
         ``keep`` or ``zero``.
     static
+        Names of ``panel.attributes`` (numbers as they are, texts as codes in sorted order, NaN where missing), or
         float32 [E, S] in the order of ``panel.entities``: a batch then has ``static`` float32 [B, S].
     rank, world_size
         Each rank takes its part of each global batch: together they see what one process sees.
@@ -112,3 +116,52 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     if as_ != "numpy":
         raise ConfigError("as_", "unknown", found=repr(as_), allowed="numpy or torch")
     return make_windows(panel, choice)
+
+
+def folds(  # noqa: PLR0913 - the one place where a stranger sees all there is to choose
+    data: object,
+    *,
+    train: "Length | None" = None,
+    valid: "Length | None" = None,
+    test: "Length | None" = None,
+    dates: "Sequence[Dated]" = (),
+    rolling: "Rolling | None" = None,
+    combinatorial: "Combinatorial | None" = None,
+    lookback: int = 1,
+    targets: Sequence[str] | None = None,
+    ingest: Mapping[str, Any] | None = None,
+) -> "PanelFolds":
+    """Cut a panel into folds, purged by when targets end; :func:`seawall.windows.splits.folds` tells of each argument.
+
+    Parameters
+    ----------
+    data
+        A panel or the path of one, table files, or a table in memory, as :func:`windows` takes them.
+    ingest
+        For tables: ``entity``, ``time`` and any other key of the config's ``ingest`` section.
+
+    Raises
+    ------
+    ConfigError
+        Where no fold fits, or the lengths are not given.
+
+    Examples
+    --------
+    ::
+
+        for train, test in sw.folds(panel, train="3y", valid="6mo", test="6mo").split():
+            model.fit(x[train], y[train]).predict(x[test])
+    """
+    from seawall.windows.splits import folds as cut
+
+    return cut(
+        open_panel(data, ingest),
+        train=train,
+        valid=valid,
+        test=test,
+        dates=dates,
+        rolling=rolling,
+        combinatorial=combinatorial,
+        lookback=lookback,
+        targets=targets,
+    )

@@ -17,6 +17,7 @@ from seawall.windows.gather import Beside, Gather
 from seawall.windows.samples import Samples, select_samples
 from seawall.windows.share import Deal, Share
 from seawall.windows.slabs import SlabOrder
+from seawall.windows.static import static_of
 from seawall.windows.stream import Pooled, State, Windows
 from seawall.windows.tiles import TileOrder
 
@@ -44,8 +45,9 @@ class WindowsChoice:
     """``mask`` beside ``x``, True where a value is stored; missing values become 0."""
     missing: str = "keep"
     """``keep`` leaves missing features NaN, ``zero`` makes them 0."""
-    static: Float32 | None = None
-    """float32 [E, S] in the order of ``panel.entities``; a batch has its rows as ``static``."""
+    static: Float32 | Sequence[str] | None = None
+    """float32 [E, S] in the order of ``panel.entities``, or names of ``panel.attributes``; a batch has its rows as
+    ``static``."""
     rank: int = 0
     world_size: int = 1
     deal: Deal = "batches"
@@ -167,7 +169,7 @@ class NamedWindows:
             fill_missing=choice.missing == "zero",
             entity=True,
             time=True,
-            static=_checked_static(self.panel, choice.static),
+            static=static_of(self.panel, choice.static),
         )
         gather = Gather(
             self.panel,
@@ -211,15 +213,6 @@ def columns_of(panel: Panel, group: str, names: Sequence[str] | None) -> tuple[i
     if names is None:
         return tuple(np.arange(len(panel.names(group))).tolist())
     return tuple(panel.column_index(group, name) for name in names)
-
-
-def _checked_static(panel: Panel, static: Float32 | None) -> Float32 | None:
-    if static is None:
-        return None
-    if static.ndim != 2 or len(static) != panel.shape.num_entities:
-        allowed = f"[{panel.shape.num_entities:,}, S], one row an entity of the store"
-        raise ConfigError("static", "wrong shape", found=str(list(static.shape)), allowed=allowed)
-    return np.ascontiguousarray(static, np.float32)
 
 
 def _pool_text(order: TileOrder | SlabOrder, num_rows: int) -> str:
