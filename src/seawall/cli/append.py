@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory
+from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline import upkeep
 from seawall.pipeline.upkeep import Upkeep
@@ -25,6 +26,7 @@ def append(
     sources: Sources,
     panel: Annotated[Path, typer.Option(help="The panel store to add to.", metavar="X.panel")],
     memory: Memory = None,
+    reserve: Reserve = None,
     as_json: AsJson = False,
 ) -> None:
     """Add new dates, new entities and late rows to a panel store; folds that saw nothing of it stay as they are.
@@ -32,7 +34,8 @@ def append(
     Example: seawall append bars/2024-06-03.parquet --panel market.panel
     """
     with Display(quiet=as_json) as display:
-        record = upkeep.append(Upkeep("append", panel, find_budget(memory), display, own_command()), sources)
+        budget = find_budget(memory, reserve=Left(reserve))
+        record = upkeep.append(Upkeep("append", panel, budget, display, own_command()), sources)
     if as_json:
         print_json(record)
         return
@@ -59,13 +62,14 @@ def _tell_append(summary: dict[str, Any], panel: Path) -> None:
         console.print(f"  {summary['num_segments']} segments; seawall compact makes them one")
 
 
-def compact(panel: PanelFolder, memory: Memory = None, as_json: AsJson = False) -> None:
+def compact(panel: PanelFolder, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
     """Make one segment of several: the same rows, read faster.
 
     Example: seawall compact market.panel
     """
     with Display(quiet=as_json) as display:
-        record = upkeep.compact(Upkeep("compact", panel, find_budget(memory), display, own_command()))
+        budget = find_budget(memory, reserve=Left(reserve))
+        record = upkeep.compact(Upkeep("compact", panel, budget, display, own_command()))
     if as_json:
         print_json(record)
         return

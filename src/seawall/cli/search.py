@@ -8,14 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, Memory
+from seawall.cli.options import AsJson, Memory, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline.search import SearchResult, read_section, run_search
 
 
-def search(
+def search(  # noqa: PLR0913 - one option each
     config: Annotated[Path, typer.Option(help="Search config (YAML), or a run's with a search section.")],
     output: Annotated[Path, typer.Option(help="Folder of the results.")],
     bars: Annotated[
@@ -31,6 +32,7 @@ def search(
         int | None, typer.Option(min=10, help="Look at so many entries of each type; the winner is evaluated on all.")
     ] = None,
     memory: Memory = None,
+    reserve: Reserve = None,
     as_json: AsJson = False,
 ) -> None:
     """Search exits, score weights and thresholds over every entry, exactly, and judge what was found.
@@ -46,7 +48,7 @@ def search(
     if sample is not None:
         section["sample"] = {**(section.get("sample") or {}), "size": sample}
     with Display(quiet=as_json) as display:
-        result = run_search(section, output, find_budget(memory), display, own_command())
+        result = run_search(section, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
     if as_json:
         print_json({"search": result.record["units"]["search"], "summary": result.summary})
         return

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seawall.budget.check import check_plans, check_temporary_folder
+from seawall.budget.check import check_temporary_folder
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
-from seawall.budget.meter import Timeline
-from seawall.errors import SeawallError, StageError
+from seawall.pipeline.alone import Means, work_alone
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look_for_task
 from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.run import Listener
-from seawall.pipeline.stages import Unit, parent_share_bytes
-from seawall.pipeline.supervise import Job, interrupted, run_job
+from seawall.pipeline.supervise import interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,41 +44,16 @@ def run_task(task: Task, budget: Budget, listener: Listener, command: str) -> di
     SeawallError
         BudgetError before anything is written; else the child's own error, or how it ended.
     """
-    parent_bytes = parent_share_bytes()
-    share_bytes = budget.bytes - parent_bytes
+    means = Means(budget, listener, command)
     check_temporary_folder(task.folder)
     open_folder(task.folder)
     with run_lock(task.folder):
         try:
             found = look_for_task(f"look {task.name}", task.settings, task.folder, budget.bytes, command)
-            plan = task.plan(found, share_bytes)
-            check_plans([plan], budget.bytes, parent_bytes=parent_bytes, folder=task.folder)
-            listener.planned([plan], budget)
-            unit = Unit(task.name, None)
-            listener.started(unit, plan)
-            job = Job(
-                name=task.name,
-                request={"task": task.name, "settings": task.settings, "run": str(task.folder), "knobs": plan.neutral},
-                plan=plan,
-                declared_bytes=budget.bytes,
-                parent_bytes=parent_bytes,
-                command=command,
-            )
-            with Timeline(task.folder / "memory.csv") as timeline:
-                result = run_job(job, task.folder, timeline, lambda beat, high: listener.sampled(unit, beat, high))
+            plan = task.plan(found, means.share_bytes)
+            request = {"task": task.name, "settings": task.settings, "run": str(task.folder)}
+            return work_alone(task.name, request, plan, means, task.folder, place=task.folder)
         except KeyboardInterrupt as stop:
             raise interrupted(command, stop) from None
-        except StageError:
-            raise  # a killed child: what it has sorted is kept, for the same command to go on from
-        except SeawallError:
+        finally:
             shutil.rmtree(task.folder, ignore_errors=True)
-            raise
-        shutil.rmtree(task.folder, ignore_errors=True)
-    record = result | {
-        "stage": task.name,
-        "declared_bytes": budget.bytes,
-        "projected_private_bytes": plan.projected_private_bytes,
-        "projected_cgroup_bytes": plan.projected_cgroup_bytes,
-    }
-    listener.finished(unit, record)
-    return record

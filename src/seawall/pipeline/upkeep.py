@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from seawall.bridges.memory import plan_export
-from seawall.budget.check import check_plans
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
-from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError, StageError
 from seawall.ingest.append_memory import plan_append
 from seawall.ingest.compact_memory import plan_compact
 from seawall.ingest.recipe import nothing_new, read_recipe
 from seawall.ingest.sources import fresh_files
+from seawall.pipeline.alone import Means, work_alone
 from seawall.pipeline.lock import PanelLock
 from seawall.pipeline.look import look
 from seawall.pipeline.run import Listener
 from seawall.pipeline.scratch import scratch_folder
-from seawall.pipeline.stages import Unit, parent_share_bytes
-from seawall.pipeline.supervise import Job, interrupted, run_job
+from seawall.pipeline.stages import parent_share_bytes
+from seawall.pipeline.supervise import interrupted
 from seawall.stores.shape import PanelShape, read_manifest, read_shape
 
 
@@ -109,7 +108,10 @@ def _run(
                 lock.write()
             else:
                 lock.read()
-            return _do(upkeep, plan_in(scratch), arguments, scratch, place or upkeep.panel.parent)
+            request = {"stage": upkeep.stage, "panel": str(upkeep.panel), "arguments": arguments}
+            means = Means(upkeep.budget, upkeep.listener, upkeep.command)
+            disk = place or upkeep.panel.parent
+            return work_alone(upkeep.stage, request, plan_in(scratch), means, scratch, place=disk)
     except KeyboardInterrupt as stop:
         raise interrupted(upkeep.command, stop, unit=upkeep.stage) from None
     except OSError as error:
@@ -126,36 +128,3 @@ def _check_panel(panel: Path) -> None:
         found = "no such folder" if not panel.exists() else "a file"
         raise ConfigError(f"panel {panel}", "not a panel store", found=found, do="Check the path.")
     read_manifest(panel)
-
-
-def _do(upkeep: Upkeep, plan: StagePlan, arguments: dict[str, Any], scratch: Path, place: Path) -> dict[str, Any]:
-    unit, parent_bytes = Unit(upkeep.stage), parent_share_bytes()
-    check_plans([plan], upkeep.budget.bytes, parent_bytes=parent_bytes, folder=place)
-    upkeep.listener.planned([plan], upkeep.budget)
-    upkeep.listener.started(unit, plan)
-    request = {
-        "stage": upkeep.stage,
-        "panel": str(upkeep.panel),
-        "arguments": arguments,
-        "knobs": plan.neutral,
-        "budget_bytes": upkeep.budget.bytes - parent_bytes,
-    }
-    job = Job(
-        name=unit.name,
-        request=request,
-        plan=plan,
-        declared_bytes=upkeep.budget.bytes,
-        parent_bytes=parent_bytes,
-        command=upkeep.command,
-    )
-    with Timeline(scratch / "memory.csv") as timeline:
-        result = run_job(job, scratch, timeline, lambda beat, high: upkeep.listener.sampled(unit, beat, high))
-    refined = result["summary"].pop("plan", None) or plan.record()
-    record = {name: value for name, value in result.items() if name not in ("ok", "outputs")} | {
-        "stage": upkeep.stage,
-        "projected_private_bytes": refined["projected_private_bytes"],
-        "projected_cgroup_bytes": refined["projected_cgroup_bytes"],
-        "declared_bytes": upkeep.budget.bytes,
-    }
-    upkeep.listener.finished(unit, record)
-    return record
