@@ -20,6 +20,7 @@ PEERS = Path(os.environ.get("SEAWALL_PEERS", ".venv-peers/bin/python"))
 
 OURS = """
 import json, sys, time
+sys.modules["pandas"] = None  # as in a stage's process: pyarrow would import it for nothing
 import numpy as np
 import pyarrow.parquet as pq
 from seawall.metrics import average_ranks, information_coefficient
@@ -40,7 +41,7 @@ def judge(prediction, target):
 last = None
 with pq.ParquetFile(sys.argv[1], pre_buffer=False) as file:
     for batch in file.iter_batches(65_536, columns=["time", "prediction", "target"], use_threads=False):
-        times = batch.column("time").cast("int64").to_numpy()  # as timestamps it would import pandas
+        times = batch.column("time").cast("int64").to_numpy()
         p, t = (batch.column(name).to_numpy() for name in ("prediction", "target"))
         starts = np.concatenate([[0], np.flatnonzero(np.diff(times)) + 1])
         for start, stop in zip(starts, [*starts[1:], len(times)]):
