@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from seawall.arrays import Float64
 from seawall.errors import ConfigError, DataError
 from seawall.tables import read
+from seawall.tables.numbers import NULL_TEXTS
 from seawall.tables.read import (
     BLOCK_BYTES,
-    NULL_TEXTS,
     BadRow,
     RawBlock,
     TypedReadError,

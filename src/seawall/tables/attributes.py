@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from seawall.errors import BudgetError, ConfigError, DataError, nearest
 from seawall.tables.layout import Layout
+from seawall.tables.numbers import NULL_TEXTS
 from seawall.tables.parts import Part
-from seawall.tables.read import BLOCK_BYTES, NULL_TEXTS, UNREADABLE, number_fields, unreadable
+from seawall.tables.read import BLOCK_BYTES, UNREADABLE, number_fields, unreadable
 from seawall.tables.streams import open_bytes
 from seawall.tables.table import Table
 from seawall.units import MIB, format_bytes

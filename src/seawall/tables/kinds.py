@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from seawall.tables.layout import Layout
+from seawall.tables.numbers import NULL_TEXTS, to_numbers
 from seawall.tables.parts import Part
-from seawall.tables.read import NULL_TEXTS, UNREADABLE, column_names, to_numbers, unreadable
+from seawall.tables.read import UNREADABLE, column_names, unreadable
 from seawall.tables.streams import open_bytes
 
 LOOK_BYTES = 512 * 1024

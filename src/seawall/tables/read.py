@@ -1,6 +1,5 @@
 """Read CSV and Parquet in small blocks: keys as dictionary codes, values as float64, bad rows found by line."""
 
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from seawall.arrays import AnyArray, Bool, Float64, Int64
+from seawall.arrays import AnyArray, Float64, Int64
 from seawall.errors import ConfigError, DataError, nearest
 from seawall.tables.layout import PLAIN, Layout
+from seawall.tables.numbers import NULL_TEXTS, to_numbers
 from seawall.tables.parts import Part, of
 from seawall.tables.pieces import cut_pieces, in_order
 from seawall.tables.streams import is_plain, open_bytes
@@ -33,11 +32,6 @@ STREAM_BYTES = 64 * 1024
 """Bytes of a Parquet column read ahead; without it every column of a row group is read whole."""
 BAD_TEXT_LENGTH = 120
 """Characters of a bad row that are shown."""
-
-NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan(\([a-z0-9_]*\))?)$"
-"""What the fast CSV reader takes for a number, so that both ways agree."""
-
-NULL_TEXTS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A"]
 
 UNREADABLE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error)
 """What the libraries raise for a damaged file."""
@@ -275,27 +269,6 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
     skipped = sorted(row.line for row in ragged if row.line >= first)
     lines = np.arange(first, first + num_rows + len(skipped))
     return np.setdiff1d(lines, np.array(skipped, np.int64))[:num_rows]
-
-
-def to_numbers(texts: pa.Array, layout: Layout) -> tuple[pa.Array, Bool]:
-    """Convert texts to float64; False where a text is neither missing nor a number of the fast reader."""
-    trimmed = _with_usual_marks(pc.utf8_trim_whitespace(texts), layout)
-    present = pc.if_else(pc.is_in(trimmed, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), trimmed)
-    fits = pc.fill_null(pc.match_substring_regex(present, NUMBER), True)
-    clean = pc.if_else(fits, present, pa.scalar(None, pa.string()))
-    return pc.replace_substring_regex(clean, r"^\+", "").cast(pa.float64()), np.asarray(fits)
-
-
-def _with_usual_marks(texts: pa.Array, layout: Layout) -> pa.Array:
-    """Write numbers with a point and no thousands mark; a number grouped in another way stays, and will not fit."""
-    if layout.thousands:
-        mark = re.escape(layout.thousands)
-        grouped = pc.match_substring_regex(texts, rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+([^\d{mark}]|$)")
-        texts = pc.if_else(grouped, pc.replace_substring(texts, layout.thousands, ""), texts)
-    if layout.decimal == ",":
-        swapped = pc.replace_substring(pc.replace_substring(texts, ".", "not a number"), ",", ".")
-        texts = swapped
-    return texts
 
 
 def _read_parquet(part: Part, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:

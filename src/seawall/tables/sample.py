@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from seawall.errors import DataError
 from seawall.tables import arrow_file, qlib_bins
 from seawall.tables.layout import PLAIN, Layout
+from seawall.tables.numbers import NULL_TEXTS
 from seawall.tables.parts import Part
-from seawall.tables.read import NULL_TEXTS, STREAM_BYTES, UNREADABLE, RawBlock, TypedReadError, unreadable
+from seawall.tables.read import STREAM_BYTES, UNREADABLE, RawBlock, TypedReadError, unreadable
 from seawall.tables.streams import is_plain, open_text, packed_bytes
 from seawall.tables.table import Table, open_tables
 
