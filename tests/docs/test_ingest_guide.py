@@ -143,7 +143,7 @@ def test_a_folder_of_243_daily_files_gives_what_one_file_gives(tmp_path: Path) -
         pq.write_table(rows, tmp_path / "daily" / f"{number:03d}.parquet")
         kept.append(rows)
     pq.write_table(pa.concat_tables(kept), tmp_path / "one.parquet")
-    many = sw.ingest(tmp_path / "daily", tmp_path / "many.panel", memory="512MiB", entity="symbol", time="date")
-    one = sw.ingest(tmp_path / "one.parquet", tmp_path / "one.panel", memory="512MiB", entity="symbol", time="date")
+    many = sw.ingest(tmp_path / "daily", tmp_path / "many.panel", memory="2GiB", entity="symbol", time="date")
+    one = sw.ingest(tmp_path / "one.parquet", tmp_path / "one.panel", memory="2GiB", entity="symbol", time="date")
     assert many.content_key == one.content_key
     assert many.shape.num_dates == 243

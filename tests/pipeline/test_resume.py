@@ -348,7 +348,7 @@ def test_an_allocation_refused_in_a_stage_says_what_to_declare(
     monkeypatch.setattr("seawall.pipeline.supervise.open_fence", partial(open_fence, strongest="data limit"))
     drop_records(settings, "train/fold_00")
 
-    with pytest.raises(StageError, match=r"refused by the memory fence .* please report that"):
+    with pytest.raises(StageError, match=r"refused by the memory fence.* please report that"):
         sw.run(settings, memory=BUDGET)
 
 

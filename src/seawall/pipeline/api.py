@@ -122,6 +122,7 @@ def ingest(  # noqa: PLR0913 - a public call: all but two are named, and most ar
     SeawallError
         With file, line and what to do; an existing store is untouched.
     """
+    _check_output(Path(output))
     frame_path = Path(output).with_name(f".{Path(output).name}.frame.arrow")
     section: dict[str, Any] = {"entity": entity, "time": time, "prices": list(prices), **dict(settings or {})}
     order = Order(only="ingest", command="the same call")
