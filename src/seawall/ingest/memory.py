@@ -128,7 +128,8 @@ def plan(
     total_bytes = shape.num_rows * sizes.record_bytes
     staging_bytes = min(STAGING_BYTES, total_bytes, max(STAGING_BYTES_MIN, room_bytes // 8))
     threads = max(1, min(PARSE_THREADS_MAX, available_cores(), room_bytes // (4 * PARSER_THREAD_BYTES)))
-    parser_bytes = (PARSER_BYTES + threads * PARSER_THREAD_BYTES) * min(total_bytes, MIB) // MIB
+    parsing = threads if shape.source_bytes else 1  # Parquet is decoded in one thread
+    parser_bytes = (PARSER_BYTES + parsing * PARSER_THREAD_BYTES) * min(total_bytes, MIB) // MIB
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
     held_bytes = max(min(bucket_bytes, filled_bytes), held_rows * sizes.record_bytes)

@@ -129,7 +129,12 @@ def _ingest(
         give_back_free_memory()
         for before in fingerprints:
             check_unchanged(before)
-        shape = replace(_exact_shape(config, scatter), page_bytes=sample.page_bytes, rows_around=rows_beside(config))
+        shape = replace(
+            _exact_shape(config, scatter),
+            page_bytes=sample.page_bytes,
+            source_bytes=sample.source_bytes,
+            rows_around=rows_beside(config),
+        )
         largest_bytes = scatter.layout.record_bytes * max(map(scatter.spill.num_rows, range(scatter.spill.num_parts)))
         exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
