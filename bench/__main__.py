@@ -1,8 +1,8 @@
-"""``python -m bench [--peers] [CASE ...]``; ``ingest``, ``join``, ``metrics`` and ``daily_ic`` take options."""
+"""``python -m bench [--peers] [CASE ...]``; ingest, join, backtest, metrics and daily_ic take options."""
 
 import sys
 
-from bench import daily_ic, ingest_large, join_large, metrics
+from bench import backtest_large, daily_ic, ingest_large, join_large, metrics
 from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
@@ -23,6 +23,9 @@ def main() -> None:
         return
     if sys.argv[1:2] in (["metrics"], ["daily_ic"]) and sys.argv[2:]:
         {"metrics": metrics, "daily_ic": daily_ic}[sys.argv[1]].main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["backtest"]:
+        backtest_large.main(sys.argv[2:])
         return
     cases = PEER_CASES if "--peers" in sys.argv[1:] else CASES
     names = [word for word in sys.argv[1:] if word != "--peers"] or list(cases)

@@ -61,6 +61,12 @@ LEDGER_WRITER_BYTES = 1 * MIB
 LEDGER_WRITE_BYTES = 6 * MIB
 """A row group being encoded; one at a time."""
 
+DIRTY_BYTES = 16 * MIB
+"""The ledger is flushed after so much, see ``ledger.FLUSH_GROUPS``."""
+
+LIBRARY_TEXT_BYTES = 48 * MIB
+"""Code pages of Python, NumPy and pyarrow alone (42 MiB measured)."""
+
 LEDGER_DISK_BYTES = 48
 """A trade on disk: four numbers that barely compress, and keys that do."""
 
@@ -76,7 +82,7 @@ def plan(config: BacktestConfig, shape: PanelShape, budget_bytes: int) -> StageP
         What the stage may use in all. A plan that does not fit is returned all the same, with the smallest slab.
     """
     fixed = _fixed_claims(config, shape)
-    cache = container_claims()
+    cache = container_claims(dirty_bytes=DIRTY_BYTES, library_text_bytes=LIBRARY_TEXT_BYTES)
     room_bytes = budget_bytes - sum(claim.bytes for claim in fixed + cache)
     smallest_rows = max(1, shape.max_rows_per_date)
     slab_rows = max(smallest_rows, min(SLAB_ROWS, shape.num_rows, room_bytes // SLAB_ROW_BYTES))

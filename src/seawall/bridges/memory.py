@@ -4,7 +4,16 @@ from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
 from seawall.units import MIB
 
-KINDS = ("parquet", "qlib")
+KINDS = ("parquet", "qlib", "zipline", "backtrader", "qlib-pred", "alphalens", "vectorbt")
+
+RUN_KINDS = ("qlib-pred", "alphalens", "vectorbt")
+"""Kinds that need the predictions of a run, not a panel alone."""
+
+WIDE_CELLS = 262_144
+"""Dates x entities of a wide frame held at once."""
+
+WIDE_COLUMN_BYTES = 2048
+"""Of each entity in each open wide frame: its field, buffers and notes on each batch."""
 
 FLOOR_BYTES = 36 * MIB
 """Fresh interpreter with seawall, NumPy and pyarrow imported."""
@@ -26,6 +35,8 @@ DATE_BYTES = 96
 
 def plan_export(kind: str, shape: PanelShape) -> StagePlan:
     """Plan an export; nothing grows with rows."""
+    if kind in RUN_KINDS:
+        return _plan_of_run(kind, shape)
     columns = shape.num_features + shape.num_targets + shape.num_prices + 4
     row_bytes = 4 * shape.num_features + 8 * (shape.num_targets + shape.num_prices) + 25
     block_rows = max(256, min(65_536, BLOCK_BYTES // row_bytes))
@@ -46,4 +57,33 @@ def plan_export(kind: str, shape: PanelShape) -> StagePlan:
         cache=container_claims(),
         disk=(Claim("files", files_bytes, "all columns, before compression"),),
         neutral={"block_rows": int(block_rows)},
+    )
+
+
+def _plan_of_run(kind: str, shape: PanelShape) -> StagePlan:
+    index_bytes = ENTITY_BYTES * shape.num_entities + DATE_BYTES * shape.num_dates + shape.layout_bytes
+    rows = min(65_536 + shape.max_rows_per_date, max(1, shape.num_rows))
+    if kind == "vectorbt":
+        num_frames, cells = 1 + shape.num_prices, max(WIDE_CELLS, shape.num_entities)
+        frames_bytes = num_frames * shape.num_entities * WIDE_COLUMN_BYTES
+        work = Claim("block", 5 * cells * 8, f"{cells:,} cells x 8 B x 5 (scores, prices, rows, columns, encoded)")
+        files_bytes = 8 * num_frames * shape.num_entities * shape.num_dates
+    else:
+        row_bytes = 8 * (5 + shape.num_targets) + 32
+        frames_bytes = WRITER_BYTES
+        work = Claim(
+            "rows", 4 * rows * row_bytes, f"{rows:,} rows x {row_bytes} B x 4: read, ranked, converted, encoded"
+        )
+        files_bytes = shape.num_rows * row_bytes
+    return StagePlan(
+        stage="export",
+        private=(
+            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
+            work,
+            Claim("writers", frames_bytes, "encoders and buffers of the columns"),
+            Claim("indexes", index_bytes, f"{ENTITY_BYTES} B an entity, {DATE_BYTES} B a date"),
+        ),
+        cache=container_claims(),
+        disk=(Claim("files", files_bytes, "all columns, before compression"),),
+        neutral={"block_cells": WIDE_CELLS},
     )

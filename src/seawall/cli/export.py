@@ -1,4 +1,4 @@
-"""``seawall export``: a panel store for other programs."""
+"""``seawall export``: a panel store, or the predictions of a run, for other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,22 +19,33 @@ from seawall.pipeline.upkeep import Upkeep
 
 
 def export(
-    panel: Annotated[Path, typer.Argument(help="Panel store.", metavar="X.panel")],
-    to: Annotated[str, typer.Option(help="parquet, or qlib: a provider folder.", metavar="KIND")],
+    panel: Annotated[Path, typer.Argument(help="Panel store, or run folder.", metavar="X.panel|RUN")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="parquet, qlib, zipline, backtrader; of a run also qlib-pred, alphalens, vectorbt.", metavar="KIND"
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.", metavar="DIR")],
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a panel store as Parquet or as a Qlib provider, in bounded memory.
+    """Write a panel store, or the predictions of a run, as other programs read them, in bounded memory.
+
+    parquet: one long table. qlib: a provider folder. zipline: csvdir. backtrader: one CSV an entity. qlib-pred: the
+    frame Qlib keeps as pred.pkl, as Parquet. alphalens: factor_data. vectorbt: wide frames of scores and prices.
 
     Example: seawall export market.panel --to qlib --output qlib_data
+    Example: seawall export runs/pse --to alphalens --output factors
     """
     if to not in KINDS:
         raise ConfigError("--to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
+    store, predictions = upkeep.source_of(panel, to)
     with Display(quiet=as_json) as display:
         budget = find_budget(memory, reserve=Left(reserve))
-        record = upkeep.export(Upkeep("export", panel, budget, display, own_command()), to, output)
+        work = Upkeep("export", store, budget, display, own_command())
+        record = upkeep.export(work, to, output, predictions)
     if as_json:
         print_json(record)
         return

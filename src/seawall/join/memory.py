@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.budget.claims import Claim, StagePlan
 from seawall.join.config import JoinConfig
 from seawall.stores.shape import PanelShape
 from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
@@ -30,6 +30,9 @@ ENTITY_BYTES = 256
 DATE_BYTES = 48
 """Calendar, two counters of the coverage and the sums added to them."""
 
+FEWEST_PAGE_BYTES = 8 * MIB
+"""Pages of the panel a join is never planned without."""
+
 PAGE_BYTES = 4 * KIB
 """Smallest piece of a mapped file the kernel reads and keeps."""
 
@@ -41,14 +44,14 @@ _NUM_FIXED_COLUMNS = 7
 
 
 def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
-    """Plan join. It has no knobs: row groups are part of the file, so the claims are the same for any budget.
+    """Plan join. It has no knobs: row groups are part of the file. Panel pages are lent: what the budget has left.
 
     Parameters
     ----------
     shape
         Sizes of the panel; every row of it may hold a prediction.
     budget_bytes
-        What the stage may use in all; changes nothing here.
+        What the stage may use in all.
     """
     num_prices = len(config.prices) or shape.num_prices
     # All price columns of a row are read together, also where only some are carried.
@@ -56,35 +59,31 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
     block_rows = min(ROW_GROUP_ROWS, shape.num_rows)
     num_groups = min(PART_GROUPS, -(-shape.num_rows // ROW_GROUP_ROWS))
     num_columns = _NUM_FIXED_COLUMNS + num_prices
+    private = (
+        Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
+        Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
+        Claim(
+            "row group",
+            3 * block_rows * row_bytes,
+            f"{block_rows:,} rows x {row_bytes} B x 3 (gathered, as columns, encoded)",
+        ),
+        Claim(
+            "parquet footer",
+            num_groups * num_columns * FOOTER_CHUNK_BYTES,
+            f"{num_groups} row groups of one part of the table x {num_columns} columns x 4 KiB",
+        ),
+        Claim(
+            "indexes",
+            shape.num_entities * ENTITY_BYTES + shape.num_dates * DATE_BYTES,
+            f"{ENTITY_BYTES} B an entity, {DATE_BYTES} B a date",
+        ),
+    )
+    cache = table_cache_claims()
+    room_bytes = budget_bytes - sum(claim.bytes for claim in (*private, *cache))
     return StagePlan(
         stage="join",
-        private=(
-            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
-            Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
-            Claim(
-                "row group",
-                3 * block_rows * row_bytes,
-                f"{block_rows:,} rows x {row_bytes} B x 3 (gathered, as columns, encoded)",
-            ),
-            Claim(
-                "parquet footer",
-                num_groups * num_columns * FOOTER_CHUNK_BYTES,
-                f"{num_groups} row groups of one part of the table x {num_columns} columns x 4 KiB",
-            ),
-            Claim(
-                "indexes",
-                shape.num_entities * ENTITY_BYTES + shape.num_dates * DATE_BYTES,
-                f"{ENTITY_BYTES} B an entity, {DATE_BYTES} B a date",
-            ),
-        ),
-        cache=(
-            *container_claims(),
-            Claim(
-                "panel pages",
-                _panel_page_bytes(shape),
-                f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once",
-            ),
-        ),
+        private=private,
+        cache=(*cache, _pages_claim(shape, room_bytes)),
         disk=(
             Claim(
                 "backtest table", shape.num_rows * row_bytes, f"{shape.num_rows:,} rows x {row_bytes} B, uncompressed"
@@ -92,6 +91,19 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
             Claim("coverage.json", MIB, "some 100 B per fold and month"),
         ),
     )
+
+
+def _pages_claim(shape: PanelShape, room_bytes: int) -> Claim:
+    """Claim the pages that successive dates share, or as many as there is room for.
+
+    The kernel may take them back: with fewer, some are read from disk again for each row group, which costs time alone.
+    """
+    wanted_bytes = _panel_page_bytes(shape)
+    formula = f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once"
+    if wanted_bytes <= room_bytes:
+        return Claim("panel pages", wanted_bytes, formula)
+    fewest_bytes = min(wanted_bytes, FEWEST_PAGE_BYTES)
+    return Claim("panel pages", max(fewest_bytes, room_bytes), f"what is left, of {wanted_bytes:,} B: {formula}")
 
 
 def _panel_page_bytes(shape: PanelShape) -> int:

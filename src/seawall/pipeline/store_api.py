@@ -65,7 +65,10 @@ def compact(panel: str | Path, *, memory: str | None = None, progress: bool | No
 def export(
     panel: str | Path, output: str | Path, *, to: str, memory: str | None = None, progress: bool | None = None
 ) -> Path:
-    """Write a panel store as ``parquet`` or as a ``qlib`` provider folder. ``progress`` is that of :func:`append`.
+    """Write a panel store, or a run folder, for other programs.
+
+    Of both: ``parquet``, ``qlib``, ``zipline``, ``backtrader``; of a run also ``qlib-pred``, ``alphalens`` and
+    ``vectorbt``. ``progress`` is that of :func:`append`.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def export(
     """
     if to not in KINDS:
         raise ConfigError("to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
-    upkeep.export(_work("export", panel, memory, progress), to, Path(output))
+    store, predictions = upkeep.source_of(Path(panel), to)
+    upkeep.export(_work("export", store, memory, progress), to, Path(output), predictions)
     return Path(output)
 
 

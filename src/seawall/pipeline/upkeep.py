@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seawall.bridges.memory import plan_export
+from seawall.bridges.memory import RUN_KINDS, plan_export
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.errors import ConfigError, StageError
@@ -15,6 +15,7 @@ from seawall.ingest.compact_memory import plan_compact
 from seawall.ingest.recipe import nothing_new, read_recipe
 from seawall.ingest.sources import fresh_files
 from seawall.pipeline.alone import Means, work_alone
+from seawall.pipeline.config import load_config
 from seawall.pipeline.lock import PanelLock
 from seawall.pipeline.look import look
 from seawall.pipeline.run import Listener
@@ -80,15 +81,39 @@ def compact(upkeep: Upkeep) -> dict[str, Any]:
     return _run(upkeep, lambda _: plan_compact(read_shape(upkeep.panel), upkeep.budget.bytes), {}, writes=True)
 
 
-def export(upkeep: Upkeep, kind: str, output: Path) -> dict[str, Any]:
-    """Write a panel for other programs: ``parquet`` or ``qlib``.
+def source_of(path: Path, kind: str) -> tuple[Path, Path | None]:
+    """Find the panel and, where the path is a run folder, the predictions to export.
+
+    Raises
+    ------
+    ConfigError
+        Where the kind needs predictions and the path is a panel.
+    """
+    if (path / "config.yaml").is_file():
+        config = load_config(path / "config.yaml")
+        panel = config.panel_path if config.panel_path.exists() else path / f"{config.name}.panel"
+        return panel, path / "predictions"
+    if kind in RUN_KINDS:
+        raise ConfigError(f"export --to {kind}", "needs predictions", found=str(path), do="Name a run folder.")
+    return path, None
+
+
+def export(upkeep: Upkeep, kind: str, output: Path, predictions: Path | None = None) -> dict[str, Any]:
+    """Write a panel, or the predictions of a run, for other programs.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`seawall.bridges.memory.KINDS`.
+    predictions
+        The ``predictions/`` folder of a run, for the kinds that need it.
 
     Returns
     -------
     dict
         The record: ``summary`` of the exporter, projected and measured memory.
     """
-    arguments = {"to": kind, "output": str(output)}
+    arguments = {"to": kind, "output": str(output), "predictions": str(predictions) if predictions else ""}
     return _run(upkeep, lambda _: plan_export(kind, read_shape(upkeep.panel)), arguments, writes=False, place=output)
 
 
