@@ -14,6 +14,9 @@ from seawall.windows.samples import Samples
 from seawall.windows.share import Share
 from seawall.windows.tiles import Members, PoolSize
 
+SLAB_SAMPLE_BYTES = 160
+"""Index of a sample of a slab, while its dates are put in order too: 150 B measured, two pools, one being made."""
+
 
 class SlabOrder:
     """Whole dates, one a step: slabs of dates in a keyed permutation of the epoch, dates in one inside each slab.

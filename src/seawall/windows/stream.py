@@ -1,6 +1,7 @@
 """Batches of windows in an order that is a pure function of (seed, epoch): any step can be asked for at any time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from seawall.windows.gather import Batch, Gather
 from seawall.windows.pool import Pool, PoolReader
 from seawall.windows.samples import Samples
 from seawall.windows.share import Share
-from seawall.windows.slabs import SlabOrder
+from seawall.windows.slabs import SLAB_SAMPLE_BYTES, SlabOrder
 from seawall.windows.tiles import PoolSize, TileOrder, Tiling
 
 State: TypeAlias = dict[str, int | str]
@@ -190,6 +191,7 @@ class Windows:
             return Mapped(gather, DateOrder(gather.panel, samples, seed, share))
         size = PoolSize(self.pool_bytes, 4 * (gather.num_features + len(gather.targets)))
         if self.order == "by_time":
+            size = replace(size, sample_bytes=SLAB_SAMPLE_BYTES)
             return Pooled(gather, SlabOrder(gather.panel, samples, gather.lookback_periods, seed, share, size))
         tiling = Tiling(samples, gather.lookback_periods)
         return Pooled(gather, TileOrder(samples, self.batch_size, seed, share, size, tiling))
