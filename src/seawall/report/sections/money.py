@@ -13,6 +13,10 @@ STATISTICS: tuple[tuple[str, Callable[[Strategy], str]], ...] = (
     ("return a year", lambda s: percent(s.statistics.number("annual_return"))),
     ("volatility a year", lambda s: percent(s.statistics.number("annual_volatility"))),
     ("Sharpe ratio", lambda s: decimal(s.statistics.number("sharpe"), 2)),
+    ("Sortino ratio", lambda s: decimal(s.statistics.number("sortino"), 2)),
+    ("Calmar ratio", lambda s: decimal(s.statistics.number("calmar"), 2)),
+    ("alpha a year", lambda s: percent(s.statistics.number("alpha"))),
+    ("beta", lambda s: decimal(s.statistics.number("beta"), 2)),
     ("worst drawdown", lambda s: percent(s.statistics.number("max_drawdown"))),
     ("drawdown began", lambda s: when(s.statistics.text("max_drawdown_start"))),
     ("drawdown was deepest", lambda s: when(s.statistics.text("max_drawdown_end"))),
@@ -35,8 +39,21 @@ def money_section(run: RunRecords) -> Html:
         parts.append(figure(equity_chart(run.strategies), "Equity and drawdown", captions.EQUITY))
     rows = [(name, *(write(strategy) for strategy in run.strategies)) for name, write in STATISTICS]
     names = [strategy.name for strategy in run.strategies]
-    parts += [table(("results", *names), rows), note(captions.STATISTICS), _rules(run.strategies)]
+    parts += [
+        table(("results", *names), rows),
+        note(captions.STATISTICS),
+        *_years(run.strategies),
+        _rules(run.strategies),
+    ]
     return section("money", "After costs", captions.MONEY_LEAD, parts)
+
+
+def _years(strategies: Sequence[Strategy]) -> list[Html]:
+    """Show the return of each calendar year; nothing where the calendar has none."""
+    of_each = [{f.text("year"): f.number("return") for f in s.statistics.parts("years")} for s in strategies]
+    years = sorted({year for returns in of_each for year in returns if year})
+    rows = [(year, *(percent(returns.get(year)) for returns in of_each)) for year in years]
+    return [table(("return by year", *(strategy.name for strategy in strategies)), rows)] if rows else []
 
 
 def _rules(strategies: Sequence[Strategy]) -> Html:
