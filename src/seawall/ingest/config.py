@@ -152,6 +152,8 @@ class IngestConfig(Strict):
     tables: tuple[JoinedTable, ...] = Field(default=(), description="other tables joined to the rows of the sources")
     static: StaticTable | None = Field(default=None, description="static attributes, kept with the entities")
     max_bad_rows: int = Field(default=0, ge=0, description="rows that cannot be parsed and may be left out; counted")
+    checkpoint_seconds: float = Field(default=300.0, ge=0, description="seconds between checkpoints of reading")
+    # 300: what a kill may cost, as in training; one takes less than a second
 
     @model_validator(mode="after")
     def _names_agree(self) -> "IngestConfig":

@@ -97,7 +97,7 @@ def take_over(joined: Joined, scatter: Scatter) -> None:
 
 def _folder(work: Path, name: str) -> Path:
     folder = work / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     return folder
 
 

@@ -38,7 +38,7 @@ def recipe_of(config: IngestConfig, time_format: str | None, rows_back: int | No
     rows_back
         How many earlier rows expressions read; None without bound.
     """
-    section: dict[str, Any] = json.loads(config.model_dump_json(exclude={"sources"}))
+    section: dict[str, Any] = json.loads(config.model_dump_json(exclude={"sources", "checkpoint_seconds"}))
     if time_format is not None:
         section["time_format"] = time_format
     return json.dumps({"ingest": section, "rows_back": rows_back})

@@ -3,7 +3,6 @@
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ import pyarrow as pa
 
 from seawall.budget.environment import give_back_free_memory
 from seawall.budget.heartbeat import Beat, silent
-from seawall.errors import BudgetError, ConfigError, DataError, nearest
+from seawall.errors import BudgetError, ConfigError, DataError, SeawallError, nearest
 from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
 from seawall.ingest.by_date import DatePass, Rows
+from seawall.ingest.checkpoint import open_work, resume_key
 from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.feature_sets.catalogue import SETS
-from seawall.ingest.fields import has_fields
+from seawall.ingest.first_pass import FirstPass
 from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
@@ -27,10 +27,8 @@ from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
 from seawall.ingest.recipe import kept_columns, recipe_of
-from seawall.ingest.record import record_layout
 from seawall.ingest.roles import ROLE_UNITS
-from seawall.ingest.rules import RowRules
-from seawall.ingest.scatter import Scatter, ScatterConfig, split_points
+from seawall.ingest.scatter import Scatter, split_points
 from seawall.ingest.sources import input_files, source_files
 from seawall.ingest.split import BucketSize, LongEntity, even_buckets
 from seawall.ingest.tables import guesses, opened_tables, time_format_of
@@ -40,11 +38,9 @@ from seawall.stores.segments import ARRAYS
 from seawall.stores.shape import ROLE_BYTES, PanelShape, read_shape
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
-from seawall.tables.read import BadRow, TypedReadError
 from seawall.tables.sample import sample_tables
 from seawall.tables.sources import SourceFile, check_unchanged, fingerprint
-from seawall.tables.table import Table
-from seawall.tables.times import FormatContradicted, TimeFormat, parse_texts
+from seawall.tables.times import TimeFormat, parse_texts
 from seawall.units import MIB, format_bytes
 
 
@@ -53,7 +49,8 @@ def ingest(
 ) -> dict[str, Any]:
     """Read tables into a panel store.
 
-    The present store, if any, stays readable until the new one is complete. Private memory is what
+    The present store, if any, stays readable until the new one is complete. Killed, the same call goes on from the last
+    checkpoint: at most ``config.checkpoint_seconds`` of the first pass are repeated. Private memory is what
     :func:`seawall.ingest.memory.plan` claims; disk needs one copy of the rows beside the store.
 
     Parameters
@@ -79,25 +76,15 @@ def ingest(
     files = source_files(config.sources)
     fingerprints = [fingerprint(file) for file in input_files(config)]
     work = output.with_name(f".{output.name}.ingest")
-    shutil.rmtree(work, ignore_errors=True)
-    _make_folder(work)
+    open_work(work, resume_key(config, fingerprints))
     try:
         room = (budget_bytes, budget_bytes if knob_bytes is None else min(knob_bytes, budget_bytes))
-        return _ingest(config, files, fingerprints, output, work, room, beat)
-    finally:
+        made = _ingest(config, files, fingerprints, output, work, room, beat)
+    except SeawallError:  # the same command would end the same way; after anything else it goes on
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(
-            f"output {path.parent}",
-            "the folder cannot be written",
-            found=error.strerror or str(error),
-            do="Choose another output.",
-        ) from error
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    return made
 
 
 def _ingest(
@@ -119,7 +106,7 @@ def _ingest(
     splits = split_points(sample.entities, knobs["num_buckets"])
     with ExitStack() as stack:
         engine = stack.enter_context(SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work))
-        first_pass = partial(_proved_scatter, knobs=knobs, engine=engine, stack=stack, beat=counted)
+        first_pass = FirstPass(knobs, engine, stack, counted)
         joined = join_tables(config, tables, sample, work, first_pass) if config.tables else None
         read = tables if joined is None else [joined.table]
         time_format = time_format_of(config, sample) if joined is None else joined.time_format
@@ -150,30 +137,6 @@ def _ingest(
     }
 
 
-def _proved_scatter(  # noqa: PLR0913 - what the pass shares comes bound
-    config: IngestConfig,
-    tables: list[Table],
-    work: Path,
-    splits: list[bytes],
-    time_format: TimeFormat | None,
-    *,
-    knobs: dict[str, int],
-    engine: SqlEngine,
-    stack: ExitStack,
-    beat: Beat,
-) -> tuple[Scatter, TimeFormat | None]:
-    """Make the first pass; restart it once where it contradicts the time format and another one reads everything."""
-    threads = knobs["parse_threads"]
-    try:
-        scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
-        _scatter(config, tables, scatter, time_format, engine, threads, beat)
-    except FormatContradicted as contradicted:
-        time_format = replace(contradicted.better, samples=())  # what this does not read is a bad row
-        scatter = stack.enter_context(_new_scatter(config, work, splits, knobs))
-        _scatter(config, tables, scatter, time_format, engine, threads, beat)
-    return scatter, time_format
-
-
 def _of_rows(beat: Beat, num_rows: int, num_bytes: int) -> Beat:
     """Give a beat that counts rows of so many, which stand for so many bytes."""
 
@@ -181,56 +144,6 @@ def _of_rows(beat: Beat, num_rows: int, num_bytes: int) -> Beat:
         beat(substep, done, total or num_rows, source_bytes=num_bytes, **numbers)
 
     return counted
-
-
-def _new_scatter(config: IngestConfig, work: Path, splits: list[bytes], knobs: dict[str, int]) -> Scatter:
-    settings = ScatterConfig(knobs["staging_bytes"], config.max_bad_rows)
-    return Scatter(work, splits, record_layout(config), config.value_columns, settings)
-
-
-def _scatter(
-    config: IngestConfig,
-    tables: list[Table],
-    scatter: Scatter,
-    time_format: TimeFormat | None,
-    engine: SqlEngine,
-    num_threads: int,
-    beat: Beat,
-) -> None:
-    """Make the first pass over all tables."""
-    rules = RowRules(config, engine)
-    for table in tables:
-        if has_fields(config.layout):
-            scatter.tally.disorder.forget()
-        _scatter_table(table, config, scatter, time_format, rules, num_threads, beat)
-    scatter.finish()
-
-
-def _scatter_table(
-    table: Table,
-    config: IngestConfig,
-    scatter: Scatter,
-    time_format: TimeFormat | None,
-    rules: RowRules,
-    num_threads: int,
-    beat: Beat,
-) -> None:
-    """Scatter a table the fast way; where a value does not convert, forget it and read it again row by row."""
-    where = table.part.label
-    marked = scatter.mark()
-    try:
-        for block in table.blocks(config.value_columns, time_format, num_threads=num_threads):
-            scatter.add(block, time_format, where, rules)
-            beat("read and scatter", scatter.tally.rows_read)
-    except TypedReadError:
-        scatter.roll_back(marked)
-        bad: list[BadRow] = []
-        for block in table.checked(config.value_columns, time_format, bad):
-            scatter.note_bad_rows(bad)
-            bad.clear()
-            scatter.add(block, time_format, where, rules)
-            beat("read row by row", scatter.tally.rows_read)
-        scatter.note_bad_rows(bad)
 
 
 def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:

@@ -17,10 +17,11 @@ from seawall.ingest.disorder import Disorder
 from seawall.ingest.quality import Quality
 from seawall.ingest.record import RecordLayout
 from seawall.ingest.rules import RowRules
-from seawall.ingest.spill import Mark, Spill
+from seawall.ingest.spill import Mark, Spill, Written
 from seawall.tables.read import BAD_TEXT_LENGTH, BadRow, RawBlock
 from seawall.tables.times import TimeFormat, from_typed, parse_texts
 
+SPILL_NAME = "scattered.rows"
 NUM_BAD_LISTED = 10
 """Bad rows listed with file and line; all are counted."""
 
@@ -84,25 +85,49 @@ class ScatterConfig:
     max_bad_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScatterState:
+    """All that a scatter pass knows, to go on in another process."""
+
+    tally: Tally
+    names: list[str]
+    """Entities in the order of their codes."""
+    calendar_kind: str
+    splits: list[bytes]
+    written: Written
+
+
 class Scatter:
-    """Set rows aside in a spill file, one part for each entity range.
+    """Set rows aside in a spill file, one part for each entity range; the file stays when it is closed.
 
     Memory: the block being scattered, the staging of the spill file, 8 bytes a distinct time, and the names and last
     times of the entities.
+
+    Parameters
+    ----------
+    splits
+        Names that begin ranges 1, 2, ...; a state that is gone on with has its own.
     """
 
     def __init__(
-        self, folder: Path, splits: Sequence[bytes], layout: RecordLayout, columns: Sequence[str], config: ScatterConfig
+        self,
+        folder: Path,
+        splits: Sequence[bytes],
+        layout: RecordLayout,
+        columns: Sequence[str],
+        config: ScatterConfig,
+        state: ScatterState | None = None,
     ) -> None:
         dtype = record_dtype(len(layout.wide), len(layout.narrow))
-        self.spill = Spill(folder / "scattered.rows", dtype, len(splits) + 1, config.staging_bytes)
+        self._splits = list(splits if state is None else state.splits)
+        written = None if state is None else state.written
+        self.spill = Spill(folder / SPILL_NAME, dtype, len(self._splits) + 1, config.staging_bytes, written)
         self.layout = layout
         self.codes: dict[str, int] = {}
         self.tally = Tally(narrow=Quality(list(layout.narrow)))
         self.calendar_kind = ""
         self.guesses: list[str] = []
         self.joined: list[dict[str, Any]] = []
-        self._splits = list(splits)
         self._wide = [columns.index(name) for name in layout.wide]
         self._narrow = [columns.index(name) for name in layout.narrow]
         self._max_bad_rows = config.max_bad_rows
@@ -111,14 +136,26 @@ class Scatter:
         self._new_times: list[Int64] = []
         self._num_new_times = 0
         self._parsed: tuple[pa.Array, Int64, Bool] | None = None
+        if state is not None:
+            self.tally, self.calendar_kind = state.tally, state.calendar_kind
+            for name in state.names:
+                self._code(name)
+
+    def state(self) -> ScatterState:
+        """Force all rows to disk and give what is needed to go on from here."""
+        self._count()
+        self._merge_times()
+        return ScatterState(self.tally, list(self.codes), self.calendar_kind, self._splits, self.spill.settle())
 
     def add(self, block: RawBlock, time_format: TimeFormat | None, where: str, rules: RowRules) -> None:
         """Scatter one block; rows with a missing key or an unreadable time are bad rows."""
         self.tally.rows_read += len(block.line)
         codes, has_entity = self._entity_codes(block.entity)
         times, has_time = self._times(block.time, time_format, where)
-        self._note_bad(~has_entity, "missing entity", block, where)
-        self._note_bad(has_entity & ~has_time, "time is missing or does not fit the format", block, where)
+        bad = self._bad(~has_entity, "missing entity", block, where)
+        bad += self._bad(has_entity & ~has_time, "time is missing or does not fit the format", block, where)
+        if bad:
+            self._list_bad(sorted(bad, key=lambda row: row.line))
         keep = has_entity & has_time
         for rule, hit in rules.hits(block, times, self.calendar_kind).items():
             self.tally.dropped_rows[rule] += int((hit & keep).sum())
@@ -139,14 +176,15 @@ class Scatter:
         self.tally.rows_read += len(bad)
         self._list_bad(bad)
 
-    def _note_bad(self, rows: Bool, reason: str, block: RawBlock, where: str) -> None:
+    def _bad(self, rows: Bool, reason: str, block: RawBlock, where: str) -> list[BadRow]:
+        """Count rows that cannot be used, and give the first of them."""
         places = np.flatnonzero(rows)
         if not len(places):
-            return
+            return []
         self.tally.bad_rows[reason] += len(places)
         texts = block.time if reason.startswith("time") else block.entity
         shown = places[:NUM_BAD_LISTED].tolist()
-        self._list_bad([BadRow(where, int(block.line[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in shown])
+        return [BadRow(where, int(block.line[p]), reason, str(texts[p])[:BAD_TEXT_LENGTH]) for p in shown]
 
     def _list_bad(self, bad: Sequence[BadRow]) -> None:
         first_bad = self.tally.first_bad
@@ -262,4 +300,4 @@ class Scatter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.spill.close()
+        self.spill.close(keep=True)

@@ -25,6 +25,15 @@ class Mark:
     num_staged: int
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is on disk for good: bytes of the file, first byte and ends of parts of each run."""
+
+    num_bytes: int
+    starts: list[int]
+    runs: list[Int64]
+
+
 class Spill:
     """One file of runs. Rows of a part come back in the order they were added.
 
@@ -37,18 +46,23 @@ class Spill:
         Layout of a row.
     staging_bytes
         Rows gathered before a run is written.
+    written
+        Go on with the file after these runs; what comes later in it is cut off.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype, num_parts: int, staging_bytes: int) -> None:
+    def __init__(
+        self, path: Path, dtype: np.dtype, num_parts: int, staging_bytes: int, written: Written | None = None
+    ) -> None:
         self.path, self.dtype, self.num_parts = path, dtype, num_parts
         capacity = max(1, staging_bytes // dtype.itemsize)
         self._staged: AnyArray = np.empty((capacity, dtype.itemsize), np.uint8)
         self._parts = np.empty(capacity, np.uint16 if num_parts <= 1 << 16 else np.int64)
         self._fill = self._marked = 0
-        self._runs: list[Int64] = []
-        self._starts: list[int] = []
-        self._num_bytes = 0
-        self._file = path.open("w+b", buffering=0)
+        self._runs: list[Int64] = list(written.runs) if written else []
+        self._starts: list[int] = list(written.starts) if written else []
+        self._num_bytes = written.num_bytes if written else 0
+        self._file = path.open("r+b" if written else "w+b", buffering=0)
+        self._cut()
         self._sync_pool = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._sync: Future[None] | None = None
 
@@ -103,9 +117,18 @@ class Spill:
         kept = mark.num_runs + (mark.num_staged > 0)  # the rows staged at the mark were written as a run
         self._num_bytes = mark.num_bytes + mark.num_staged * self.dtype.itemsize
         del self._runs[kept:], self._starts[kept:]
+        self._cut()
+        self._fill = self._marked = 0
+
+    def _cut(self) -> None:
         os.ftruncate(self._file.fileno(), self._num_bytes)
         os.lseek(self._file.fileno(), self._num_bytes, os.SEEK_SET)
-        self._fill = self._marked = 0
+
+    def settle(self) -> Written:
+        """Force all rows to disk, and tell how to find them again."""
+        self.flush()
+        self._wait_for_sync()
+        return Written(self._num_bytes, list(self._starts), list(self._runs))
 
     def release(self) -> None:
         """Write what is staged and give the staging memory back: reading begins."""
@@ -148,11 +171,12 @@ class Spill:
             if ends[part + 1] > ends[part]:
                 yield start + int(ends[part]) * width, int(ends[part + 1] - ends[part]) * width
 
-    def close(self) -> None:
-        """Close and remove the file."""
+    def close(self, *, keep: bool = False) -> None:
+        """Close the file, and remove it."""
         self._sync_pool.shutdown()
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        if not keep:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -104,7 +104,7 @@ def litter_of_panel(panel: Path, *, root: Path | None = None) -> list[Litter]:
     """List what may go in and beside a panel store that no run holds: segments no manifest names, spilled rows."""
     root = root or panel.parent
     found = [
-        _litter(panel.with_name(f".{panel.name}.ingest"), "spilled rows of a killed ingest", root),
+        _litter(panel.with_name(f".{panel.name}.ingest"), "rows a killed ingest would go on from", root),
         _litter(panel.with_name(f".{panel.name}.append"), "rows of a killed append", root),
         _litter(panel.with_name(f".{panel.name}.run"), "scratch of a killed ingest", root),
         _litter(panel.with_name(f".{panel.name}.lock"), "lock that nobody holds", root),

@@ -261,7 +261,7 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
     section = sections[unit.stage]
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
-    if unit.stage == "search":
+    if unit.stage in ("ingest", "search"):
         part.pop("checkpoint_seconds", None)
     if unit.stage == "ingest":
         part["panel"] = shown_path(config.panel_path, config.output)  # a store of another name is another store

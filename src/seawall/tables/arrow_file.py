@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from seawall.errors import DataError
 from seawall.tables.parts import Part
+from seawall.tables.pieces import Position
 from seawall.tables.read import UNREADABLE, RawBlock, typed_blocks, unreadable
 
 
@@ -33,8 +34,10 @@ def num_rows(part: Part) -> int:
         raise unreadable(part, error) from error
 
 
-def read_arrow(part: Part, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
-    """Read the wanted columns in blocks of at most 16,384 rows.
+def read_arrow(
+    part: Part, entity: str, time: str, values: Sequence[str], start: Position | None = None
+) -> Iterator[RawBlock]:
+    """Read the wanted columns in blocks of at most 16,384 rows; from the beginning, or from after a block.
 
     Memory is one record batch of the wanted columns where they are compressed; else pages of the file.
 
@@ -48,7 +51,7 @@ def read_arrow(part: Part, entity: str, time: str, values: Sequence[str]) -> Ite
     try:
         with _open(part, wanted) as reader:
             batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            yield from typed_blocks(batches, part, entity, time, values)
+            yield from typed_blocks(batches, part, entity, time, values, start=start)
     except UNREADABLE as error:
         raise unreadable(part, error) from error
 

@@ -17,7 +17,7 @@ from seawall.errors import ConfigError, DataError, nearest
 from seawall.tables.layout import PLAIN, Layout
 from seawall.tables.numbers import NULL_TEXTS, to_numbers
 from seawall.tables.parts import Part, of
-from seawall.tables.pieces import cut_pieces, in_order
+from seawall.tables.pieces import Piece, Position, cut_pieces, in_order
 from seawall.tables.streams import is_plain, open_bytes
 
 BLOCK_BYTES = 1024 * 1024
@@ -62,6 +62,8 @@ class RawBlock:
     time: pa.Array
     values: Float64
     line: Int64
+    after: Position | None = None
+    """Where reading can go on after this block."""
 
 
 class TypedReadError(Exception):
@@ -131,8 +133,9 @@ def read_blocks(
     layout: Layout = PLAIN,
     *,
     num_threads: int = 1,
+    start: Position | None = None,
 ) -> Iterator[RawBlock]:
-    """Read a file in small blocks with fixed types: the fast way.
+    """Read a file in small blocks with fixed types: the fast way; from its beginning, or from after a block.
 
     A CSV is cut at line ends into pieces of 1 MiB that are parsed by ``num_threads`` threads and given in order. Memory
     is ``num_threads + 2`` pieces and what pyarrow needs to parse them, whatever the size of the file.
@@ -144,20 +147,23 @@ def read_blocks(
     """
     part = of(source)
     if part.kind == "parquet":
-        yield from _read_parquet(part, entity, time, values)
+        yield from _read_parquet(part, entity, time, values, start)
         return
     if layout.thousands:
         raise TypedReadError("numbers with a thousands mark are read as text")
     keys = pa.dictionary(pa.int32(), pa.string())
     types = {entity: keys, time: keys, **dict.fromkeys(values, pa.float64())}
-    line = first_line(layout)
+    has_header, begin = start is None and not layout.columns, start or Position(first_line(layout))
+    line = begin.line
     try:
         names = _csv_head(part, layout).names
-        parse = partial(_parse_piece, part=part, layout=layout, names=names, types=types, keys=(entity, time))
+        parse = partial(
+            _parse_piece, part=part, layout=layout, names=names, types=types, keys=(entity, time), has_header=has_header
+        )
         with open_bytes(part, layout) as stream:
-            pieces = cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}")
-            for table in in_order(parse, pieces, num_threads):
-                block = replace(table, line=table.line + line)
+            pieces = cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}", start=begin.offset)
+            for end, table in in_order(parse, pieces, num_threads):
+                block = replace(table, line=table.line + line, after=Position(line + len(table.line), end))
                 line += len(block.line)
                 if len(block.line):
                     yield block
@@ -169,27 +175,28 @@ def read_blocks(
 
 def _parse_piece(
     number: int,
-    piece: bytes,
+    piece: Piece,
     *,
     part: Part,
     layout: Layout,
     names: list[str],
     types: dict[str, pa.DataType],
     keys: tuple[str, str],
-) -> RawBlock:
-    """Parse whole lines; only the first piece begins with the header, where there is one."""
-    read_options = pacsv.ReadOptions(block_size=len(piece) + 1, use_threads=False)
-    if number or layout.columns:
+    has_header: bool,
+) -> tuple[int, RawBlock]:
+    """Parse whole lines, and tell where they end; only the first piece begins with the header, where there is one."""
+    read_options = pacsv.ReadOptions(block_size=len(piece.text) + 1, use_threads=False)
+    if number or not has_header:
         read_options.column_names = names
     table = pacsv.read_csv(
-        pa.BufferReader(piece),
+        pa.BufferReader(piece.text),
         read_options=read_options,
         parse_options=_parse_options(part, layout, None),
         convert_options=_convert_options(part, layout, types),
     )
     columns = {name: _whole(column) for name, column in zip(types, table.itercolumns(), strict=True)}
     block = _float_block([column for name, column in columns.items() if name not in keys], table.num_rows)
-    return RawBlock(columns[keys[0]], columns[keys[1]], block, np.arange(table.num_rows))
+    return piece.end, RawBlock(columns[keys[0]], columns[keys[1]], block, np.arange(table.num_rows))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -271,36 +278,59 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
     return np.setdiff1d(lines, np.array(skipped, np.int64))[:num_rows]
 
 
-def _read_parquet(part: Part, entity: str, time: str, values: Sequence[str]) -> Iterator[RawBlock]:
+def _read_parquet(
+    part: Part, entity: str, time: str, values: Sequence[str], start: Position | None
+) -> Iterator[RawBlock]:
+    """Read a Parquet file; row groups before the start are not touched."""
     try:
         with pq.ParquetFile(part.path, pre_buffer=False, buffer_size=STREAM_BYTES) as file:
             columns = list(dict.fromkeys((entity, time, *values)))
-            batches = file.iter_batches(_block_rows(len(values)), columns=columns, use_threads=False)
-            yield from typed_blocks(batches, part, entity, time, values)
+            sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+            ends = np.cumsum(sizes, dtype=np.int64)
+            first = int(np.searchsorted(ends, start.line - 1, side="right")) if start else 0
+            batches = file.iter_batches(
+                _block_rows(len(values)),
+                row_groups=range(first, file.num_row_groups),
+                columns=columns,
+                use_threads=False,
+            )
+            line = 1 + (int(ends[first - 1]) if first else 0)
+            yield from typed_blocks(batches, part, entity, time, values, line=line, start=start)
     except UNREADABLE as error:
         raise unreadable(part, error) from error
 
 
 def typed_blocks(
-    batches: Iterable[pa.RecordBatch], part: Part, entity: str, time: str, values: Sequence[str]
+    batches: Iterable[pa.RecordBatch],
+    part: Part,
+    entity: str,
+    time: str,
+    values: Sequence[str],
+    *,
+    line: int = 1,
+    start: Position | None = None,
 ) -> Iterator[RawBlock]:
     """Turn batches of columns that have types into blocks, at most 16,384 rows each.
+
+    The first row of the batches has the number ``line``; rows before ``start`` are left out.
 
     Raises
     ------
     DataError
         Where a column cannot be a key or a number.
     """
-    line = 1
+    wanted, num_rows = start.line if start else line, _block_rows(len(values))
     for whole in batches:
-        num_rows = _block_rows(len(values))
-        for start in range(0, whole.num_rows, num_rows):
-            batch = whole.slice(start, num_rows)
+        early = min(whole.num_rows, max(0, wanted - line))
+        line += early
+        for first in range(early, whole.num_rows, num_rows):
+            batch = whole.slice(first, num_rows)
             n = batch.num_rows
             entities, times = (_encoded(batch.column(name), part) for name in (entity, time))
             numbers = [_numeric(batch.column(name), f"source {part.label}: {name}") for name in values]
-            yield RawBlock(entities, times, _float_block(numbers, n), np.arange(line, line + n))
+            lines = np.arange(line, line + n)
             line += n
+            yield RawBlock(entities, times, _float_block(numbers, n), lines, Position(line))
 
 
 def _block_rows(num_values: int) -> int:
@@ -353,8 +383,8 @@ def unreadable(part: Part, error: Exception) -> DataError:
 def _csv_head(part: Part, layout: Layout) -> pa.Schema:
     """Read names and types from the first MiB alone: a reader of the whole file reads 32 blocks ahead."""
     with open_bytes(part, layout) as stream:
-        piece = next(cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}"), b"")
-    with _csv_reader(part, layout, None, _skip_row, pa.BufferReader(piece)) as reader:
+        piece = next(cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}"), Piece(b"", 0))
+    with _csv_reader(part, layout, None, _skip_row, pa.BufferReader(piece.text)) as reader:
         return reader.schema
 
 

@@ -15,6 +15,7 @@ from seawall.tables import arrow_file, qlib_bins, read
 from seawall.tables.kinds import mostly_numbers
 from seawall.tables.layout import BARS, Layout
 from seawall.tables.parts import Part, entity_in_name, parts_of
+from seawall.tables.pieces import Position
 from seawall.tables.read import BadRow, RawBlock
 from seawall.tables.streams import open_bytes, open_text
 from seawall.tables.times import TimeFormat, localised
@@ -146,9 +147,16 @@ class Table:
                 raise ConfigError(f"source {self.part.label}", "unknown column", found=repr(name), do=do)
 
     def blocks(
-        self, values: Sequence[str], time_format: TimeFormat | None, *, num_threads: int = 1
+        self,
+        values: Sequence[str],
+        time_format: TimeFormat | None,
+        *,
+        num_threads: int = 1,
+        start: Position | None = None,
     ) -> Iterator[RawBlock]:
         """Read the rows in small blocks: the fast way; text is parsed by so many threads.
+
+        With ``start``, the ``after`` of an earlier block, only what comes after that block is read.
 
         Raises
         ------
@@ -159,9 +167,9 @@ class Table:
         if self.part.kind == "qlib":
             raw = qlib_bins.read_instrument(self.part, present)
         elif self.part.kind == "arrow":
-            raw = arrow_file.read_arrow(self.part, *self._keys, present)
+            raw = arrow_file.read_arrow(self.part, *self._keys, present, start)
         else:
-            raw = read.read_blocks(self.part, *self._keys, present, self.layout, num_threads=num_threads)
+            raw = read.read_blocks(self.part, *self._keys, present, self.layout, num_threads=num_threads, start=start)
         for block in raw:
             yield from self._long(block, values, present, time_format)
 
@@ -219,7 +227,8 @@ class Table:
             entity = pa.DictionaryArray.from_arrays(pa.array(columns.astype(np.int32)), names)
             time = block.time.take(pa.array(rows + start))
             lines: Int64 = block.line[rows + start]
-            yield self._divided(RawBlock(entity, time, out, lines), values)
+            after = block.after if start + step >= len(block.line) else None
+            yield self._divided(RawBlock(entity, time, out, lines, after), values)
 
 
 def open_tables(files: Sequence[Path], layout: Layout, entity: str, time: str) -> list[Table]:
