@@ -30,9 +30,10 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
     console.print(f"run {escape(record['name'])} in {escape(str(run))}", soft_wrap=True)
     if record["units"]:
         console.print(memory_table(record["units"]))
-    console.print(f"[bold]what happened[/]  {escape(found.happened)}", soft_wrap=True)
+    happened = left.headline if left is not None and found.state == "failed" else found.happened
+    console.print(f"[bold]what happened[/]  {escape(happened)}", soft_wrap=True)
     console.print(f"[bold]what is safe[/]   {escape(found.safe)}", soft_wrap=True)
     console.print(f"[bold]type next[/]      {escape(found.to_type or 'nothing')}", soft_wrap=True)
     if left is not None:
-        console.print(f"[bold]how it ended[/]   {escape(left.headline)}", soft_wrap=True)
+        console.print("[bold]in detail[/]")
         console.print(rows_table(left.rows))

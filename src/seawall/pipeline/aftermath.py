@@ -12,6 +12,7 @@ from typing import Any, Literal
 from seawall.pipeline.journal import last_report, last_run, told
 from seawall.pipeline.lock import last_owner
 from seawall.pipeline.manifest import read_run_record
+from seawall.pipeline.stages import STAGES
 from seawall.units import format_seconds
 
 State = Literal["running", "finished", "failed", "interrupted", "killed", "not finished"]
@@ -66,14 +67,20 @@ def _happened(folder: Path, events: list[dict[str, Any]], report: Mapping[str, A
 
 def _safe(folder: Path, units: Mapping[str, Any], report: Mapping[str, Any], state: State) -> str:
     """Name the finished units by stage, and what an unfinished one goes on from."""
-    counts = Counter(str(name).split("/")[0] for name in units)
+    counts = Counter(sorted((str(name).split("/")[0] for name in units), key=place_of))
     finished = ", ".join(f"{stage} ({count} folds)" if count > 1 else stage for stage, count in counts.items())
     kept = f"finished and kept: {finished}" if finished else "no unit is finished"
-    progress = _progress(folder, str(report.get("unit", ""))) if state != "running" else ""
+    progress = goes_on_from(folder, str(report.get("unit", ""))) if state != "running" else ""
     return f"{kept}. {progress}" if progress else kept
 
 
-def _progress(folder: Path, unit: str) -> str:
+def place_of(stage: str) -> int:
+    """Give the place of a stage in the order of the flow."""
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+
+
+def goes_on_from(folder: Path, unit: str) -> str:
+    """Tell what an unfinished unit goes on from; empty for no unit."""
     stage, _, fold = unit.partition("/")
     places = {"train": folder / "models" / fold / "checkpoint.pt", "predict": folder / "predictions" / f"{fold}.slots"}
     path = places.get(stage)

@@ -15,6 +15,7 @@ from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
+from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.journal import last_report, log_event, told
@@ -137,7 +138,9 @@ class Runner:
 
     def _told(self, error: SeawallError) -> SeawallError:
         finished = list(self.manifest.units) if hasattr(self, "manifest") else []
-        return with_ways_on(error, finished, self.order.command)
+        unit = str(last_report(self.config.output).get("unit", ""))
+        unfinished = "" if unit in finished else goes_on_from(self.config.output, unit)
+        return with_ways_on(error, finished, self.order.command, unfinished)
 
     def _chosen_stages(self) -> list[str]:
         for stage in (self.order.first, self.order.only):

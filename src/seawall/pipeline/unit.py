@@ -1,7 +1,7 @@
 """One unit done, whatever it takes: planned for the memory there is now, and tried another way if it dies of memory."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from seawall.budget.limits import Budget, room_now
 from seawall.budget.meter import Timeline
 from seawall.budget.processes import own_private_bytes
 from seawall.errors import SeawallError
+from seawall.pipeline.aftermath import goes_on_from, place_of
 from seawall.pipeline.config import RunConfig
 from seawall.pipeline.journal import log_event
 from seawall.pipeline.listener import Listener
@@ -26,11 +27,13 @@ PlanUnit = Callable[[int, int], StagePlan]
 """Plans the unit for a share of the budget and a number of micro-batches."""
 
 
-def with_ways_on(error: SeawallError, finished: Sequence[str], command: str) -> SeawallError:
-    """Add what is finished and how to go on to what is shown of an error."""
+def with_ways_on(error: SeawallError, finished: Iterable[str], command: str, unfinished: str = "") -> SeawallError:
+    """Add what is finished, what goes on from where, and how to go on, to what is shown of an error."""
+    finished = sorted(finished, key=lambda name: (place_of(name.split("/")[0]), name))
     named = ", ".join(finished[:12]) + (f" and {len(finished) - 12} more" if len(finished) > 12 else "")
     safe = f"{len(finished)} units are safe: {named}" if finished else "no unit yet; nothing that was there is lost"
-    rows = (*error.rows, ("Finished", safe), ("Continue with:", command))
+    progress = (("Unfinished", unfinished),) if unfinished else ()
+    rows = (*error.rows, ("Finished", safe), *progress, ("Continue with:", command))
     return error.tell(error.headline or f"{error.where}: {error.what}", rows)
 
 
@@ -86,7 +89,8 @@ class UnitRun:
         log_event(self.config.output, "failed", unit.name, str(error), cause=error.cause)
         rows = [("Tried", f"{number}: {one['change']}: {one['cause']}") for number, one in enumerate(died, 1)]
         error = error.tell(error.headline, [*error.rows, *rows]) if rows else error
-        told = with_ways_on(error, list(self.manifest.units), self.command) if error.rows else error
+        unfinished = goes_on_from(self.config.output, unit.name)
+        told = with_ways_on(error, self.manifest.units, self.command, unfinished) if error.rows else error
         if error.cause not in CAUSES or not CAUSES[error.cause].is_memory:
             raise told from None
         died.append(way.record(error.cause, error.headline or str(error)))
