@@ -3,8 +3,6 @@
 The sizes that decide them stand here too, where the small parent can read them.
 """
 
-import math
-
 from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
 from seawall.backtest.strategies import AnyStrategy, TopKDropout
 from seawall.budget.claims import Claim, StagePlan, container_claims
@@ -32,8 +30,8 @@ DATE_BYTES = 40
 STRATEGY_DATE_BYTES = 80
 """A row of the curve: nine float64, one int32, and whether it decides."""
 
-BAND_BYTES = 2000 * 16
-"""Of each block of dates while a band is computed (metrics/bootstrap.py)."""
+BAND_BYTES = 65_536 * 40
+"""Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
 
 TABLE_BATCH_ROWS = 65_536
 """Rows of the table read at once: one row group as the join writes it."""
@@ -122,8 +120,8 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
         ),
         Claim(
             "bands",
-            _num_blocks(num_dates) * BAND_BYTES,
-            f"2,000 resamples x {_num_blocks(num_dates):,} blocks of dates x 16 B, at the end",
+            BAND_BYTES,
+            "65,536 blocks of dates drawn at once x 40 B, at the end",
         ),
         Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
         Claim(
@@ -138,10 +136,6 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
         ),
         Claim("waiting decisions", waiting_bytes, "names wanted x 16 B, for every decision inside one delay"),
     )
-
-
-def _num_blocks(num_dates: int) -> int:
-    return num_dates // max(1, math.ceil(math.cbrt(num_dates)))
 
 
 def _num_names(strategy: AnyStrategy, shape: PanelShape) -> int:

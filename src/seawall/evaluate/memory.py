@@ -30,6 +30,9 @@ SCIPY_BYTES = 16 * MIB
 DAILY_TABLE_BYTES = 8 * MIB
 """20,000 dates of 160 B, grown by halves, and written."""
 
+BAND_BYTES = 65_536 * 40
+"""Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
+
 EARLIER_NAME_BYTES = 8 * 20 + 32
 """A name in the scores of the last 20 dates."""
 
@@ -74,6 +77,7 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_pa
                 earlier_bytes,
                 f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
             ),
+            Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
             Claim(
                 "daily table",
                 3 * num_tables * shape.num_dates * daily_bytes,
