@@ -73,8 +73,7 @@ def run_stage(stage: Stage, folder: Path, *, watch: Watched | None = None) -> di
         name="train/fold_02",
         request={"stage": "train", "body": stage.body, **stage.facts},
         plan=stage.plan,
-        # The 95 % are of the whole budget: what this large test process holds must not eat into the stage's share.
-        declared_bytes=parent_bytes * 100 // 95 + stage.room_mib * MIB,
+        declared_bytes=parent_bytes + stage.room_mib * MIB,
         parent_bytes=parent_bytes,
         command="seawall run config.yaml --memory 2GiB",
     )

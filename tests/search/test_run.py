@@ -349,7 +349,7 @@ def test_wrong_settings_name_the_nearest_right_one(tmp_path: Path) -> None:
 def test_python_takes_frames_and_files_alike(tmp_path: Path) -> None:
     bars, entries = tables(tmp_path, num_entries=400)
     grid = {"opportunity_bps": 50, "take_profit_bps": [50, 100], "stop_loss_bps": [50, 100], "holding_periods": [8]}
-    options: dict[str, Any] = {"costs": SOME_COSTS.model_dump(), "memory": "512MiB", "settings": {"num_starts": 1}}
+    options: dict[str, Any] = {"costs": SOME_COSTS.model_dump(), "memory": "2GiB", "settings": {"num_starts": 1}}
     of_files = sw.search(bars, entries, grid, output=tmp_path / "files", **options)
     of_frames = sw.search(
         pq.read_table(bars).to_pandas(), pq.read_table(entries), grid, output=tmp_path / "frames", **options

@@ -12,7 +12,7 @@ from seawall.ingest.causality import Moved, find_late, find_moved
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.feature_sets.compute import compute_set
 from seawall.ingest.feature_sets.config import FeatureSet
-from seawall.ingest.fields import has_fields, merge_fields
+from seawall.ingest.fields import merge_fields
 from seawall.ingest.quality import JUMP_RATIO, Quality
 from seawall.ingest.recipe import kept_columns
 from seawall.ingest.record import RecordLayout, whole_layout
@@ -124,7 +124,7 @@ class Builder:
 
     def sort(self, records: AnyArray) -> Rows:
         """Sort rows of whole entities by (entity, time) and settle duplicates."""
-        if has_fields(self._config.layout):
+        if self._config.layout.has_fields:
             records = self._merged(records)
         ranks, times = self._rank_of_code[records["code"]], records["time"]
         order = _order(ranks, times)

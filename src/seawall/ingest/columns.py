@@ -2,7 +2,6 @@
 
 from seawall.errors import DataError
 from seawall.ingest.config import IngestConfig
-from seawall.ingest.fields import has_fields
 from seawall.ingest.sources import source_files
 from seawall.tables.sample import sample_tables
 from seawall.tables.table import Table, open_tables
@@ -24,7 +23,7 @@ def number_columns(config: IngestConfig) -> list[str]:
         found = ", ".join(repr(name) for name in tables[0].names[:8])
         do = "Declare layout: decimal, thousands or delimiter, or name the features."
         raise DataError(f"source {tables[0].part.label}", "no column of numbers beside the keys", found=found, do=do)
-    if config.layout.missing_columns == "null" or has_fields(config.layout):
+    if config.layout.missing_columns == "null" or config.layout.has_fields:
         return list(dict.fromkeys([*first, *(name for table in tables[1:] for name in table.number_columns())]))
     for table in tables[1:]:
         _require_same(table, tables[0])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from seawall.arrays import AnyArray, Int64
-from seawall.tables.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +16,6 @@ class Merged:
     """Cells of a (entity, time) that one field has more than once."""
     first_twice: int
     """Place in ``records`` of the first of them, -1 where there is none."""
-
-
-def has_fields(layout: Layout) -> bool:
-    """Tell whether the rows of a key may come from several files."""
-    return layout.wide == "*"
 
 
 def merge_fields(records: AnyArray, duplicates: str) -> Merged:

@@ -7,7 +7,6 @@ from pathlib import Path
 from seawall.budget.heartbeat import Beat
 from seawall.ingest.checkpoint import Checkpoint, Place
 from seawall.ingest.config import IngestConfig
-from seawall.ingest.fields import has_fields
 from seawall.ingest.record import record_layout
 from seawall.ingest.rules import RowRules
 from seawall.ingest.scatter import Scatter, ScatterConfig, ScatterState
@@ -78,7 +77,7 @@ class _Pass:
         """Scatter the tables from a place on."""
         for number in range(place.table, len(tables)):
             is_within = number == place.table and place.marked is not None
-            if has_fields(self._config.layout) and not is_within:
+            if self._config.layout.has_fields and not is_within:
                 self._scatter.tally.disorder.forget()
             self._table(number, tables[number], place if is_within else Place(number))
             self._keep(Place(number + 1), at_end=True)

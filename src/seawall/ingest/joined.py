@@ -15,7 +15,7 @@ import pyarrow as pa
 from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.errors import BudgetError, DataError
 from seawall.ingest.config import Adjustment, IngestConfig, JoinedTable, own_columns
-from seawall.ingest.fields import has_fields, merge_fields
+from seawall.ingest.fields import merge_fields
 from seawall.ingest.memory import JOIN_BUCKETS, JOIN_HELD_BYTES, join_bytes, join_row_bytes
 from seawall.ingest.probe import estimate
 from seawall.ingest.scatter import Scatter, split_points
@@ -200,7 +200,7 @@ def _sorted_records(spill: Spill, part: int, codes: Int64) -> AnyArray:
 
 def _merged(config: IngestConfig, main: Scatter, rows: AnyArray) -> AnyArray:
     """Make one row of the fields of wide files."""
-    if not has_fields(config.layout):
+    if not config.layout.has_fields:
         return rows
     merged = merge_fields(rows, config.duplicates)
     if merged.num_twice and config.duplicates == "error":
@@ -251,7 +251,7 @@ def _known_at(spec: JoinedTable, rows: AnyArray, kind: str) -> tuple[Int64, Bool
 
 def _resolved(side: Side, facts: AnyArray) -> AnyArray:
     """Make one row a key, as its ``duplicates`` say."""
-    if has_fields(side.spec.layout):
+    if side.spec.layout.has_fields:
         merged = merge_fields(facts, side.spec.duplicates)
         kept, num_twice = merged.records, merged.num_twice
         first = kept[merged.first_twice :]

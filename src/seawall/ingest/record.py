@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from seawall.ingest.config import IngestConfig
-from seawall.ingest.fields import has_fields
 from seawall.ingest.recipe import kept_columns, plain_features
 
 
@@ -39,7 +38,7 @@ def record_layout(config: IngestConfig) -> RecordLayout:
         name
         for name in columns
         if config.duplicates == "error"  # with another policy the counts would hold rows that are left out later
-        and not has_fields(config.layout)  # and here they would hold the other fields of a row as missing
+        and not config.layout.has_fields  # and here they would hold the other fields of a row as missing
         and name in plain.values()
         and name not in whole
     )

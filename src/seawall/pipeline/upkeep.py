@@ -55,6 +55,8 @@ def append(upkeep: Upkeep, sources: Sequence[str]) -> dict[str, Any]:
     manifest = read_manifest(panel)
     listed = [str(file) for file in fresh_files(list(sources), manifest["sources"])]
     if not listed:
+        with PanelLock(panel) as lock:  # a command killed after its last write has left its lock file
+            lock.read()
         return {"stage": "append", "summary": nothing_new(panel, str(manifest.get("content_key")))}
 
     def plan(scratch: Path) -> StagePlan:

@@ -75,5 +75,10 @@ class Layout(BaseModel):
             )
         return self
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether the rows of a key may come from several files, each a wide table of one field."""
+        return self.wide == "*"
+
 
 PLAIN = Layout()

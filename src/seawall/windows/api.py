@@ -1,7 +1,7 @@
 """Windows of a panel for anybody's own training loop."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -139,10 +139,11 @@ class NamedWindows:
         choice = self.choice
         per_step = len(self._columns) * (5 if choice.mask else 4) + len(self._targets) * 4 * choice.sequence_targets
         window_bytes = choice.lookback * per_step + 4 * len(self._targets) + 24
-        largest = choice.batch // choice.world_size
-        if self.chosen.order == "by_time":
-            largest = self.panel.shape.max_rows_per_date
-        return stream_claims(self.chosen, largest, window_bytes)
+        if self.chosen.order != "by_time":
+            return stream_claims(self.chosen, choice.batch // choice.world_size, window_bytes)
+        slab_bytes = min(self.chosen.pool_bytes, self._data_bytes())  # a slab holds a row once
+        chosen = replace(self.chosen, pool_bytes=slab_bytes)
+        return stream_claims(chosen, self.panel.shape.max_rows_per_date, window_bytes)
 
     def describe(self) -> str:
         """Tell what comes in which order, why, how much is read for it, and how much memory it takes."""
