@@ -181,7 +181,23 @@ def cold_file(tmp_path: Path) -> Path:
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if share := _cached_share(path):
+        pytest.skip(f"this file system keeps {share:.0%} of a file in its cache that it was asked to drop")
     return path
+
+
+def _cached_share(path: Path) -> float:
+    """Probe a hundred pages for one that can be read without waiting for the disk."""
+    places = range(0, path.stat().st_size, path.stat().st_size // 100)
+    with path.open("rb") as file:
+        return sum(_is_cached(file.fileno(), place) for place in places) / len(places)
+
+
+def _is_cached(descriptor: int, place: int) -> bool:
+    try:
+        return os.preadv(descriptor, [bytearray(1)], place, os.RWF_NOWAIT) == 1
+    except BlockingIOError:
+        return False
 
 
 def reading(path: Path, num_reads: int, *, advice: bool) -> Stage:

@@ -20,6 +20,7 @@ from typing import Any
 from seawall.budget.causes import cause_of_exception
 from seawall.budget.fence import enter, loosen
 from seawall.budget.heartbeat import Heartbeat
+from seawall.budget.processes import read_bytes
 from seawall.budget.relief import Relief
 from seawall.errors import Interrupted, SeawallError
 from seawall.stores.atomic import write_json
@@ -69,7 +70,8 @@ def main() -> int:
         _report(request["report"], {"error": error.record(), "cause": cause})
         return error.exit_code
     cpu_seconds = time.process_time() - started
-    write_json(Path(request["result"]), {"ok": True, "fence_kind": entered, **result, "cpu_seconds": cpu_seconds})
+    measures = {"cpu_seconds": cpu_seconds, "read_bytes": read_bytes(os.getpid())}
+    write_json(Path(request["result"]), {"ok": True, "fence_kind": entered, **result, **measures})
     return 0
 
 

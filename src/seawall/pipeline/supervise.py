@@ -134,7 +134,7 @@ class _Attempt:
             raise self._failure(said, child, meter, guard, before)
         self._clear()
         measures = measured(meter.high, fence, time.monotonic() - started, result.get("fence_kind", ""))
-        return result | measures | {"num_shrinks": guard.num_requests, "read_bytes": guard.bytes_read}
+        return result | measures | {"num_shrinks": guard.num_requests}
 
     def _clear(self) -> None:
         """Remove the small files of this attempt, or of one before it that was killed."""
