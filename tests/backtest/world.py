@@ -53,6 +53,9 @@ class World:
     predicted: Bool = field(default_factory=lambda: np.empty(0, bool))
     value: Float64 = field(default_factory=lambda: np.empty(0))
     """A kept source number: money traded, or a dividend; none by default."""
+    splits: Float64 = field(default_factory=lambda: np.empty(0))
+    dividends: Float64 = field(default_factory=lambda: np.empty(0))
+    """What the panel itself knows of; none by default."""
     steps: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +73,11 @@ class World:
     def calendar(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         num_dates = len(self.close)
         return np.arange(num_dates) * 5 if self.steps else (FIRST_DAY + np.arange(num_dates)) * DAY_NS
+
+    @property
+    def _roles(self) -> dict[str, Float64]:
+        both = {"splits": self.splits, "dividends": self.dividends}
+        return {name: values for name, values in both.items() if values.size}
 
     def frame(self, values: Float64) -> pd.DataFrame:
         """Wide frame, NaN where the panel has no row."""
@@ -89,6 +97,8 @@ class World:
             ColumnSpec("close", "prices", "float64"),
         )
         columns += (ColumnSpec("value", "values", "float64"),) if self.value.size else ()
+        columns += (ColumnSpec("ratio", "splits", "float64"),) if self.splits.size else ()
+        columns += (ColumnSpec("cash", "dividends", "float64"),) if self.dividends.size else ()
         spec = PanelSpec(calendar_kind="step" if self.steps else "timestamp", columns=columns, targets=())
         with PanelWriter(path, spec, self.calendar) as writer:
             for entity in range(self.close.shape[1]):
@@ -113,6 +123,7 @@ class World:
             adjustment=self.adjustment[at, entity],
             universe=np.ones(len(at), bool),
             values=self.value[at, entity][:, None] if self.value.size else None,
+            roles={name: values[at, entity] for name, values in self._roles.items()},
         )
 
     def table(self, panel: Panel) -> pa.Table:

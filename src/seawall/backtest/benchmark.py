@@ -10,11 +10,11 @@ from seawall.stores.panel import Panel
 
 
 class BenchmarkReturns:
-    """Return of the benchmark over each date, from marks alone. Memory is the names of one date.
+    """Return of the benchmark over each date, from marks and dividends. Memory is the names of one date.
 
-    ``entity``: its mark over its mark before, less 1. ``equal_weighted``: mean of that over the names predicted with a
-    finite value on the last date with predictions before, set to equal weights anew each date, free of costs; a name
-    without a new mark returns 0. NaN where no mark before is known.
+    ``entity``: its mark and the date's dividend over its mark before, less 1. ``equal_weighted``: mean of that over the
+    names predicted with a finite value on the last date with predictions before, set to equal weights anew each date,
+    free of costs; a name without a new mark returns 0. NaN where no mark before is known.
     """
 
     def __init__(self, config: Benchmark | None, panel: Panel) -> None:
@@ -32,7 +32,11 @@ class BenchmarkReturns:
         known = np.isfinite(before)
         if not known.any():
             return float("nan")
-        returns = market.mark_E[self._names[known]] / before[known] - 1.0
+        names = self._names[known]
+        after = market.mark_E[names]
+        if market.dividend_E is not None:
+            after = after + market.dividend_E[names]
+        returns = after / before[known] - 1.0
         return float(returns.mean())
 
     def predicted(self, entities: Int64, predictions: AnyArray) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from seawall.arrays import AnyArray, Bool, Int64
+from seawall.arrays import Bool, Int64
 from seawall.backtest.config import BacktestConfig
-from seawall.backtest.costs import Costs, group_codes
+from seawall.backtest.costs import Costs
 from seawall.backtest.equity import EquityCurve
+from seawall.backtest.groups import Groups
 from seawall.backtest.ledger import LedgerWriter
 from seawall.backtest.market import Market
 from seawall.backtest.portfolio import Portfolio
+from seawall.backtest.predictions import DatePredictions
 from seawall.backtest.statistics import curve_statistics, drawdown_span
 from seawall.backtest.strategies import AnyStrategy, group_of, is_long_only, volatility_of
 from seawall.backtest.summaries import by_period, qlib_analysis, relative_statistics, return_bands
@@ -59,7 +61,7 @@ class Book:
         self._rebalances = rebalance_dates(strategy, panel, span)
         scaling, group = volatility_of(strategy), group_of(strategy)
         self._volatility = None if scaling is None else Volatility(scaling, num_entities)
-        self._groups = None if group is None else group_codes(panel, group)
+        self._groups = None if group is None else Groups(panel, group)
         self._waiting: deque[Decision] = deque()
         self._total_cost = 0.0
         self._num_decisions = self._num_skipped = self._num_dropped = 0
@@ -75,13 +77,14 @@ class Book:
         if self._volatility is not None:
             self._volatility.update(market.previous_E, market.mark_E, market.marked_E)
 
-    def decide(self, date: int, entities: Int64, predictions: AnyArray) -> None:
-        """Decide on this date's predictions, if it is a rebalance date."""
+    def decide(self, today: DatePredictions, entities: Int64) -> None:
+        """Decide on this date's predictions, if it is a rebalance date; ``entities`` are those of its rows."""
+        date = today.date
         if not self._rebalances[date - self._span.start]:
             return
         volatility = None if self._volatility is None else self._volatility.of(entities)
-        groups = None if self._groups is None else self._groups[entities]
-        target = target_weights(self.strategy, date, entities, predictions, volatility, groups)
+        groups = None if self._groups is None else self._groups.of(today.rows, entities)
+        target = target_weights(self.strategy, date, entities, today.predictions, volatility, groups)
         if target is None:
             self._num_skipped += 1
         elif date + self.config.delay_periods not in self._span:

@@ -10,7 +10,7 @@ from seawall.backtest.strategies import QuantileLongShort, Strategy, StrategyCon
 
 __all__ = ["STAGE_VERSION", "BacktestConfig", "QuantileLongShort", "TopK"]
 
-STAGE_VERSION: int = 2
+STAGE_VERSION: int = 3
 """Raised when what the stage writes changes for the same inputs."""
 
 PriceName = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -44,9 +44,11 @@ class BacktestConfig(Strict):
     participation: Participation | None = Field(default=None, description="cap on the share of the market's volume")
     # None: the last mark is carried, and such positions are counted.
     delisting: Delisting | None = Field(default=None, description="what a name is worth that has stopped trading")
-    # None: the adjustment holds all that happens to a share, or nothing is paid.
+    # None: what the panel knows; where it knows of none, the adjustment holds all that happens to a share.
     dividend: PriceName | None = Field(
-        default=None, description="price or value column with the cash a share held over the date before is paid"
+        default=None,
+        description="price or value column with the cash a share held over the date before is paid, in place of the"
+        " panel's dividends",
     )
     benchmark: Benchmark | None = Field(default=None, description="what alpha, beta and excess are measured against")
     # None: the rules of this page.

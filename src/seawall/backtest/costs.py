@@ -86,8 +86,3 @@ def attribute_texts(panel: Panel, name: str, where: str) -> list[str]:
     if name not in known:
         raise ConfigError(where, "the panel has no such static attribute", found=repr(name), do=nearest(name, known))
     return ["" if value is None else str(value) for value in table.column(name).to_pylist()]
-
-
-def group_codes(panel: Panel, name: str) -> Int64:
-    """Give each entity the number of its group: int64 [E]; those without a value are a group of their own."""
-    return np.unique(np.array(attribute_texts(panel, name, "neutral_within")), return_inverse=True)[1].astype(np.int64)

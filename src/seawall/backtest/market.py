@@ -55,7 +55,7 @@ class Market:
         self.at_E[traders] = prices.trade[tradable]
         self.tradable_E[traders] = True
         self.fill_E[traders] = prices.fill[tradable]
-        self.adjustment_E[traders] = prices.adjustment[tradable]
+        self.adjustment_E[entities] = prices.adjustment
         marked = np.isfinite(prices.mark)
         self.mark_E[entities[marked]] = prices.mark[marked]
         self.marked_E[entities[marked]] = True

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class DatePrices:
     """Trade price as quoted (unadjusted)."""
 
     adjustment: Float64
+    """What one adjusted unit is divided by to give shares: see :class:`PriceReader`."""
+
     trade: Float64
     """Trade price, adjusted."""
 
@@ -46,6 +49,8 @@ class PriceColumns:
     trade: str
     mark: str
     dividend: str | None = None
+    """None means the dividends the panel knows of, if it does."""
+
     volume: str | None = None
     volume_is_money: bool = False
 
@@ -63,7 +68,11 @@ class PriceReader:
     A date's rows are spread over the whole file, one page each. Read date by date under a tight limit, every page would
     be fetched again for each of the hundred dates it holds. So a slab of dates is gathered at once with its rows in
     file order, which touches each page once per slab, and the mapping is marked random, because the kernel's read-ahead
-    would fetch many pages to use one. Memory is ``slab_rows`` rows, or the largest date.
+    would fetch many pages to use one. Memory is ``slab_rows`` rows, or the largest date, and 8 bytes an entity.
+
+    A held share follows the panel's splits where it has them, and its adjustment is then ``1 / (all splits of the span
+    so far)``: the panel's own factors may hold dividends, which would else be earned twice, once as shares and once as
+    cash. Without splits it follows the panel's factors.
     """
 
     def __init__(self, panel: Panel, columns: PriceColumns, *, slab_rows: int) -> None:
@@ -72,10 +81,13 @@ class PriceReader:
         more = [name for name in (columns.dividend, columns.volume) if name is not None]
         self._more = {name: _place_of(panel, name) for name in more}
         self._slab_rows = self._planned_rows = slab_rows
+        self._shares_E: Float64 | None = None if panel.splits is None else np.ones(panel.shape.num_entities)
+        """What a share held since the start of the span has become."""
         for group in {group for group, _ in self._more.values()}:
             advise_random(getattr(panel, group))
-        advise_random(panel.prices)
-        advise_random(panel.adjustment)
+        for array in (panel.prices, panel.adjustment, panel.splits, panel.dividends):
+            if array is not None:
+                advise_random(array)
 
     def shrink(self, num_requests: int) -> None:
         """Halve the slabs from the next one on, once for each time the stage was asked to shrink."""
@@ -94,13 +106,14 @@ class PriceReader:
     def _slab(self, start: int, stop: int) -> Iterator[DatePrices]:
         bounds = self._panel.time_offsets[start : stop + 1]
         rows = np.array(self._panel.by_time[bounds[0] : bounds[-1]])
-        values = self._gather(rows)
-        fill, mark, adjustment = values
+        order = np.argsort(rows, kind="stable")
+        fill, mark = self._prices(rows, order)
+        adjustment = self._adjustment(rows, order, bounds - bounds[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             trade = positive(fill / adjustment)
             mark = positive(np.divide(mark, adjustment, out=mark))
         np.copyto(mark, trade, where=np.isnan(mark))
-        dividend, volume = self._dividend(rows, adjustment), self._volume(rows, fill)
+        dividend, volume = self._dividend(rows, order, adjustment), self._volume(rows, order, fill)
         for date, low, high in zip(
             range(start, stop), (bounds[:-1] - bounds[0]).tolist(), (bounds[1:] - bounds[0]).tolist(), strict=True
         ):
@@ -108,36 +121,50 @@ class PriceReader:
             more = (None if dividend is None else dividend[part], None if volume is None else volume[part])
             yield DatePrices(date, rows[part], fill[part], adjustment[part], trade[part], mark[part], *more)
 
-    def _gather(self, rows: Int64) -> tuple[Float64, Float64, Float64]:
-        order = np.argsort(rows, kind="stable")
-        fill, mark, adjustment = (np.empty(len(rows)) for _ in range(3))
+    def _prices(self, rows: Int64, order: Int64) -> tuple[Float64, Float64]:
+        fill, mark = np.empty(len(rows)), np.empty(len(rows))
         for start in range(0, len(rows), GATHER_ROWS):
             places = order[start : start + GATHER_ROWS]
             block = self._panel.prices[rows[places]]
             fill[places] = block[:, self._columns[0]]
             mark[places] = block[:, self._columns[1]]
-            adjustment[places] = self._panel.adjustment[rows[places]]
-        return fill, mark, adjustment
+        return fill, mark
 
-    def _dividend(self, rows: Int64, adjustment: Float64) -> Float64 | None:
-        if self._names.dividend is None:
-            return None
-        return self._more_of(self._names.dividend, rows) / adjustment
+    def _adjustment(self, rows: Int64, order: Int64, bounds: Int64) -> Float64:
+        if self._shares_E is None or self._panel.splits is None:
+            return _gathered(self._panel.adjustment, rows, order)
+        shares = _gathered(self._panel.splits, rows, order)
+        for low, high in pairwise(bounds.tolist()):
+            entities = self._panel.entity_of(rows[low:high])
+            self._shares_E[entities] *= shares[low:high]
+            shares[low:high] = self._shares_E[entities]
+        return np.divide(1.0, shares, out=shares)
 
-    def _volume(self, rows: Int64, fill: Float64) -> Float64 | None:
+    def _dividend(self, rows: Int64, order: Int64, adjustment: Float64) -> Float64 | None:
+        if self._names.dividend is not None:
+            return self._more_of(self._names.dividend, rows, order) / adjustment
+        if self._panel.dividends is not None:
+            return _gathered(self._panel.dividends, rows, order) / adjustment
+        return None
+
+    def _volume(self, rows: Int64, order: Int64, fill: Float64) -> Float64 | None:
         if self._names.volume is None:
             return None
-        traded = self._more_of(self._names.volume, rows)
+        traded = self._more_of(self._names.volume, rows, order)
         return traded if self._names.volume_is_money else traded * fill
 
-    def _more_of(self, name: str, rows: Int64) -> Float64:
+    def _more_of(self, name: str, rows: Int64, order: Int64) -> Float64:
         group, column = self._more[name]
-        array, order = getattr(self._panel, group), np.argsort(rows, kind="stable")
-        found = np.empty(len(rows))
-        for start in range(0, len(rows), GATHER_ROWS):
-            places = order[start : start + GATHER_ROWS]
-            found[places] = array[rows[places], column]
-        return found
+        return _gathered(getattr(self._panel, group), rows, order, column)
+
+
+def _gathered(array: Float64, rows: Int64, order: Int64, column: int | None = None) -> Float64:
+    """Read one column of a mapped array in the order of the file."""
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), GATHER_ROWS):
+        places = order[start : start + GATHER_ROWS]
+        found[places] = array[rows[places]] if column is None else array[rows[places], column]
+    return found
 
 
 def _place_of(panel: Panel, name: str) -> tuple[str, int]:

@@ -13,7 +13,9 @@ what it holds, sells the names among the ``n_drop`` worst of those held and the 
 held for equal parts of the cash then at hand; it decides with what it holds when it trades.
 
 **Prices.** All accounting is in adjusted prices (price / adjustment); units are adjusted units, so a scale break of
-factor f turns a share into 1/f shares without a jump in value. The ledger shows unadjusted shares and prices. A price
+factor f turns a share into 1/f shares without a jump in value. Where the panel has splits, held shares follow these and
+nothing else: each row multiplies them by its split first and pays its dividend on the shares that then are, and the
+panel's factors, which may hold both, are not used. The ledger shows unadjusted shares and prices. A price
 that is missing or not above zero is no price. Where a date has a trade price but no mark price, the trade price is the
 mark; where it has neither, the last mark is carried forward, to the end if an entity never trades again (counted after
 20 dates: ``num_stale_positions``), or until ``delisting`` closes the position at what it leaves of the last mark.
@@ -37,7 +39,8 @@ cash includes the proceeds of short sales. Once its equity is zero or below, a s
 
 **Costs.** Each trade pays ``max(cost_bps x notional, minimum_fee) + slippage_bps x notional`` from cash at once, with
 the rates of its side and market. Each date pays ``borrow_bps_per_year / periods_per_year`` of the value of shares
-sold short at their last marks. ``dividend`` is received on shares held over the date before, and paid on short ones.
+sold short at their last marks. The panel's dividends, or the column ``dividend``, are received on shares held over the
+date before, whether they are traded that date or not, and paid on short ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -145,7 +148,7 @@ def _walk(
         benchmark.predicted(entities, today.predictions)
         for book in books:
             book.live(market, of_benchmark)
-            book.decide(market.date, entities, today.predictions)
+            book.decide(today, entities)
         beat("backtest", done, len(span))
         reader.shrink(asked_to_shrink(beat))
     return market

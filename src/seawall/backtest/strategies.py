@@ -45,6 +45,13 @@ class Strategy(Strict):
         return self
 
 
+NEUTRAL_WITHIN = Field(
+    default=None,
+    description="static attribute, or value column as it is on the decision date, such as sector: long and short are"
+    " equal within each of its groups",
+)
+
+
 class Weighted(Strategy):
     """A strategy that names weights, which volatility may scale."""
 
@@ -83,18 +90,14 @@ class QuantileLongShort(Weighted):
     num_quantiles: int = Field(ge=2, description="each side holds floor(eligible names / num_quantiles) names")
     # 1.0: one unit of positions per unit of equity, half long and half short, comparable with a fully invested top_k
     gross_exposure: float = Field(default=1.0, gt=0, description="sum of absolute weights, as a fraction of equity")
-    neutral_within: str | None = Field(
-        default=None, description="static attribute, such as sector: long and short are equal within each of its groups"
-    )
+    neutral_within: str | None = NEUTRAL_WITHIN
 
 
 class _AllNames(Weighted):
     side: Literal["long_short", "long_only"] = Field(description="dollar neutral, or never short")
     # 1.0: as for the other kinds
     gross_exposure: float = Field(default=1.0, gt=0, description="sum of absolute weights, as a fraction of equity")
-    neutral_within: str | None = Field(
-        default=None, description="static attribute, such as sector: long and short are equal within each of its groups"
-    )
+    neutral_within: str | None = NEUTRAL_WITHIN
 
     @model_validator(mode="after")
     def _can_be_done(self) -> "_AllNames":
@@ -135,5 +138,5 @@ def volatility_of(strategy: AnyStrategy) -> VolatilityScaling | None:
 
 
 def group_of(strategy: AnyStrategy) -> str | None:
-    """Give the attribute a strategy is neutral within, if it is."""
+    """Give the attribute or value column a strategy is neutral within, if it is."""
     return None if isinstance(strategy, TopK | TopKDropout) else strategy.neutral_within
