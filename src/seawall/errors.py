@@ -111,6 +111,11 @@ class Interrupted(SeawallError):
     exit_code = 130
 
 
+def ends_for_good(kind: type[BaseException]) -> bool:
+    """Tell whether the same command would end in the same way again: what it left half done is of no use then."""
+    return issubclass(kind, SeawallError) and not issubclass(kind, StageError | Interrupted)
+
+
 _KINDS: dict[str, type[SeawallError]] = {
     kind.__name__: kind
     for kind in (ConfigError, BudgetError, DataError, FormatError, StageError, ResumeError, Interrupted)

@@ -13,7 +13,8 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from seawall.errors import DataError
+from seawall.errors import DataError, Interrupted
+from seawall.ingest import memory
 from seawall.ingest.run import ingest
 from seawall.tables import read
 from tests.ingest import world
@@ -45,11 +46,17 @@ def written(path: Path, frame: pd.DataFrame) -> Path:
     return path
 
 
+def small_buckets(monkeypatch: pytest.MonkeyPatch, num_bytes: int) -> None:
+    monkeypatch.setattr(memory, "BUCKET_BYTES", num_bytes)
+    monkeypatch.setattr(memory, "BUCKET_BYTES_MIN", num_bytes)
+
+
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "BLOCK_BYTES", 8192)
     monkeypatch.setattr(read, "PARQUET_BATCH_ROWS", 128)
     monkeypatch.setattr(read, "BLOCK_VALUES_BYTES", 1)
+    small_buckets(monkeypatch, 9_000)
 
 
 def made(
@@ -74,8 +81,12 @@ def rows_read(beats: list[tuple[str, int]]) -> list[int]:
     return [done for substep, done in beats if substep in FIRST_PASS]
 
 
+def rows_computed(beats: list[tuple[str, int]]) -> list[int]:
+    return [done for substep, done in beats if substep == "sort and compute"]
+
+
 def assert_goes_on(
-    folder: Path, sources: list[Path], *, same_blocks: bool = True, step: int = 2, **changes: object
+    folder: Path, sources: list[Path], *, same_blocks: bool = True, step: int = 5, **changes: object
 ) -> None:
     """Kill an ingest at its reports; see that the same call goes on, to the bytes of one that was not killed."""
     beats, summary = made(folder / "whole" / "m.panel", sources, -1, **changes)
@@ -90,6 +101,9 @@ def assert_goes_on(
         assert (again["ingest"], again["shape"]) == (summary["ingest"], summary["shape"])
         assert contents(output) == expected
         assert sorted(path.name for path in output.parent.iterdir()) == ["m.panel"], "no litter"
+        if rows_computed(before):
+            assert not rows_read(after), "the first pass is over"
+            assert min(rows_computed(after), default=10**9) >= rows_computed(before)[-1], "no entity is computed twice"
         if same_blocks:
             assert rows_read(after) == rows_read(beats)[len(rows_read(before)) :]
         elif rows_read(before):
@@ -102,7 +116,7 @@ def test_killed_at_any_report_it_goes_on_to_the_same_bytes_and_reads_nothing_twi
     frame = market()
     parts = [frame[: len(frame) // 2], frame[len(frame) // 2 :]]
     sources = [written(tmp_path / f"{number}-{name}", part) for number, part in enumerate(parts)]
-    assert_goes_on(tmp_path, sources, same_blocks=not name.endswith("parquet"), step=1 if name == "m.csv" else 3)
+    assert_goes_on(tmp_path, sources, same_blocks=not name.endswith("parquet"), step=2 if name == "m.csv" else 5)
 
 
 def test_bad_rows_and_dropped_rows_are_counted_once(tmp_path: Path) -> None:
@@ -121,7 +135,7 @@ def test_a_value_that_is_no_number_takes_back_the_rows_of_its_table_alone(tmp_pa
     beats, summary = made(tmp_path / "whole" / "m.panel", sources, max_bad_rows=1)
     assert summary is not None
     assert summary["ingest"]["bad_rows"] == {"volume is not a number": 1}
-    for kill_at in range(0, len(beats), 2):
+    for kill_at in range(0, len(beats), 4):
         output = tmp_path / "killed" / "m.panel"
         made(output, sources, kill_at, max_bad_rows=1)
         after, again = made(output, sources, max_bad_rows=1)
@@ -211,6 +225,85 @@ def test_rows_that_are_missing_on_disk_are_read_again(tmp_path: Path) -> None:
     source, output, _ = half_read(tmp_path)
     os.truncate(tmp_path / WORK / "scattered.rows", 100)
     assert_begins_anew(output, source)
+
+
+def half_computed(folder: Path, **changes: object) -> tuple[Path, Path, list[int]]:
+    """Kill an ingest in the middle of its second pass; give source, output, and the rows that were computed."""
+    source = written(folder / "m.csv", market())
+    beats, _ = made(folder / "whole" / "m.panel", [source], -1, **changes)
+    middle = [number for number, (substep, _) in enumerate(beats) if substep == "sort and compute"]
+    assert len(middle) >= 4
+    before, _ = made(folder / "m.panel", [source], middle[2], **changes)
+    return source, folder / "m.panel", rows_computed(before)
+
+
+@pytest.mark.parametrize("bucket_bytes", [2_000, 20_000, 10**6])
+def test_entities_that_are_computed_stay_so_whatever_the_size_of_the_buckets(
+    tmp_path: Path, bucket_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output, seen = half_computed(tmp_path)
+    small_buckets(monkeypatch, bucket_bytes)
+    after, summary = made(output, [source])
+    assert summary is not None
+    assert rows_computed(after)[0] == seen[-1] > 0
+    assert not rows_read(after)
+    assert contents(output) == contents(tmp_path / "whole" / "m.panel")
+
+
+def test_an_entity_longer_than_a_bucket_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_buckets(monkeypatch, 2_000)
+    assert_goes_on(tmp_path, [written(tmp_path / "m.csv", market(num_entities=4))])
+
+
+def test_ranks_within_a_date_are_the_same_after_a_kill(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "cross_sectional": {"rank_1": {"rank": "ret_1", "min_names": 3}},
+        "targets": {
+            "fwd_3": {
+                "forward_return": {"column": "close", "horizon_periods": 3, "delay_periods": 1},
+                "market_neutral": True,
+                "min_names": 3,
+            }
+        },
+    }
+    source = written(tmp_path / "m.csv", market())
+    beats, summary = made(tmp_path / "whole" / "m.panel", [source], **changes)
+    assert summary is not None
+    for kill_at in range(8, len(beats), 3):
+        output = tmp_path / "killed" / "m.panel"
+        made(output, [source], kill_at, **changes)
+        after, again = made(output, [source], **changes)
+        assert again is not None
+        assert not rows_read(after)
+        assert contents(output) == contents(tmp_path / "whole" / "m.panel")
+        shutil.rmtree(output)
+
+
+@pytest.mark.parametrize("name", ["features.npy", "time_index.npy"])
+def test_computed_rows_that_are_missing_on_disk_are_computed_again(tmp_path: Path, name: str) -> None:
+    source, output, _ = half_computed(tmp_path)
+    os.truncate(output / ".seg-000000.tmp" / name, 5000)
+    after, _ = made(output, [source])
+    assert rows_computed(after)[0] == 0
+    assert contents(output) == contents(tmp_path / "whole" / "m.panel")
+
+
+def test_ctrl_c_keeps_what_was_read_and_computed(tmp_path: Path) -> None:
+    source = written(tmp_path / "m.csv", market())
+    seen: list[tuple[str, int]] = []
+
+    def beat(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        seen.append((substep, done))
+        if len(rows_computed(seen)) == 3:
+            raise Interrupted("stage", "stopped on request")
+
+    with pytest.raises(Interrupted):
+        ingest(
+            world.settings(source, checkpoint_seconds=0.0), tmp_path / "m.panel", budget_bytes=BUDGET_BYTES, beat=beat
+        )
+    after, _ = made(tmp_path / "m.panel", [source])
+    assert not rows_read(after)
+    assert rows_computed(after)[0] == rows_computed(seen)[-1] > 0
 
 
 def test_what_a_killed_ingest_left_otherwise_is_swept(tmp_path: Path) -> None:

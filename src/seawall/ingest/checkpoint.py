@@ -6,10 +6,9 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import xxhash
 
 from seawall.arrays import AnyArray
 from seawall.errors import ConfigError
@@ -18,7 +17,8 @@ from seawall.ingest.disorder import Disorder
 from seawall.ingest.quality import Quality
 from seawall.ingest.scatter import SPILL_NAME, ScatterState, Tally
 from seawall.ingest.spill import Mark, Written
-from seawall.stores.atomic import READ_BYTES, replacing, text_key, write_text
+from seawall.stores.atomic import text_key, write_text
+from seawall.stores.sealed import read_sealed, write_sealed
 from seawall.tables.pieces import Position
 from seawall.tables.read import BadRow
 from seawall.tables.sources import SourceFile
@@ -28,9 +28,7 @@ CHECKPOINT_VERSION = 1
 
 KEY_NAME = "key"
 CHECKPOINT_NAME = "checkpoint.npz"
-
-DIGEST_BYTES = 8
-"""Checksum of what follows it in the file."""
+BUILT_NAME = "built.npz"
 
 END_SECONDS = 10.0
 """At the end of a table so much work is worth keeping: there the place is known without reading."""
@@ -63,7 +61,7 @@ def open_work(folder: Path, key: str) -> None:
             write_text(folder / KEY_NAME, key)
             return
         for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_file() and path.name not in (KEY_NAME, CHECKPOINT_NAME, SPILL_NAME):
+            if path.is_file() and path.name not in (KEY_NAME, CHECKPOINT_NAME, BUILT_NAME, SPILL_NAME):
                 path.unlink()
     except OSError as error:
         raise ConfigError(
@@ -129,23 +127,16 @@ class Checkpoint:
             told |= {"marked": record, "mark": asdict(place.marked[1])}
             arrays |= more
         arrays["record"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
-        with replacing(self._path) as temporary, temporary.open("w+b") as file:
-            file.write(bytes(DIGEST_BYTES))
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes a keyword of its own for one of ours
-            digest = _digest(file)
-            file.seek(0)
-            file.write(digest)
+        write_sealed(self._path, arrays)
         self._saved_seconds = time.monotonic()
 
     def load(self) -> tuple[ScatterState, Place] | None:
         """Read what a killed pass has left; None where there is nothing, or it is damaged."""
+        arrays = read_sealed(self._path)
+        if arrays is None:
+            return None
+        state, place = _unpack(arrays)
         try:
-            with self._path.open("rb") as file:
-                if file.read(DIGEST_BYTES) != _digest(file):
-                    return None
-                file.seek(DIGEST_BYTES)
-                with np.load(file, allow_pickle=False) as saved:
-                    state, place = _unpack(dict(saved))
             is_whole = (self._folder / SPILL_NAME).stat().st_size >= state.written.num_bytes
         except OSError:
             return None
@@ -155,14 +146,6 @@ class Checkpoint:
         """Remove it: the rows it counts are about to be overwritten."""
         self._path.unlink(missing_ok=True)
         self._saved_seconds = time.monotonic()
-
-
-def _digest(file: BinaryIO) -> bytes:
-    file.seek(DIGEST_BYTES)
-    digest = xxhash.xxh3_64()
-    while chunk := file.read(READ_BYTES):
-        digest.update(chunk)
-    return digest.digest()
 
 
 def _pack(name: str, tally: Tally) -> tuple[dict[str, Any], _Arrays]:

@@ -1,8 +1,8 @@
 """What ingest saw and did, counted over buckets: gaps, jumps, breaks, missing and constant columns."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ STORED_ROWS = 4096
 """Rows of computed features looked at together."""
 
 _FLOAT32 = np.finfo(np.float32)
+
+_BY_FEATURE = ("missing", "infinite", "lossy", "lowest", "highest")
+"""Counts with one number a feature."""
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
@@ -102,7 +105,7 @@ class Quality:
 
     def take_counts(self, other: "Quality", place: int, other_place: int) -> None:
         """Take over what another instance has counted about a feature."""
-        for kind in ("missing", "infinite", "lossy", "lowest", "highest"):
+        for kind in _BY_FEATURE:
             getattr(self, kind)[place] = getattr(other, kind)[other_place]
 
     def copy_counts(self) -> "Quality":
@@ -150,6 +153,25 @@ class Quality:
     def _keep_largest(self) -> None:
         self.jumps.sort(key=lambda jump: (-abs(np.log(jump["ratio"])), jump["entity"], jump["time"]))
         del self.jumps[MAX_LISTED:]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+        """Give all counts as plain JSON values and arrays."""
+        arrays: dict[str, AnyArray] = {name: getattr(self, name) for name in _BY_FEATURE}
+        names = (field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names if name not in arrays}, arrays
+
+    @classmethod
+    def of_state(cls, record: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> "Quality":
+        """Rebuild counts from what :meth:`state` gave."""
+        quality = cls(list(record["feature_names"]))
+        for name, value in {**record, **{name: arrays[name] for name in _BY_FEATURE}}.items():
+            setattr(quality, name, value)
+        return quality
+
+    def take_over(self, other: "Quality") -> None:
+        """Go on with everything another instance has counted."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
 
     @property
     def all_missing(self) -> list[str]:

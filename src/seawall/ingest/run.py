@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from seawall.arrays import AnyArray
 from seawall.budget.environment import give_back_free_memory
 from seawall.budget.heartbeat import Beat, silent
-from seawall.errors import BudgetError, ConfigError, DataError, SeawallError, nearest
+from seawall.errors import BudgetError, ConfigError, DataError, SeawallError, ends_for_good, nearest
 from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
+from seawall.ingest.built import Built, BuiltCheckpoint
 from seawall.ingest.by_date import DatePass, Rows
 from seawall.ingest.checkpoint import open_work, resume_key
 from seawall.ingest.config import IngestConfig, Target
@@ -22,7 +24,7 @@ from seawall.ingest.first_pass import FirstPass
 from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
-from seawall.ingest.pieces import rows_around, rows_beside, write_pieces
+from seawall.ingest.pieces import Around, rows_around, rows_beside, write_pieces
 from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back
@@ -50,7 +52,7 @@ def ingest(
     """Read tables into a panel store.
 
     The present store, if any, stays readable until the new one is complete. Killed, the same call goes on from the last
-    checkpoint: at most ``config.checkpoint_seconds`` of the first pass are repeated. Private memory is what
+    checkpoint: at most ``config.checkpoint_seconds`` of either pass are repeated. Private memory is what
     :func:`seawall.ingest.memory.plan` claims; disk needs one copy of the rows beside the store.
 
     Parameters
@@ -80,8 +82,9 @@ def ingest(
     try:
         room = (budget_bytes, budget_bytes if knob_bytes is None else min(knob_bytes, budget_bytes))
         made = _ingest(config, files, fingerprints, output, work, room, beat)
-    except SeawallError:  # the same command would end the same way; after anything else it goes on
-        shutil.rmtree(work, ignore_errors=True)
+    except SeawallError as error:
+        if ends_for_good(type(error)):
+            shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work, ignore_errors=True)
     return made
@@ -127,7 +130,7 @@ def _ingest(
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
         scatter.guesses = guesses(tables, time_format)
-        manifest = _build(config, scatter, output, engine, exact_plan.neutral, fingerprints, time_format, beat)
+        manifest = _build(config, scatter, (output, work), engine, exact_plan.neutral, fingerprints, time_format, beat)
     return {
         "panel": str(output),
         "content_key": manifest["content_key"],
@@ -182,7 +185,7 @@ def _too_small(needed_bytes: int, budget_bytes: int, shape: PanelShape) -> Budge
 def _build(
     config: IngestConfig,
     scatter: Scatter,
-    output: Path,
+    places: tuple[Path, Path],
     engine: SqlEngine,
     knobs: dict[str, int],
     fingerprints: list[SourceFile],
@@ -196,22 +199,23 @@ def _build(
     rank_of_code[[scatter.codes[name] for name in names]] = np.arange(len(names))
     calendar, kind = scatter.tally.calendar, scatter.calendar_kind
     declared = declared_breaks(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
-    layout = scatter.layout
+    (output, work), layout, spec = places, scatter.layout, _spec(config, kind)
+    checkpoint = BuiltCheckpoint(work, config.checkpoint_seconds)
+    before, num_rows = checkpoint.load(output, spec), scatter.tally.rows_kept
     builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared, layout)
-    for place, name in enumerate(config.features):
-        if layout.plain.get(name) in layout.narrow:
-            builder.quality.take_counts(scatter.tally.narrow, place, layout.narrow.index(layout.plain[name]))
+    if before.quality is not None:
+        builder.quality.take_over(before.quality)
+    else:
+        _take_narrow_counts(config, scatter, builder)
     size = BucketSize(max(1, knobs["bucket_bytes"] // layout.record_bytes), knobs["staging_bytes"])
-    num_rows, around = scatter.tally.rows_kept, rows_around(config)
-    with PanelWriter(output, _spec(config, kind), calendar) as writer:
-        for records in even_buckets(scatter.spill, rank_of_code, size):
-            beat("sort and compute", builder.quality.rows, num_rows, source_bytes=num_rows * layout.record_bytes)
-            if not isinstance(records, LongEntity):
-                writer.append(builder.build(records))
-            elif around is None:
-                writer.append(builder.build(records.whole()))
-            else:
-                write_pieces(records.pieces(calendar), builder, around, writer)
+    with PanelWriter(output, spec, calendar, settled=before.settled) as writer:
+        done = before.num_rows
+        for records in even_buckets(scatter.spill, rank_of_code, size, first_row=done):
+            beat("sort and compute", done, num_rows, source_bytes=num_rows * layout.record_bytes)
+            _write(records, builder, writer, rows_around(config))
+            done += len(records)
+            if checkpoint.is_due:
+                checkpoint.save(Built(done, writer.settle(), builder.quality))
         empty = [name for name in builder.quality.all_missing if name in config.features]  # a set may outlast the data
         if empty:
             raise DataError(
@@ -225,6 +229,7 @@ def _build(
             attributes, report["static"] = attributes_of(config, config.static, names)
             writer.set_attributes(attributes)
         if config.compares_names:
+            checkpoint.forget()  # the rows are changed in place from here on
             codes = group_codes(config, attributes, names)
             with DatePass(config, Rows(*writer.close_rows()), codes, knobs["date_rows"]) as dates:
                 dates.run(beat)
@@ -235,6 +240,24 @@ def _build(
             slab_bytes=knobs["slab_bytes"],
             recipe=recipe_of(config, time_format.name if time_format else None, features_back(config)),
         )
+
+
+def _write(records: AnyArray | LongEntity, builder: Builder, writer: PanelWriter, around: Around | None) -> None:
+    """Compute and write whole entities: many short ones, or a long one, piece by piece where its values allow it."""
+    if not isinstance(records, LongEntity):
+        writer.append(builder.build(records))
+    elif around is None:
+        writer.append(builder.build(records.whole()))
+    else:
+        write_pieces(records.pieces(builder.calendar), builder, around, writer)
+
+
+def _take_narrow_counts(config: IngestConfig, scatter: Scatter, builder: Builder) -> None:
+    """Take over what the first pass has counted about features as they are."""
+    layout = scatter.layout
+    for place, name in enumerate(config.features):
+        if layout.plain.get(name) in layout.narrow:
+            builder.quality.take_counts(scatter.tally.narrow, place, layout.narrow.index(layout.plain[name]))
 
 
 def _report(scatter: Scatter, builder: Builder) -> dict[str, Any]:

@@ -26,6 +26,10 @@ class LongEntity:
     part: int
     size: BucketSize
 
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self.spill.num_rows(self.part)
+
     def whole(self) -> AnyArray:
         """Read all rows at once, in the order they came."""
         return self.spill.read(self.part)
@@ -50,7 +54,9 @@ class LongEntity:
                 yield by_time.read(number)
 
 
-def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray | LongEntity]:
+def even_buckets(
+    spill: Spill, rank_of_code: Int64, size: BucketSize, *, first_row: int = 0
+) -> Iterator[AnyArray | LongEntity]:
     """Give the rows of all parts as buckets of whole entities, in the order of ranks.
 
     A part that came out larger than ``max_rows`` is set aside once more, by exact ranges. An entity that holds more
@@ -61,29 +67,40 @@ def even_buckets(spill: Spill, rank_of_code: Int64, size: BucketSize) -> Iterato
     ----------
     rank_of_code
         int64 [codes], place of each entity code in the byte order of names.
+    first_row
+        Rows to pass over in the order of ranks: the first so many, which are those of whole entities.
     """
     for part in range(spill.num_parts):
         num_rows = spill.num_rows(part)
-        if num_rows > size.max_rows:
-            yield from _split(spill, part, rank_of_code, size)
-        elif num_rows:
+        if first_row >= num_rows:
+            first_row -= num_rows
+        elif num_rows > size.max_rows or first_row:
+            yield from _split(spill, part, rank_of_code, size, first_row)
+            first_row = 0
+        else:
             spill.fetch_ahead(part + 1)
             yield spill.read(part)
 
 
-def _split(spill: Spill, part: int, rank_of_code: Int64, size: BucketSize) -> Iterator[AnyArray | LongEntity]:
+def _split(
+    spill: Spill, part: int, rank_of_code: Int64, size: BucketSize, first_row: int
+) -> Iterator[AnyArray | LongEntity]:
     rows_per_read = max(1, size.staging_bytes // 4 // spill.dtype.itemsize)
     per_rank = np.zeros(len(rank_of_code), np.int64)
     for rows in spill.read_slowly(part, rows_per_read):
         per_rank += np.bincount(rank_of_code[rows["code"]], minlength=len(per_rank))
+    per_rank[np.cumsum(per_rank) <= first_row] = 0
     part_of_rank = _parts(per_rank, size.max_rows)
     num_parts = int(part_of_rank.max()) + 1
-    if num_parts == 1:
+    if num_parts == 1 and not first_row:
         yield LongEntity(spill, part, size)
         return
     with Spill(_beside(spill.path), spill.dtype, num_parts, size.staging_bytes) as finer:
         for rows in spill.read_slowly(part, rows_per_read):
-            finer.add(rows, part_of_rank[rank_of_code[rows["code"]]])
+            parts = part_of_rank[rank_of_code[rows["code"]]]
+            if first_row:
+                rows, parts = rows[parts >= 0], parts[parts >= 0]
+            finer.add(rows, parts)
         finer.release()
         for number in range(num_parts):
             finer.fetch_ahead(number + 1)

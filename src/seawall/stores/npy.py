@@ -31,14 +31,22 @@ class ArrayWriter:
     """Append rows to a .npy file; the number of rows is fixed when it is closed.
 
     Memory does not grow with what is written: at most ``WINDOW_BYTES`` are dirty in the page cache.
+
+    Parameters
+    ----------
+    num_rows
+        Go on with a file after so many rows, which are on disk; what comes later in it is cut off.
     """
 
-    def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...] = ()) -> None:
+    def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...] = (), *, num_rows: int = 0) -> None:
         self._dtype = np.dtype(dtype)
         self._row_shape = row_shape
-        self._file = path.open("wb")
+        self._file = path.open("r+b" if num_rows else "wb")
         self._file.write(header(self._dtype, (0, *row_shape)))
-        self._num_rows = 0
+        self._num_rows = num_rows
+        if num_rows:
+            self._file.truncate(HEADER_BYTES + num_rows * math.prod(row_shape) * self._dtype.itemsize)
+            self._file.seek(0, os.SEEK_END)
         self._unflushed_bytes = 0
 
     def append(self, rows: AnyArray) -> None:
@@ -50,9 +58,10 @@ class ArrayWriter:
         self._num_rows += len(block)
         self._unflushed_bytes += block.nbytes
         if self._unflushed_bytes >= WINDOW_BYTES:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Force all rows to disk, and let the kernel forget them."""
         self._file.flush()
         os.fsync(self._file.fileno())
         if hasattr(os, "posix_fadvise"):
@@ -65,7 +74,7 @@ class ArrayWriter:
             return
         self._file.seek(0)
         self._file.write(header(self._dtype, (self._num_rows, *self._row_shape)))
-        self._flush()
+        self.flush()
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -1,14 +1,17 @@
 """What a panel store is made of, and the rows it is written from."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seawall.arrays import AnyArray, Bool, Float32, Float64, Int64
+from seawall.stores.npy import HEADER_BYTES
 from seawall.stores.panel import TargetSpec
-from seawall.stores.segments import ARRAYS
+from seawall.stores.segments import ARRAYS, row_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,28 @@ class EntityBlock:
             arrays["values"] = self.values
         cut = {name: array[kept] for name, array in arrays.items()}
         return cut | {"targets": cut["returns"].astype(np.float32)}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rows of an unfinished segment that are on disk for good."""
+
+    folder: str
+    """Name of the unfinished segment's folder."""
+    names: list[str]
+    lengths: Int64
+    rows_per_date: Int64
+
+    def is_whole(self, store: Path, spec: PanelSpec) -> bool:
+        """Tell whether every array still holds the rows, and the segment may still become one of the store."""
+        num_rows = int(self.lengths.sum())
+        try:
+            sizes = {name: (store / self.folder / f"{name}.npy").stat().st_size for name in spec.arrays}
+        except OSError:
+            return False
+        widths = {name: math.prod(row_shape(name, spec.width)) * np.dtype(ARRAYS[name][0]).itemsize for name in sizes}
+        is_free = not (store / self.folder[1:].removesuffix(".tmp")).exists()
+        return is_free and all(size >= HEADER_BYTES + num_rows * widths[name] for name, size in sizes.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Int64
-from seawall.errors import DataError
+from seawall.errors import DataError, ends_for_good
 from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
 from seawall.stores.attributes import entity_table, read_entity_tables
 from seawall.stores.by_time import write_by_time
@@ -28,6 +28,7 @@ from seawall.stores.panel_spec import ColumnSpec as ColumnSpec
 from seawall.stores.panel_spec import EntityBlock as EntityBlock
 from seawall.stores.panel_spec import PanelSpec as PanelSpec
 from seawall.stores.panel_spec import Publication as Publication
+from seawall.stores.panel_spec import Settled as Settled
 from seawall.stores.segments import ARRAYS, GROUPS, Segment, lay_out, merged_time_offsets, row_shape
 from seawall.stores.shape import PANEL_FORMAT, segment_counts
 
@@ -46,6 +47,8 @@ class PanelWriter:
         int64 [T], strictly increasing: every time that will be appended.
     base
         Manifest of the present store where it is continued (append, compact); None where it is replaced.
+    settled
+        What :meth:`settle` gave to a writer of the same store that was killed since: go on from there.
 
     Raises
     ------
@@ -53,23 +56,38 @@ class PanelWriter:
         Where ``path`` is a file, or a folder with anything else in it.
     """
 
-    def __init__(self, path: Path, spec: PanelSpec, calendar: Int64, *, base: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: PanelSpec,
+        calendar: Int64,
+        *,
+        base: Mapping[str, Any] | None = None,
+        settled: Settled | None = None,
+    ) -> None:
         self._path, self._spec, self._calendar, self._base = path, spec, calendar, base
         check_output(path, continues=base is not None)
         path.mkdir(parents=True, exist_ok=True)
-        remove_segments(path, keep=published_segments(path))  # what a kill before the swap has left
-        self._segment = next_segment(path)
-        self._folder = path / f".{self._segment}.tmp"
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
+        begun = [] if settled is None else [settled.folder]
+        remove_segments(path, keep=[*published_segments(path), *begun])  # what a kill before the swap has left
+        settled = settled or Settled(f".{next_segment(path)}.tmp", [], np.empty(0, np.int64), np.zeros_like(calendar))
+        self._folder = path / settled.folder
+        self._segment = settled.folder[1:].removesuffix(".tmp")
+        self._folder.mkdir(exist_ok=True)
+        for file in self._folder.iterdir():  # indexes that were half made
+            if file.stem not in spec.arrays:
+                file.unlink()
+        self._names, self._lengths = list(settled.names), settled.lengths.tolist()
+        num_rows = sum(self._lengths)
         self._writers = {
-            name: ArrayWriter(self._folder / f"{name}.npy", ARRAYS[name][0], row_shape(name, spec.width))
+            name: ArrayWriter(
+                self._folder / f"{name}.npy", ARRAYS[name][0], row_shape(name, spec.width), num_rows=num_rows
+            )
             for name in spec.arrays
         }
-        self._names: list[str] = []
-        self._lengths: list[int] = []
         self._attributes: pa.Table | None = None
-        self._rows_per_date = np.zeros(len(calendar), np.int64)
+        self._rows_per_date = settled.rows_per_date.copy()
+        self._is_settled = bool(begun)
 
     def append(self, block: EntityBlock) -> None:
         """Append whole entities; names must come in byte order over the life of the writer.
@@ -103,6 +121,17 @@ class PanelWriter:
         for name, writer in self._writers.items():
             writer.append(columns[name])
         self._rows_per_date += np.bincount(columns["time_index"], minlength=len(self._calendar))
+
+    def settle(self) -> Settled:
+        """Force all rows to disk, and tell how a writer after a kill goes on from here.
+
+        The unfinished segment stays where this process ends by anything but an error of ours.
+        """
+        for writer in self._writers.values():
+            writer.flush()
+        self._is_settled = True
+        lengths = np.array(self._lengths, np.int64)
+        return Settled(self._folder.name, list(self._names), lengths, self._rows_per_date.copy())
 
     def close_rows(self) -> tuple[Path, Int64, Int64]:
         """End the row arrays, so that columns which compare rows of one date can be filled in before the end.
@@ -294,6 +323,8 @@ class PanelWriter:
     ) -> None:
         for writer in self._writers.values():
             writer.close()
+        if self._is_settled and kind is not None and not ends_for_good(kind):
+            return
         shutil.rmtree(self._folder, ignore_errors=True)
         if kind is None:
             return
