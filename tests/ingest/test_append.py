@@ -1,6 +1,7 @@
 """Appending in pieces and compacting makes, bit for bit, what one ingest of everything makes."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,6 +232,40 @@ def test_an_append_writes_new_rows_and_the_ends_they_touch_and_nothing_else(grow
     history = Panel(panel).manifest["history"]
     assert [entry["num_new_rows"] for entry in history[1:]] == [num_new]
     assert not list(panel.parent.glob(".*")), "no litter"
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_killed_at_any_report_an_append_reads_nothing_twice_and_ends_alike(grown: tuple[Path, pd.DataFrame]) -> None:
+    panel, frame = grown
+    new = str(write(panel.parent / "new.csv", frame[frame["date"] > np.unique(frame["date"])[40]]))
+    seen: list[str] = []
+    last = 10**9
+
+    def beat(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        seen.append(substep)
+        if len(seen) > last:
+            raise Killed
+
+    whole, again = (panel.with_name(f"{name}.panel") for name in ("whole", "again"))
+    shutil.copytree(panel, whole)
+    append([new], whole, budget_bytes=BUDGET_BYTES, beat=beat)
+    everything = list(seen)
+    assert {"read and scatter", "merge and compute"} <= set(everything)
+    for last in range(len(everything)):
+        shutil.copytree(panel, again)
+        seen.clear()
+        with pytest.raises(Killed):
+            append([new], again, budget_bytes=BUDGET_BYTES, beat=beat)
+        was_read, last = "merge and compute" in seen, 10**9
+        seen.clear()
+        append([new], again, budget_bytes=BUDGET_BYTES, beat=beat)
+        assert not (was_read and "read and scatter" in seen), "read once"
+        same(Panel(again), Panel(whole))
+        assert not list(panel.parent.glob(".*")), "no litter"
+        shutil.rmtree(again)
 
 
 def test_the_same_files_are_appended_once(grown: tuple[Path, pd.DataFrame]) -> None:

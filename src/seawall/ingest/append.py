@@ -10,21 +10,24 @@ import numpy as np
 
 from seawall.arrays import Int64
 from seawall.budget.heartbeat import Beat, silent
-from seawall.errors import BudgetError, ConfigError
+from seawall.errors import BudgetError, ConfigError, FormatError, SeawallError, ends_for_good
 from seawall.ingest.append_memory import plan_append
 from seawall.ingest.attributes import attributes_of
 from seawall.ingest.bucket import Builder
+from seawall.ingest.checkpoint import resume_key
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SLAB_BYTES, SQL_FLOOR_BYTES
 from seawall.ingest.recipe import Recipe, nothing_new, raw_config, read_recipe
 from seawall.ingest.run import declared_breaks, ingest
-from seawall.ingest.sources import fresh_files
+from seawall.ingest.sources import fresh_files, input_files
 from seawall.ingest.tails import Merge, Tail, find_tails
+from seawall.stores.atomic import write_text
 from seawall.stores.folder import check_output
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter, Publication
 from seawall.tables.clock import ISO, STEP
 from seawall.tables.engine import SqlEngine, limit_for_share
+from seawall.tables.sources import fingerprint
 from seawall.tables.times import TimeFormat, declared_format
 from seawall.units import MIB, format_bytes
 
@@ -32,10 +35,10 @@ from seawall.units import MIB, format_bytes
 def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Beat = silent) -> dict[str, Any]:
     """Add rows to a panel store as a new segment: new dates, new entities, late rows.
 
-    The new rows are read exactly as the ingest read its sources. Of each entity they touch, the rows whose target they
-    decide and all later ones are computed anew, with as many earlier rows beside them as the expressions read; what
-    comes out is what one ingest of all sources would have made. Nothing earlier is read or written. The present store
-    stays readable until the new manifest is in place.
+    Killed, the same call goes on with what it has read. The new rows are read exactly as the ingest read its sources.
+    Of each entity they touch, the rows whose target they decide and all later ones are computed anew, with as many
+    earlier rows beside them as the expressions read; what comes out is what one ingest of all sources would have made.
+    Nothing earlier is read or written. The present store stays readable until the new manifest is in place.
 
     Parameters
     ----------
@@ -67,17 +70,36 @@ def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Bea
             do="Run seawall ingest on all sources again.",
         )
     fresh = tuple(str(file) for file in fresh_files(sources, panel.manifest["sources"]))
-    if not fresh:
-        return nothing_new(output, panel.content_key)
     work = output.with_name(f".{output.name}.append")
-    shutil.rmtree(work, ignore_errors=True)
+    if not fresh:
+        shutil.rmtree(work, ignore_errors=True)
+        return nothing_new(output, panel.content_key)
     try:
         raw = raw_config(recipe.config).model_copy(update={"sources": fresh})
-        report = ingest(raw, work / "new.panel", budget_bytes=budget_bytes, beat=beat)["ingest"]
+        new = _read_new(raw, work, budget_bytes, beat)
         with SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work) as engine:
-            return _append(panel, Panel(work / "new.panel"), recipe, engine, report, budget_bytes, beat)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            made = _append(panel, new, recipe, engine, dict(new.manifest["ingest"]), budget_bytes, beat)
+    except SeawallError as error:
+        if ends_for_good(type(error)):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    return made
+
+
+def _read_new(raw: IngestConfig, work: Path, budget_bytes: int, beat: Beat) -> Panel:
+    """Read the new rows into a store of their own, or take the one that a killed append of the same files has made."""
+    key, path = resume_key(raw, [fingerprint(file) for file in input_files(raw)]), work / "new.panel"
+    said = work / "read"
+    if not said.is_file() or said.read_text(encoding="utf-8") != key:
+        said.unlink(missing_ok=True)
+        ingest(raw, path, budget_bytes=budget_bytes, beat=beat)
+        write_text(said, key)
+    try:
+        return Panel(path)
+    except FormatError:
+        shutil.rmtree(work)
+        return _read_new(raw, work, budget_bytes, beat)
 
 
 def _append(
