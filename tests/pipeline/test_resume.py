@@ -25,7 +25,7 @@ from seawall.pipeline.manifest import RunManifest
 from seawall.pipeline.result import Predictions
 from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import Unit, output_files, remove_other_folds, unit_key
-from seawall.report.records import read_run
+from seawall.report.reading import read_run
 from tests.pipeline.world import config, market, write_market
 
 BUDGET = "2GiB"

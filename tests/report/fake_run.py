@@ -14,6 +14,7 @@ import yaml
 
 from seawall.arrays import AnyArray, Float64
 from seawall.units import GIB, MIB
+from tests.report.fake_more import more_metrics, more_statistics
 
 DAY_NS = 86_400_000_000_000
 STAGES = ("ingest", "train", "predict", "evaluate", "join", "backtest")
@@ -249,7 +250,7 @@ def _write_metrics(folder: Path, rng: np.random.Generator, world: World, times: 
         "horizon_periods": 5,
         "min_names": 10,
         "num_quantiles": 5,
-        "overall": _block(ic, rank_ic),
+        "overall": {**_block(ic, rank_ic), **more_metrics(rng, _ic, times[-num_dates:], ic, rank_ic)},
         "folds": [{"fold": i, **_block(ic[fold == i], rank_ic[fold == i])} for i in range(world.num_folds)],
         "warnings": [],
     }
@@ -319,6 +320,7 @@ def _write_strategy(folder: Path, rng: np.random.Generator, times: AnyArray, num
         "turnover": cost * 100,
         "long_exposure": np.ones(len(times)),
         "short_exposure": np.zeros(len(times)),
+        "benchmark_return": rng.normal(0.0003, 0.009, len(times)) if number == 0 else np.full(len(times), np.nan),
         "num_positions": np.full(len(times), 20, np.int32),
     }
     folder.mkdir(parents=True)
@@ -344,6 +346,7 @@ def _write_strategy(folder: Path, rng: np.random.Generator, times: AnyArray, num
         "num_stale_positions": 0,
         "periods_per_year": 245.0,
         "compounding": "geometric",
+        **more_statistics(times, net),
         "config": {
             "strategy": {"kind": "top_k" if number == 0 else "quantile_long_short", "rebalance_periods": 5},
             "delay_periods": 1,

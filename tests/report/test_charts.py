@@ -8,11 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from seawall.report.charts import equity_chart, folds_chart, ic_by_month_chart, ic_running_chart, quantile_chart
+from seawall.report.charts import decay_chart, folds_chart, ic_by_month_chart, ic_running_chart, quantile_chart
 from seawall.report.charts_memory import timeline_chart, units_chart
+from seawall.report.charts_money import equity_chart, months_chart
 from seawall.report.drawing import Chart, figure_json, plain
-from seawall.report.fields import read_fields
-from seawall.report.records import RunRecords, read_fold, read_run
+from seawall.report.fields import Fields, read_fields
+from seawall.report.reading import read_fold, read_run
+from seawall.report.records import RunRecords
 from seawall.report.series import MAX_POINTS
 from seawall.report.timeline import pack_timeline
 from seawall.train.config import TrainConfig
@@ -48,7 +50,7 @@ def test_each_strategy_has_its_net_line_its_gross_line_switched_off_and_its_draw
     assert [trace["name"] for trace in traces[:3]] == ["long_short", "long_short, before costs", "long_short"]
     assert traces[1]["visible"] == "legendonly"
     assert traces[2]["yaxis"] == "y2"
-    assert len({trace["line"]["color"] for trace in traces}) == 2
+    assert len({trace["line"]["color"] for trace in traces if trace["name"] != "benchmark"}) == 2
     net, gross, fall = (_values(trace["y"]) for trace in traces[:3])
     assert net[0] == 1.0
     assert gross[-1] > net[-1]
@@ -152,3 +154,32 @@ def test_folds_are_drawn_with_every_stretch_and_what_is_left_out(tmp_path: Path)
     assert sum(name == "fold 1" for name in bars["purged"]["y"]) == 4
     # A single date of embargo is a day wide, not nothing.
     assert set(bars["embargo"]["x"]) == {86_400_000.0}
+
+
+def test_the_months_of_a_strategy_stand_at_their_year_and_month() -> None:
+    months = [Fields({"month": "2019-11", "return": 0.02}), Fields({"month": "2021-01", "return": None})]
+    chart = months_chart(3, months)
+    assert chart is not None
+    trace = _figure(chart)["data"][0]
+    assert chart.name == "months-3"
+    assert trace["y"] == ["2019", "2020", "2021"]
+    returns = np.array(_values(trace["z"])).reshape(3, 12)
+    assert np.argwhere(~np.isnan(returns)).tolist() == [[0, 10]]
+    assert returns[0, 10] == pytest.approx(2.0)
+    assert months_chart(0, []) is None
+
+
+def test_a_benchmark_is_drawn_once_and_only_where_there_is_one(run: RunRecords) -> None:
+    names = [trace["name"] for trace in _figure(equity_chart(run.strategies))["data"]]
+    assert names.count("benchmark") == 1
+    without = [strategy for strategy in run.strategies if strategy.equity and strategy.equity.benchmark_return is None]
+    assert without
+    assert "benchmark" not in [trace["name"] for trace in _figure(equity_chart(without))["data"]]
+
+
+def test_each_lag_of_the_decay_has_its_band(run: RunRecords) -> None:
+    assert run.overall is not None
+    trace = _figure(decay_chart(run.overall.more.parts("decay")))["data"][0]
+    assert trace["x"] == ["1", "2", "5", "10"]
+    assert np.allclose(_values(trace["error_y"]["array"]), 0.008)
+    assert np.allclose(_values(trace["error_y"]["arrayminus"]), 0.008)

@@ -7,7 +7,7 @@ import pytest
 
 from seawall.errors import FormatError
 from seawall.report.fields import Fields, read_fields
-from seawall.report.records import read_run
+from seawall.report.reading import read_run
 from seawall.units import GIB
 from tests.report.fake_run import World, make_run
 

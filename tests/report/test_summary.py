@@ -8,7 +8,7 @@ import pytest
 from seawall.report.cautions import warnings
 from seawall.report.facts import best_strategy, cost_drag, verdict
 from seawall.report.fields import Fields
-from seawall.report.records import read_run
+from seawall.report.reading import read_run
 from seawall.report.summary import findings
 from seawall.report.words import decimal, percent, probability, significant, size, times, when, whole
 from seawall.units import MIB
@@ -56,7 +56,7 @@ def test_numbers_are_written_the_way_people_read_them() -> None:
 
 
 def test_the_summary_of_a_finished_run_answers_all_four_questions(tmp_path: Path) -> None:
-    trained, predicts, earned, memory = findings(read_run(make_run(tmp_path)))
+    trained, ended, predicts, earned, trusted, memory = findings(read_run(make_run(tmp_path)))
     assert trained.answer == "LSTM attention, 4 walk-forward folds"
     assert "257 entities" in trained.details[0]
     assert "5 periods ahead" in trained.details[1]
@@ -64,6 +64,8 @@ def test_the_summary_of_a_finished_run_answers_all_four_questions(tmp_path: Path
     assert "t_hac =" in predicts.details[0]
     assert "a year after costs" in earned.answer
     assert len(earned.details) == 2
+    assert ended.answer == "Finished 2026-11-21 04:00 UTC"
+    assert trusted.answer.startswith("No alarm")
     assert memory.answer.startswith("Stayed inside: ")
     assert "every unit stayed under its projection" in memory.details[1]
 
@@ -73,13 +75,19 @@ def test_an_ic_that_cannot_be_told_from_zero_is_not_called_a_prediction(tmp_path
     metrics = json.loads((folder / "metrics/metrics.json").read_text())
     metrics["overall"]["rank_ic"]["p_hac"] = 0.4
     (folder / "metrics/metrics.json").write_text(json.dumps(metrics))
-    assert findings(read_run(folder))[1].answer == "Not proven: its Rank IC cannot be told from zero."
+    assert findings(read_run(folder))[2].answer == "Not proven: its Rank IC cannot be told from zero."
 
 
 def test_a_run_that_has_only_begun_says_so_in_each_answer(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format": "seawall-run/1", "name": "young", "units": {}}')
     answers = [finding.answer for finding in findings(read_run(tmp_path))]
-    assert answers[1:] == ["Not evaluated yet.", "No backtest yet.", "No unit has been measured yet."]
+    assert answers[1:] == [
+        "No unit has ended yet.",
+        "Not evaluated yet.",
+        "No backtest yet.",
+        "Too early to tell: nothing is evaluated yet.",
+        "No unit has been measured yet.",
+    ]
     assert answers[0].startswith("Nothing yet")
 
 
@@ -95,8 +103,8 @@ def test_going_over_projection_or_budget_is_a_warning_and_in_the_answer(tmp_path
     run = read_run(folder)
     assert any(text.startswith("evaluate used 1.1 GiB, more than the 120 MiB projected") for text in warnings(run))
     assert any(text.startswith("evaluate and its parent used 1.1 GiB, more than the 1.0 GiB") for text in warnings(run))
-    assert findings(run)[3].answer.startswith("Went over: ")
-    assert "1 unit used more than projected" in findings(run)[3].details[1]
+    assert findings(run)[5].answer.startswith("Went over: ")
+    assert "1 unit used more than projected" in findings(run)[5].details[1]
 
 
 def test_warnings_of_stages_are_shown_once(tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ def test_the_best_strategy_is_the_one_with_the_highest_return_and_undefined_ones
     best = best_strategy(run)
     assert best is not None
     assert best.name == "long_short"
-    assert "top_20: undefined a year" in " ".join(findings(run)[2].details)
+    assert "top_20: undefined a year" in " ".join(findings(run)[3].details)
 
 
 def test_the_cost_of_trading_is_the_mean_difference_of_gross_and_net_returns(tmp_path: Path) -> None:
@@ -138,7 +146,7 @@ def test_losing_with_every_strategy_is_called_a_loss(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
     for name in ("top_20", "long_short"):
         _edit(folder / "backtest" / name / "statistics.json", change={"annual_return": -0.076})
-    assert findings(read_run(folder))[2].answer == "A loss: −7.6 % a year after costs."
+    assert findings(read_run(folder))[3].answer == "A loss: −7.6 % a year after costs."
 
 
 def test_positions_at_stale_prices_and_skipped_decisions_are_warned_of(tmp_path: Path) -> None:

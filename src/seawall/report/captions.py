@@ -41,6 +41,30 @@ IC_TABLE = (
     "and left out."
 )
 
+IC_MORE = (
+    "The spread is the mean target of the highest group less that of the lowest. IC in the top and bottom fifth is "
+    "taken among the names with the highest and lowest predictions alone, where a portfolio trades. Bands are 95 %, by "
+    "a bootstrap of blocks of dates."
+)
+
+IC_DECAY = (
+    "IC of predictions made so many dates before the target begins, with its 95 % band. A slow fall means that trading "
+    "late, or seldom, costs little."
+)
+
+IC_WHOLE = (
+    "Monotonicity is the rank correlation of a group’s place with its mean target: 1 is a staircase. The "
+    "autocorrelation of ranks says how alike the orders of neighbouring dates are; turnover is the share of "
+    "the top group that leaves it. Both decide what trading the order would cost."
+)
+
+MONTHS = "Return of each month after costs, in per cent of the equity at its start."
+
+UNTRADED = (
+    "What the market did not let through: an order without a price is rejected, one at a price limit waits, one larger "
+    "than the allowed share of volume is filled in part."
+)
+
 POOLED = (
     "All predictions thrown together. The pooled t treats every prediction as independent, which names of one "
     "date are not."

@@ -1,52 +1,19 @@
-"""Figures of results: equity, IC, quantiles, folds, training."""
+"""Figures of results: IC, quantiles, folds, training."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from seawall.arrays import AnyArray, Float64
+from seawall.arrays import Float64
 from seawall.report import colours
-from seawall.report.drawing import Chart, axis, categories, finished, plain
-from seawall.report.records import Block, Daily, Equity, Fold, Strategy, Training
-from seawall.report.series import MAX_POINTS, block_means, compounded, drawdown, month_table, running_sum, thin
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-EQUITY_POINTS = 18_000
-"""Points of all lines of the equity chart together: keeps the page small however many strategies there are."""
+from seawall.report.drawing import Chart, axis, calendar_heat, categories, finished, thinned_line
+from seawall.report.fields import Fields
+from seawall.report.records import Block, Daily, Fold, Training
+from seawall.report.series import MAX_POINTS, block_means, month_table, running_sum
 
 NUM_BLOCKS = 24
 """Bars where a calendar has no months: about as many as two years."""
-
-
-def equity_chart(strategies: Sequence[Strategy]) -> Chart:
-    """Draw equity after costs, drawdown below it on the same time axis, and equity before costs on request."""
-    figure = go.Figure()
-    max_points = min(MAX_POINTS, max(100, EQUITY_POINTS // (3 * max(len(strategies), 1))))
-    for number, strategy in enumerate(strategies):
-        if strategy.equity is not None:
-            figure.add_traces(
-                _equity_traces(strategy.name, strategy.equity, colours.strategy_colour(number), max_points)
-            )
-    layout = {
-        "xaxis": axis() | {"anchor": "y2"},
-        "yaxis": axis("equity (start = 1)") | {"domain": [0.34, 1.0]},
-        "yaxis2": axis("drawdown") | {"domain": [0.0, 0.26], "tickformat": ".0%"},
-    }
-    return finished("equity", 560, figure, layout)
-
-
-def _equity_traces(name: str, curve: Equity, colour: str, max_points: int) -> list[go.Scatter]:
-    text = plain(name)
-    net = _line(curve.times, curve.equity, max_points).update(name=text, legendgroup=text, hovertemplate="%{y:.3f}")
-    gross = _line(curve.times, compounded(curve.gross_return), max_points)
-    gross.update(name=f"{text}, before costs", visible="legendonly", legendrank=1100, hovertemplate="%{y:.3f}")
-    fall = _line(curve.times, drawdown(curve.equity), max_points)
-    fall.update(name=text, legendgroup=text, showlegend=False, yaxis="y2", hovertemplate="%{y:.1%}")
-    fall.update(fill="tozeroy", fillcolor=colours.tint(colour, 0.18))
-    for line, width, dash in ((net, 1.8, "solid"), (gross, 1.8, "dot"), (fall, 1.0, "solid")):
-        line.update(line={"color": colour, "width": width, "dash": dash})
-    return [net, gross, fall]
 
 
 def ic_by_month_chart(daily: Daily) -> Chart:
@@ -54,35 +21,8 @@ def ic_by_month_chart(daily: Daily) -> Chart:
     if not np.issubdtype(daily.times.dtype, np.datetime64):
         return _ic_by_block(daily)
     years, means_YM = month_table(daily.times, daily.rank_ic)
-    reach = float(np.nanmax(np.abs(means_YM), initial=0.0)) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            x=list(MONTHS),
-            y=[str(year) for year in years],
-            z=means_YM,
-            zmin=-reach,
-            zmax=reach,
-            colorscale=[
-                [0, colours.tint(colours.NEGATIVE, 0.8)],
-                [0.5, colours.tint(colours.QUIET, 0.1)],
-                [1, colours.tint(colours.ACCENT, 0.8)],
-            ],
-            text=[[_month_label(value) for value in row] for row in means_YM.tolist()],
-            texttemplate="%{text}",
-            hovertemplate="%{x} %{y}: mean Rank IC %{z:.4f}",
-            name="",
-            hoverongaps=False,
-            xgap=2,
-            ygap=2,
-            showscale=False,
-        )
-    )
-    layout = {
-        "hovermode": "closest",
-        "xaxis": axis() | {"side": "top", "showgrid": False, "type": "category", "fixedrange": True},
-        "yaxis": categories() | {"fixedrange": True},
-    }
-    return finished("ic-months", 70 + 34 * len(years), figure, layout)
+    texts = [[_month_label(value) for value in row] for row in means_YM.tolist()]
+    return calendar_heat("ic-months", years, means_YM, hover="mean Rank IC %{z:.4f}", text=texts)
 
 
 def _month_label(value: float) -> str:
@@ -107,11 +47,34 @@ def ic_running_chart(daily: Daily) -> Chart:
     """Draw the sums of IC and Rank IC so far: a steady climb is a steady ability."""
     lines = []
     for name, values, colour in (("Rank IC", daily.rank_ic, colours.ACCENT), ("IC", daily.ic, colours.QUIET)):
-        line = _line(daily.times, running_sum(values), MAX_POINTS)
+        line = thinned_line(daily.times, running_sum(values), MAX_POINTS // 2)
         lines.append(
             line.update(name=name, line={"color": colour, "width": 1.8}, hovertemplate="%{y:.2f}", connectgaps=True)
         )
     return finished("ic-running", 320, go.Figure(lines), {"xaxis": axis(), "yaxis": axis("sum so far")})
+
+
+def decay_chart(lags: Sequence[Fields]) -> Chart:
+    """Draw the mean IC of predictions made some dates before, each with its 95 % band."""
+    names = [f"{lag.count('lag')}" for lag in lags]
+    means = _undefined_as_nan([lag.number("mean") for lag in lags])
+    high = _undefined_as_nan([lag.number("mean_high") for lag in lags]) - means
+    low = means - _undefined_as_nan([lag.number("mean_low") for lag in lags])
+    bars = go.Bar(
+        x=names,
+        y=means,
+        name="",
+        width=0.55,
+        marker={"color": [colours.NEGATIVE if value < 0 else colours.ACCENT for value in means.tolist()]},
+        error_y={"array": high, "arrayminus": low, "color": colours.QUIET, "thickness": 1.4, "width": 5},
+        hovertemplate="%{x} dates before: mean IC %{y:.4f}",
+    )
+    layout = {
+        "hovermode": "closest",
+        "xaxis": axis("predicted so many dates before") | {"showgrid": False, "type": "category"},
+        "yaxis": axis("mean IC") | {"zeroline": True},
+    }
+    return finished("ic-decay", 280, go.Figure(bars), layout)
 
 
 def quantile_chart(overall: Block, blocks: Sequence[Block], *, is_return: bool) -> Chart:
@@ -222,20 +185,6 @@ def _curve(training: Training, key: str, name: str, colour: str) -> go.Scatter:
     line, marker = {"color": colour, "width": 2}, {"size": 5}
     curve = go.Scatter(x=epochs, y=training.curve(key), name=name, mode="lines+markers", line=line, marker=marker)
     return curve.update(hovertemplate="%{y:.5g}")
-
-
-def _line(times: AnyArray, values: Float64, max_points: int) -> go.Scatter:
-    chosen = thin(values, max_points=max_points)
-    return go.Scatter(x=_times(times[chosen]), y=values[chosen].astype(np.float32), mode="lines")
-
-
-def _times(times: AnyArray) -> list[str] | AnyArray:
-    if not np.issubdtype(times.dtype, np.datetime64):
-        return times
-    days = times.astype("datetime64[D]")
-    # A date alone is half as long as a date with its time of day; most calendars are daily.
-    text = days if (days == times).all() else times.astype("datetime64[s]")
-    return [str(value) for value in text]
 
 
 def _undefined_as_nan(values: Sequence[float | None]) -> Float64:

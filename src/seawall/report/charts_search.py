@@ -27,11 +27,7 @@ def heat_chart(name: str, heat: Fields, *, by_trail: bool) -> Chart:
             z=grid,
             zmin=-reach,
             zmax=reach,
-            colorscale=[
-                [0, colours.tint(colours.NEGATIVE, 0.8)],
-                [0.5, colours.tint(colours.QUIET, 0.1)],
-                [1, colours.tint(colours.ACCENT, 0.8)],
-            ],
+            colorscale=colours.DIVERGING,
             hovertemplate="%{y} by %{x}: %{z:,.0f} bps",
             name="",
             showscale=False,

@@ -42,3 +42,7 @@ def tint(colour: str, opacity: float) -> str:
     """Give a ``#rrggbb`` colour some transparency."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+DIVERGING = [[0, tint(NEGATIVE, 0.8)], [0.5, tint(QUIET, 0.1)], [1, tint(ACCENT, 0.8)]]
+"""Colour scale of heat maps around zero; numbers written in the cells stay legible on all of it."""

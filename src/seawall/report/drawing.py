@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
+from seawall.arrays import AnyArray, Float64
+from seawall.report import colours
+from seawall.report.series import thin
+
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +72,51 @@ def finished(name: str, height_pixels: int, figure: go.Figure, layout: dict[str,
     }
     figure.update_layout({**shared, **layout})
     return Chart(name, height_pixels, figure_json(figure))
+
+
+def calendar_heat(name: str, years: list[int], values_YM: Float64, *, hover: str, text: str | list[list[str]]) -> Chart:
+    """Draw one coloured cell per month, a row per year, its number in it: blue above zero, orange below.
+
+    ``text`` is how Plotly writes the number, or every text.
+    """
+    reach = float(np.nanmax(np.abs(values_YM), initial=0.0)) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(MONTHS),
+            y=[str(year) for year in years],
+            z=values_YM.astype(np.float32),
+            zmin=-reach,
+            zmax=reach,
+            colorscale=colours.DIVERGING,
+            text=None if isinstance(text, str) else text,
+            texttemplate=text if isinstance(text, str) else "%{text}",
+            hovertemplate="%{x} %{y}: " + hover,
+            name="",
+            hoverongaps=False,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+        )
+    )
+    layout = {
+        "hovermode": "closest",
+        "xaxis": axis() | {"side": "top", "showgrid": False, "type": "category", "fixedrange": True},
+        "yaxis": categories() | {"fixedrange": True},
+    }
+    return finished(name, 70 + 34 * len(years), figure, layout)
+
+
+def thinned_line(times: AnyArray, values: Float64, max_points: int) -> go.Scatter:
+    """Draw a series over time by at most so many points; no extreme is lost."""
+    chosen = thin(values, max_points=max_points)
+    return go.Scatter(x=written_times(times[chosen]), y=values[chosen].astype(np.float32), mode="lines")
+
+
+def written_times(times: AnyArray) -> list[str] | AnyArray:
+    """Write times as short as they can be; integer steps stay as they are."""
+    if not np.issubdtype(times.dtype, np.datetime64):
+        return times
+    days = times.astype("datetime64[D]")
+    # A date alone is half as long as a date with its time of day; most calendars are daily.
+    text = days if (days == times).all() else times.astype("datetime64[s]")
+    return [str(value) for value in text]

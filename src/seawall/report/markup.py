@@ -44,7 +44,7 @@ def missing(text: str) -> Html:
 def figure(chart: "Chart", title: str, caption: str) -> Html:
     """Build a chart: a place of its height, its data, and a line on how to read it."""
     name = escape(chart.name)
-    label = f'role="img" aria-label="{escape(title)}"'
+    label = f'role="group" aria-label="{escape(title)}"'
     place = f'<div class="chart" id="chart-{name}" style="height:{chart.height_pixels}px" {label}></div>'
     data = f'<script type="application/json" data-chart="chart-{name}">{chart.json}</script>'
     return element("figure", [element("h3", title), Html(place), Html(data), element("figcaption", caption)])
@@ -52,14 +52,21 @@ def figure(chart: "Chart", title: str, caption: str) -> Html:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, num_left: int = 1, caption: str = "") -> Html:
     """Build a table; the first ``num_left`` columns are words, the others numbers, aligned right."""
-    heads = [element("th", text, style="" if i < num_left else "number") for i, text in enumerate(header)]
+    heads = [_head(text, is_number=i >= num_left) for i, text in enumerate(header)]
     body = [
         element("tr", [element("td", text, style="" if i < num_left else "number") for i, text in enumerate(row)])
         for row in rows
     ]
     parts = [element("caption", caption)] if caption else []
     parts += [element("thead", element("tr", heads)), element("tbody", body)]
-    return element("div", element("table", parts), style="scroll")
+    # A wide table scrolls on a phone; with the keyboard only what can take the focus can be scrolled.
+    label = escape(caption or " ".join(header[:2]).strip())
+    return Html(f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{element("table", parts)}</div>')
+
+
+def _head(text: str, *, is_number: bool) -> Html:
+    style = ' class="number"' if is_number else ""
+    return Html(f'<th scope="col"{style}>{html(text)}</th>') if text else Html(f"<td{style}></td>")
 
 
 def details(summary: str, content: Iterable[str]) -> Html:

@@ -102,8 +102,9 @@ def _header(title: str, subtitle: str, sections: list[Html]) -> str:
     button = '<button type="button" id="theme" hidden>Light / dark</button>'
     without_scripts = missing("Charts need JavaScript; all tables are readable without it.")
     return (
+        f'<a class="skip" href="#summary">Skip to the summary</a>\n'
         f"<header>{element('h1', title)}{element('p', subtitle)}</header>\n"
-        f"<nav><div>{links}{button}</div></nav>\n<main>\n<noscript>{without_scripts}</noscript>\n"
+        f'<nav aria-label="Sections"><div>{links}{button}</div></nav>\n<main>\n<noscript>{without_scripts}</noscript>\n'
     )
 
 

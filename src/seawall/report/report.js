@@ -7,6 +7,7 @@
   const config = {
     responsive: true,
     displaylogo: false,
+    showTips: false,
     displayModeBar: touch ? false : "hover",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
@@ -18,6 +19,33 @@
     figure.layout.dragmode = touch ? false : "zoom";
     Plotly.newPlot(place, figure.data, figure.layout, config);
     charts.push(place);
+  }
+
+  // Plotly's legend listens to the mouse alone: give it the keyboard too.
+  const reach = (place) => {
+    for (const item of place.querySelectorAll(".legend .traces")) {
+      item.setAttribute("tabindex", "0");
+      item.setAttribute("role", "button");
+      item.setAttribute("aria-label", "Show or hide " + item.textContent.trim());
+    }
+  };
+  const toggle = (event) => {
+    const item = event.target.closest(".legend .traces");
+    if (!item || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    const place = event.currentTarget;
+    const position = [...place.querySelectorAll(".legend .traces")].indexOf(item);
+    const area = item.querySelector(".legendtoggle");
+    for (const kind of ["mousedown", "mouseup"]) area.dispatchEvent(new MouseEvent(kind, { bubbles: true, view: window }));
+    window.setTimeout(() => {
+      const again = place.querySelectorAll(".legend .traces")[position];
+      if (again) again.focus();
+    }, 500);
+  };
+  for (const place of charts) {
+    reach(place);
+    place.on("plotly_afterplot", () => reach(place));
+    place.addEventListener("keydown", toggle);
   }
 
   // Charts are drawn for the width of the screen; paper is narrower.

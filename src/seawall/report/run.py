@@ -6,7 +6,8 @@ from typing import Any
 from seawall.budget.heartbeat import Beat, silent
 from seawall.report.cautions import warnings
 from seawall.report.page import build_sections, write_html
-from seawall.report.records import RunRecords, read_run
+from seawall.report.reading import read_run
+from seawall.report.records import RunRecords
 from seawall.report.timeline import pack_timeline
 from seawall.report.words import when
 from seawall.stores.atomic import replacing

@@ -1,4 +1,4 @@
-"""Four questions every reader has, answered in sentences computed from records."""
+"""Six questions every reader has, answered in sentences computed from records."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,8 @@ from seawall.report.facts import (
 )
 from seawall.report.fields import Fields
 from seawall.report.records import PanelFacts, RunRecords, Strategy
-from seawall.report.words import decimal, percent, probability, size, times, when, whole
+from seawall.report.trust import trust_answer, trust_details
+from seawall.report.words import decimal, duration, percent, probability, size, times, when, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,24 @@ class Finding:
 
 
 def findings(run: RunRecords) -> tuple[Finding, ...]:
-    """Answer: what was trained, does it predict, what would it have earned, did memory hold."""
-    return _trained(run), _predicts(run), _earned(run), _memory(run)
+    """Answer what was trained, when, whether it predicts and earns, whether to trust it, and whether memory held."""
+    trusted = Finding("Can it be trusted?", trust_answer(run), trust_details(run))
+    return _trained(run), _when(run), _predicts(run), _earned(run), trusted, _memory(run)
+
+
+def _when(run: RunRecords) -> Finding:
+    question = "When?"
+    ends = [unit.finished for unit in run.units if unit.finished]
+    if not ends:
+        return Finding(question, "No unit has ended yet.")
+    wall = sum(unit.wall_seconds or 0.0 for unit in run.units)
+    cpu = sum(unit.cpu_seconds or 0.0 for unit in run.units)
+    day, _, clock = max(ends).partition("T")
+    details = [f"{times(len(run.units), 'unit')} of work took {duration(wall)}, {duration(cpu)} of them CPU."]
+    first, last = run.ingest.text("first_time"), run.ingest.text("last_time")
+    if first and last:
+        details.append(f"The data go from {when(first)} to {when(last)}.")
+    return Finding(question, f"Finished {day} {clock[:5]} UTC", tuple(details))
 
 
 def _trained(run: RunRecords) -> Finding:
@@ -39,7 +56,7 @@ def _trained(run: RunRecords) -> Finding:
     folds = times(num_trained, kind)
     if num_trained < num_folds:
         folds = f"{num_trained:,} of {times(num_folds, kind)} so far"
-    details = [_panel_sentence(run, run.panel)] if run.panel is not None else []
+    details = [_panel_sentence(run.panel)] if run.panel is not None else []
     if target := run.metrics.text("target"):
         horizon = run.metrics.count("horizon_periods")
         details.append(f"It predicts {target}" + (f", {times(horizon, 'period')} ahead." if horizon else "."))
@@ -47,10 +64,8 @@ def _trained(run: RunRecords) -> Finding:
     return Finding(question, f"{name[:1].upper()}{name[1:]}, {folds}", tuple(details))
 
 
-def _panel_sentence(run: RunRecords, panel: PanelFacts) -> str:
-    first, last = run.ingest.text("first_time"), run.ingest.text("last_time")
-    span = f" from {when(first)} to {when(last)}" if first and last else ""
-    counts = f"{whole(panel.num_entities)} entities, {whole(panel.num_dates)} dates{span}, {whole(panel.num_rows)} rows"
+def _panel_sentence(panel: PanelFacts) -> str:
+    counts = f"{whole(panel.num_entities)} entities, {whole(panel.num_dates)} dates, {whole(panel.num_rows)} rows"
     return f"Panel {panel.name}: {counts}, {times(len(panel.features), 'feature')}."
 
 

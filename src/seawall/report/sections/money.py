@@ -1,32 +1,16 @@
 """What the strategies would have earned after costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 from seawall.report import captions
-from seawall.report.charts import equity_chart
-from seawall.report.facts import cost_drag
+from seawall.report.charts_money import equity_chart, months_chart
 from seawall.report.markup import Html, figure, missing, note, section, table
 from seawall.report.records import RunRecords, Strategy
-from seawall.report.words import decimal, percent, when, whole
+from seawall.report.sections.money_rows import STATISTICS, UNTRADED, YEARS_HEADER, year_row
+from seawall.report.words import UNDEFINED
 
-STATISTICS: tuple[tuple[str, Callable[[Strategy], str]], ...] = (
-    ("return a year", lambda s: percent(s.statistics.number("annual_return"))),
-    ("volatility a year", lambda s: percent(s.statistics.number("annual_volatility"))),
-    ("Sharpe ratio", lambda s: decimal(s.statistics.number("sharpe"), 2)),
-    ("Sortino ratio", lambda s: decimal(s.statistics.number("sortino"), 2)),
-    ("Calmar ratio", lambda s: decimal(s.statistics.number("calmar"), 2)),
-    ("alpha a year", lambda s: percent(s.statistics.number("alpha"))),
-    ("beta", lambda s: decimal(s.statistics.number("beta"), 2)),
-    ("worst drawdown", lambda s: percent(s.statistics.number("max_drawdown"))),
-    ("drawdown began", lambda s: when(s.statistics.text("max_drawdown_start"))),
-    ("drawdown was deepest", lambda s: when(s.statistics.text("max_drawdown_end"))),
-    ("turnover a year, × equity", lambda s: decimal(s.statistics.number("annual_turnover"), 1)),
-    ("costs a year, of equity", lambda s: percent(cost_drag(s), 2)),
-    ("total return", lambda s: percent(s.statistics.number("total_return"))),
-    ("hit rate", lambda s: percent(s.statistics.number("hit_rate"))),
-    ("trades", lambda s: whole(s.statistics.number("num_trades"))),
-    ("orders not filled", lambda s: whole(s.statistics.number("num_rejected"))),
-)
+MAX_YEARS = 240
+"""Rows of years, of all strategies together, that are drawn and listed: keeps the page small."""
 
 
 def money_section(run: RunRecords) -> Html:
@@ -37,23 +21,45 @@ def money_section(run: RunRecords) -> Html:
     parts = []
     if any(strategy.equity is not None for strategy in run.strategies):
         parts.append(figure(equity_chart(run.strategies), "Equity and drawdown", captions.EQUITY))
-    rows = [(name, *(write(strategy) for strategy in run.strategies)) for name, write in STATISTICS]
+    rows = _known((name, *(write(strategy) for strategy in run.strategies)) for name, write in STATISTICS)
+    untraded = _known((name, *(write(strategy) for strategy in run.strategies)) for name, write in UNTRADED)
     names = [strategy.name for strategy in run.strategies]
     parts += [
         table(("results", *names), rows),
         note(captions.STATISTICS),
-        *_years(run.strategies),
+        *([table(("not traded", *names), untraded), note(captions.UNTRADED)] if untraded else []),
+        *_in_time(run.strategies),
         _rules(run.strategies),
     ]
     return section("money", "After costs", captions.MONEY_LEAD, parts)
 
 
-def _years(strategies: Sequence[Strategy]) -> list[Html]:
-    """Show the return of each calendar year; nothing where the calendar has none."""
-    of_each = [{f.text("year"): f.number("return") for f in s.statistics.parts("years")} for s in strategies]
-    years = sorted({year for returns in of_each for year in returns if year})
-    rows = [(year, *(percent(returns.get(year)) for returns in of_each)) for year in years]
-    return [table(("return by year", *(strategy.name for strategy in strategies)), rows)] if rows else []
+def _known(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Leave out rows that say nothing of any strategy, such as alpha without a benchmark."""
+    return [row for row in rows if any(cell not in (UNDEFINED, "–", "[]") for cell in row[1:])]
+
+
+def _in_time(strategies: Sequence[Strategy]) -> list[Html]:
+    """Show months and years, strategy by strategy as far as there is room; nothing where the calendar has none."""
+    shown: list[Strategy] = []
+    num_years = 0
+    for strategy in strategies:
+        num_years += len(strategy.statistics.parts("years"))
+        if num_years <= MAX_YEARS or not shown:
+            shown.append(strategy)
+    charts = [(one.name, months_chart(number, one.statistics.parts("months"))) for number, one in enumerate(shown)]
+    parts = [figure(chart, f"{name}, month by month", captions.MONTHS) for name, chart in charts if chart]
+    parts += [_years(one) for one in shown if one.statistics.parts("years")]
+    if left_out := len(strategies) - len(shown):
+        parts.append(note(f"Years and months of {left_out} more strategies are in their statistics.json."))
+    return parts
+
+
+def _years(strategy: Strategy) -> Html:
+    rows = [year_row(year) for year in strategy.statistics.parts("years")]
+    filled = [i for i in range(len(YEARS_HEADER)) if any(row[i] != UNDEFINED for row in rows)]
+    header = [YEARS_HEADER[i] for i in filled]
+    return table(header, [[row[i] for i in filled] for row in rows], caption=f"{strategy.name}, by year")
 
 
 def _rules(strategies: Sequence[Strategy]) -> Html:
@@ -61,7 +67,7 @@ def _rules(strategies: Sequence[Strategy]) -> Html:
     keys = list(dict.fromkeys(key for rule in rules for key in rule))
     if not keys:
         return missing("The rules and costs of the strategies were not recorded.")
-    rows = [(key, *(rule.get(key, "–") for rule in rules)) for key in keys]
+    rows = _known((key, *(rule.get(key, "–") for rule in rules)) for key in keys)
     return table(("rules and costs", *(strategy.name for strategy in strategies)), rows)
 
 

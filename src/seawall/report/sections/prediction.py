@@ -5,14 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from seawall.report import captions
-from seawall.report.charts import ic_by_month_chart, ic_running_chart
-from seawall.report.facts import verdict
+from seawall.report.charts import decay_chart, ic_by_month_chart, ic_running_chart
 from seawall.report.fields import Fields
 from seawall.report.markup import Html, details, figure, missing, note, section, table
 from seawall.report.records import Block, Daily, RunRecords
-from seawall.report.words import decimal, percent, probability, significant, whole
+from seawall.report.trust import band, sign_in_words
+from seawall.report.words import UNDEFINED, decimal, percent, probability, significant, whole
 
-IC_HEADER = ("", "mean", "ICIR", "share > 0", "t plain", "t_hac", "p (t_hac)", "dates", "undefined", "in words")
+IC_HEADER = (
+    "", "mean", "95 % band", "ICIR", "share > 0", "t plain", "t_hac", "p (t_hac)", "≠ 0 at 5 %", "dates", "undefined",
+)  # fmt: skip
+TESTS_HEADER = ("", "plain", "HAC", "Newey–West", "non-overlapping", "p HAC", "p Newey–West", "p non-overlapping")
 POOLED_HEADER = ("", "predictions", "RMSE", "MAE", "R²", "bias", "Pearson", "pooled t")
 
 
@@ -40,13 +43,66 @@ def _charts(daily: Daily) -> list[str]:
 
 
 def _tables(blocks: Sequence[Block]) -> list[str]:
+    overall = blocks[0]
     pooled = [(_name(block), *_pooled_row(block.pooled)) for block in blocks]
+    tests = [("Rank IC", *_tests_row(overall.rank_ic)), ("IC", *_tests_row(overall.ic))]
     return [
-        table(IC_HEADER, [_ic_row(block, block.rank_ic) for block in blocks], caption="Rank IC"),
-        table(IC_HEADER, [_ic_row(block, block.ic) for block in blocks], caption="IC"),
+        table(IC_HEADER, [_ic_row(_name(block), block.rank_ic) for block in blocks], caption="Rank IC"),
+        table(IC_HEADER, [_ic_row(_name(block), block.ic) for block in blocks], caption="IC"),
         note(captions.IC_TABLE),
+        *_tails(overall),
+        *_decay(overall),
+        *_years(overall),
+        details("Every t of the mean", [table(TESTS_HEADER, tests)]),
         details("Errors over all predictions", [table(POOLED_HEADER, pooled), note(captions.POOLED)]),
     ]
+
+
+def _tails(overall: Block) -> list[str]:
+    """Show spread and tails of all dates, then what one number says of them."""
+    names = (
+        ("spread of the target, highest less lowest group", "spread"),
+        ("IC in the top fifth", "top_ic"),
+        ("IC in the bottom fifth", "bottom_ic"),
+    )
+    rows = [_ic_row(name, overall.more.part(key)) for name, key in names if overall.more.part(key)]
+    whole_numbers = [
+        ("monotonicity of the groups", decimal(overall.more.number("monotonicity"), 2)),
+        ("autocorrelation of ranks, one date to the next", decimal(overall.more.number("autocorrelation"), 3)),
+        ("turnover of the top group, a date", percent(overall.more.number("turnover"))),
+        ("predictions with an outcome", percent(overall.more.number("coverage"), 2)),
+    ]
+    known = [row for row in whole_numbers if row[1] != UNDEFINED]
+    parts: list[str] = [table(IC_HEADER, rows, caption="Spread and tails"), note(captions.IC_MORE)] if rows else []
+    return parts + ([table(("of the order", "mean"), known), note(captions.IC_WHOLE)] if known else [])
+
+
+def _decay(overall: Block) -> list[str]:
+    lags = overall.more.parts("decay")
+    if not lags:
+        return []
+    rows = [_ic_row(f"{lag.count('lag')} dates", lag) for lag in lags]
+    chart = figure(decay_chart(lags), "Decay of the IC", captions.IC_DECAY)
+    return [chart, details("Decay in numbers", [table(IC_HEADER, rows)])]
+
+
+def _years(overall: Block) -> list[str]:
+    rows = [
+        (
+            year.text("year") or "",
+            decimal(year.number("rank_ic")),
+            decimal(year.number("ic")),
+            whole(year.number("num_dates")),
+        )
+        for year in overall.more.parts("years")
+    ]
+    return [table(("year", "mean Rank IC", "mean IC", "dates"), rows, caption="By year")] if rows else []
+
+
+def _tests_row(ic: Fields) -> tuple[str, ...]:
+    kinds = ("plain", "hac", "newey_west", "non_overlapping")
+    t = [decimal(ic.number(f"t_{kind}"), 2) for kind in kinds]
+    return (*t, *(probability(ic.number(f"p_{kind}")) for kind in kinds[1:]))
 
 
 def _name(block: Block) -> str:
@@ -55,18 +111,19 @@ def _name(block: Block) -> str:
     return "all folds" if block.fold is None else f"fold {block.fold}"
 
 
-def _ic_row(block: Block, ic: Fields) -> tuple[str, ...]:
+def _ic_row(name: str, ic: Fields) -> tuple[str, ...]:
     return (
-        _name(block),
+        name,
         decimal(ic.number("mean")),
+        band(ic),
         decimal(ic.number("icir"), 3),
         percent(ic.number("share_positive")),
         decimal(ic.number("t_plain"), 2),
         decimal(ic.number("t_hac"), 2),
         probability(ic.number("p_hac")),
+        sign_in_words(ic),
         whole(ic.number("num_dates")),
         whole(ic.number("num_undefined")),
-        verdict(ic),
     )
 
 

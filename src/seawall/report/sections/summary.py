@@ -6,7 +6,7 @@ from seawall.report.fields import Fields
 from seawall.report.markup import Html, card, element, note
 from seawall.report.records import RunRecords
 from seawall.report.summary import Finding, findings
-from seawall.report.words import decimal, duration, percent, probability, size, when
+from seawall.report.words import decimal, percent, probability, size, when
 
 
 def summary_section(run: RunRecords) -> Html:
@@ -39,10 +39,6 @@ def _cards(run: RunRecords) -> Html:
         used = peak.measured_total_bytes or 0.0
         below = f"of {size(run.declared_bytes)} declared"
         cards.append(card("Peak memory", size(used), below, share=used / run.declared_bytes))
-    if run.units:
-        wall = sum(unit.wall_seconds or 0.0 for unit in run.units)
-        cpu = sum(unit.cpu_seconds or 0.0 for unit in run.units)
-        cards.append(card("Time of all units", duration(wall), f"{duration(cpu)} of CPU"))
     return element("div", cards, style="cards")
 
 
