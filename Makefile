@@ -46,9 +46,11 @@ bench: $(STAMP) ## ours and peers in turn, with memcpy and a Python loop as yard
 bench-large: $(STAMP) ## a CSV of 20 GB into a store inside a real cgroup of 1 GiB (needs 45 GB of disk)
 	$(BIN)/python -m bench ingest --gigabytes 20 --budget 1GiB --repeats 1 --only seawall
 
-bench-peers: $(STAMP) ## ours beside whole peers, installed in .venv-peers
+bench-peers: $(STAMP) ## ours beside whole peers, installed in .venv-peers and .venv-zipline
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	test -x .venv-zipline/bin/python || $(PYTHON) -m venv .venv-zipline
+	.venv-zipline/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements-zipline.txt
 	$(BIN)/python -m bench --peers
 
 docs: $(STAMP) ## run every code block of README and docs
