@@ -73,7 +73,7 @@ def test_the_reported_valid_loss_and_ic_are_those_of_all_valid_samples(world: Wo
     panel, fold, fitted = Panel(world.panel), read_fold(world.folds, 0), read_model(world.model)
     rows = np.concatenate(list(valid_samples(panel, fold, config).blocks()))
 
-    gather = scaled_gather(panel, 4, fitted.scaler, "fwd")
+    gather = scaled_gather(panel, 4, fitted.scaler, ("fwd",))
     predicted = predict_scaled(fitted.module, gather, rows, torch.device("cpu")).numpy()[:, 0].astype(np.float64)
 
     target = panel.targets[rows, 0].astype(np.float64)

@@ -9,10 +9,11 @@ import numpy as np
 
 from seawall.arrays import AnyArray
 from seawall.stores.npy import HEADER_BYTES
-from seawall.stores.panel import Panel
+from seawall.stores.panel import Panel, TargetSpec
+from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 from seawall.train.config import TrainConfig
 from seawall.train.run import fit_fold, make_folds_record
-from tests.support import make_panel
+from tests.support import DAY_NS, FIRST_DAY, make_panel
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def change_from(panel: Path, date: int, *, seed: int = 5) -> None:
     opened = Panel(panel)
     rng = np.random.default_rng(seed)
     later = np.flatnonzero(opened.time_index >= date)
-    unknown = np.flatnonzero((opened.target_end[:, 0] >= date) & ~np.isnan(opened.targets[:, 0]))
+    unknown = np.flatnonzero(((opened.target_end >= date) & ~np.isnan(opened.targets)).any(axis=1))
 
     def features(values: AnyArray) -> None:
         values[later] = rng.standard_normal((len(later), values.shape[1])) * 3
@@ -85,7 +86,7 @@ def change_from(panel: Path, date: int, *, seed: int = 5) -> None:
         values[unknown] = rng.standard_normal((len(unknown), values.shape[1]))
 
     edit(panel, "features", "<f4", (-1, opened.shape.num_features), features)
-    edit(panel, "targets", "<f4", (-1, 1), targets)
+    edit(panel, "targets", "<f4", (-1, opened.shape.num_targets), targets)
 
 
 def small_config(**choices: object) -> TrainConfig:
@@ -101,4 +102,53 @@ def small_config(**choices: object) -> TrainConfig:
         "learning_rate": 0.01,
         "device": "cpu",
     }
+    return TrainConfig.model_validate(values | choices)
+
+
+HORIZONS = {"short": 1, "long": 10, "odd": 3}
+"""Targets of :func:`three_target_world` and how far they look ahead (periods)."""
+
+
+def three_target_world(folder: Path, *, num_entities: int = 14, num_dates: int = 140) -> World:
+    """Three targets at three horizons, each planted on a feature of its own; a tenth of ``odd`` is missing."""
+    rng = np.random.default_rng(4)
+    calendar = (FIRST_DAY + np.arange(num_dates)) * DAY_NS
+    spec = PanelSpec(
+        calendar_kind="timestamp",
+        columns=(
+            *(ColumnSpec(f"f{i}", "features", "float32") for i in range(3)),
+            *(ColumnSpec(name, "targets", "float32") for name in HORIZONS),
+            *(ColumnSpec(name, "prices", "float64") for name in ("open", "close")),
+        ),
+        targets=tuple(TargetSpec(name, "forward_return", "close", h, 1) for name, h in HORIZONS.items()),
+    )
+    with PanelWriter(folder / "world.panel", spec, calendar) as writer:
+        for number in range(num_entities):
+            features = rng.standard_normal((num_dates, 3)).astype(np.float32)
+            ends = np.arange(num_dates)[:, None] + np.array([h + 1 for h in HORIZONS.values()])
+            scale = np.array([0.01, 0.05, 0.02])
+            returns = scale * (0.7 * features + 0.7 * rng.standard_normal((num_dates, 3)))
+            known = ends < num_dates
+            known[:, 2] &= rng.random(num_dates) > 0.1
+            close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, num_dates)))
+            writer.append(
+                EntityBlock(
+                    names=[f"E{number:03d}"],
+                    lengths=np.array([num_dates]),
+                    times=calendar,
+                    features=features,
+                    returns=np.where(known, returns, np.nan),
+                    target_end=np.where(known, ends, -1),
+                    prices=np.column_stack([close, close]),
+                    adjustment=np.ones(num_dates),
+                    universe=np.ones(num_dates, bool),
+                )
+            )
+        writer.finish(sources=[], ingest={}, slab_bytes=4096)
+    return World(folder)
+
+
+def three_target_config(**choices: object) -> TrainConfig:
+    """Learn all three together."""
+    values = small_config().model_dump(exclude={"target"}) | {"targets": list(HORIZONS), "batch_size": 128}
     return TrainConfig.model_validate(values | choices)

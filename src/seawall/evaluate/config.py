@@ -15,6 +15,10 @@ class EvaluateConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # None: the first target is what later stages use too; the others are judged beside it.
+    target: str | None = Field(
+        default=None, description="of several targets, the one whose numbers come first; the first one where missing"
+    )
     # Fewer names make a correlation that is mostly chance: with 10 its standard error is already a third.
     min_names: int = Field(default=10, ge=3, description="fewest names of a date that still give an IC (names)")
     # Fifths are the usual cut, and leave a few names each on a market of some dozens.

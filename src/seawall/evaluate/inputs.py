@@ -24,8 +24,8 @@ class Inputs:
         return found
 
 
-def open_inputs(panel: Path, predictions: Path) -> Inputs:
-    """Open both and check that they belong together.
+def open_inputs(panel: Path, predictions: Path, target: str | None = None) -> Inputs:
+    """Open both, for one target where there are several, and check that they belong together.
 
     Raises
     ------
@@ -33,8 +33,10 @@ def open_inputs(panel: Path, predictions: Path) -> Inputs:
         Where one of them is damaged, or folds predict different targets.
     ResumeError
         Where the predictions were made from another panel.
+    ConfigError
+        For a target that is not predicted.
     """
-    opened, store = open_predictions(panel, predictions)
+    opened, store = open_predictions(panel, predictions, target)
     column = opened.column_index("targets", store.target)
     # Predictions come by date, the panel lies by entity: a date touches one place per entity. Default read-ahead would
     # fetch 128 KiB around each, and under a tight limit throw most of it away before the next date asks for it.

@@ -41,7 +41,9 @@ _DATE_ROW_BYTES = 160
 """Per name of a date: row, targets and predictions as float64, their ranks, order and groups."""
 
 
-def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_paths: int = 1) -> StagePlan:
+def plan(
+    config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_paths: int = 1, num_targets: int = 1
+) -> StagePlan:
     """Plan evaluate. It has no knobs: the claims are the same for any budget, and grow with dates and names of a date.
 
     Parameters
@@ -52,9 +54,12 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_pa
         What the stage may use in all; changes nothing here.
     num_paths
         Times that each date is predicted.
+    num_targets
+        Targets that are predicted: they are judged one after another, each with files of its own.
     """
     num_row_groups = num_paths * -(-shape.num_rows // ROW_GROUP_ROWS)
     num_tables = num_paths + 2 if num_paths > 1 else 1
+    num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets
     daily_bytes = _daily_row_bytes(config)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
     return StagePlan(
@@ -64,8 +69,8 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_pa
             Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
             Claim(
                 "parquet footer",
-                num_row_groups * _NUM_PREDICTION_COLUMNS * FOOTER_CHUNK_BYTES,
-                f"{num_row_groups:,} row groups x {_NUM_PREDICTION_COLUMNS} columns x 4 KiB",
+                num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
+                f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
             ),
             Claim(
                 "one date",
@@ -96,8 +101,10 @@ def plan(config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_pa
         disk=(
             Claim(
                 "daily.parquet",
-                num_tables * shape.num_dates * daily_bytes,
-                f"{shape.num_dates:,} dates x {daily_bytes} B" + (f" x {num_tables}" if num_paths > 1 else ""),
+                num_targets * num_tables * shape.num_dates * daily_bytes,
+                f"{shape.num_dates:,} dates x {daily_bytes} B"
+                + (f" x {num_tables}" if num_paths > 1 else "")
+                + (f" x {num_targets} targets" if num_targets > 1 else ""),
             ),
             Claim("metrics.json", MIB, "some KiB per fold"),
         ),

@@ -137,4 +137,6 @@ def headline(record: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("mean", "icir", "share_positive", "t_plain", "t_hac", "p_hac")
     }
     counts = {name: overall["ic"][name] for name in ("num_dates", "num_undefined")}
-    return {"target": record["target"], **pooled, **daily, **counts, "warnings": record["warnings"]}
+    found = {"target": record["target"], **pooled, **daily, **counts, "warnings": record["warnings"]}
+    others = [headline(other) for other in record.get("other_targets", [])]
+    return {**found, "other_targets": others} if others else found

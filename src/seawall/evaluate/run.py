@@ -25,8 +25,10 @@ def evaluate(
 
     Writes ``metrics.json`` and ``daily.parquet`` (FORMAT.md section 5). Of combinatorial folds each path is judged on
     its own, in ``daily_paths.parquet`` too; ``daily.parquet`` and the overall series are the mean of the paths date by
-    date, so that a date counts once. Memory is one row group of predictions, the largest date, and one row of numbers
-    per date and path. A date's row depends on that date's predictions and targets alone.
+    date, so that a date counts once. Of several targets each is judged by itself, one after another: the numbers of
+    ``config.target`` come first, those of the others are in ``other_targets`` and ``daily_target_NN.parquet``. Memory
+    is one row group of predictions, the largest date, and one row of numbers per date and path. A date's row depends
+    on that date's predictions and targets alone.
 
     Parameters
     ----------
@@ -47,7 +49,26 @@ def evaluate(
     FormatError, ResumeError, ConfigError
         Where the inputs are damaged or do not belong together.
     """
-    inputs = open_inputs(panel, predictions)
+    inputs = open_inputs(panel, predictions, config.target)
+    output.mkdir(parents=True, exist_ok=True)
+    for stale in (output / "daily_paths.parquet", *output.glob("daily_*target_*.parquet")):
+        stale.unlink(missing_ok=True)
+    record = _judge_target(inputs, config, output, "", beat)
+    others = []
+    for number, target in enumerate(inputs.store.targets):
+        if target != inputs.store.target:
+            other = open_inputs(panel, predictions, target)
+            others.append(_judge_target(other, config, output, f"_target_{number:02d}", beat))
+    beat("write", 0, 1)
+    if others:
+        record["other_targets"] = others
+    write_json(output / "metrics.json", record)
+    beat("write", 1, 1)
+    return headline(record)
+
+
+def _judge_target(inputs: Inputs, config: EvaluateConfig, output: Path, ending: str, beat: Beat) -> dict[str, Any]:
+    """Judge the predictions of one target, write the numbers of each date, and give the record."""
     numbers: list[int | None] = [*range(inputs.store.num_paths)] or [None]
     judged = [_judge(inputs, config, number, beat) for number in numbers]
     num_read, num_rows = sum(part.num_read for part in judged), inputs.store.num_rows
@@ -59,15 +80,10 @@ def evaluate(
     pooled = judged[0].pooled if paths is None else _merged(judged)
     spec = inputs.spec
     record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind, paths=paths)
-    beat("write", 0, 1)
-    output.mkdir(parents=True, exist_ok=True)
-    daily.write(output / "daily.parquet", time_type(inputs.panel))
-    (output / "daily_paths.parquet").unlink(missing_ok=True)
+    daily.write(output / f"daily{ending}.parquet", time_type(inputs.panel))
     if paths is not None:
-        paths.daily.write(output / "daily_paths.parquet", time_type(inputs.panel), paths.numbers)
-    write_json(output / "metrics.json", record)
-    beat("write", 1, 1)
-    return headline(record)
+        paths.daily.write(output / f"daily_paths{ending}.parquet", time_type(inputs.panel), paths.numbers)
+    return record
 
 
 @dataclass(frozen=True, slots=True)

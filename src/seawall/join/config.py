@@ -16,6 +16,10 @@ class JoinConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # None: the first of several targets; a backtest trades the predictions of one.
+    target: str | None = Field(
+        default=None, description="of several targets, the one whose predictions are traded; the first where missing"
+    )
     # All of them: which price a strategy will trade at is chosen after the join.
     prices: tuple[str, ...] = Field(default=(), description="price columns of the panel to carry; none named means all")
 

@@ -46,7 +46,7 @@ def join(panel: Path, predictions: Path, output: Path, config: JoinConfig, *, be
     FormatError, ResumeError
         Where the inputs are damaged or do not belong together.
     """
-    opened, store = open_predictions(panel, predictions)
+    opened, store = open_predictions(panel, predictions, config.target)
     store.refuse_paths()
     prices = config.prices or tuple(opened.names("prices"))
     builder = TableBuilder(opened, RowGather(opened, store.target, prices), prices)

@@ -88,6 +88,11 @@ class RunConfig(Strict):
         return self
 
     @property
+    def num_targets(self) -> int:
+        """Targets that are predicted."""
+        return 1 if self.train is None else len(self.train.target_names)
+
+    @property
     def num_paths(self) -> int:
         """Paths that combinatorial folds predict; 0 where they walk forward."""
         return 0 if self.train is None else self.train.folds.num_paths
@@ -123,7 +128,7 @@ class RunConfig(Strict):
             return self
         asked = []
         if self.train is not None:
-            asked.append(("train.target", [self.train.target], list(self.ingest.targets)))
+            asked.append(("train.target", list(self.train.target_names), list(self.ingest.targets)))
             asked.append(("train.features", list(self.train.features or ()), list(self.ingest.feature_names)))
         if self.predictions is not None and self.predictions.target is not None:
             asked.append(("predictions.target", [self.predictions.target], list(self.ingest.targets)))
@@ -135,6 +140,19 @@ class RunConfig(Strict):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{place}: {name!r} is not made by ingest; {nearest(name, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _targets_are_predicted(self) -> "RunConfig":
+        if self.train is None:
+            return self
+        asked = [("evaluate.target", self.evaluate.target), ("join.target", self.join.target)]
+        for name, type_config in self.search.types.items() if self.search is not None else ():
+            if type_config.predictions is not None:
+                asked.append((f"search.types.{name}.predictions.target", type_config.predictions.target))
+        for place, target in asked:
+            if target is not None and target not in self.train.target_names:
+                raise ValueError(f"{place}: {target!r} is not predicted; {nearest(target, self.train.target_names)}")
         return self
 
     @property

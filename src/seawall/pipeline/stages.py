@@ -209,7 +209,9 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
         num_samples = folds.num_test_samples[fold]
         return plan_predict(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
     if unit.stage == "evaluate":
-        return plan_evaluate(config.evaluate, shape, share_bytes, num_paths=max(1, config.num_paths))
+        return plan_evaluate(
+            config.evaluate, shape, share_bytes, num_paths=max(1, config.num_paths), num_targets=config.num_targets
+        )
     if unit.stage == "join":
         return plan_join(config.join, shape, share_bytes)
     if unit.stage == "backtest" and config.backtest is not None:
@@ -263,14 +265,25 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
     if unit.stage in ("ingest", "search"):
         part.pop("checkpoint_seconds", None)
+    _drop_default_target(unit, part)
     if unit.stage == "ingest":
         part["panel"] = shown_path(config.panel_path, config.output)  # a store of another name is another store
     if unit.stage == "folds":
         keep = ("folds", "lookback_periods", "target")
-        part = {key: part[key] for key in keep}
+        part = {key: part[key] for key in (*keep, *(["targets"] if part["targets"] else []))}
     if unit.stage == "report":
         part["name"] = config.name
     return part
+
+
+def _drop_default_target(unit: Unit, part: dict[str, Any]) -> None:
+    """Leave out the choice of a target where none is made: what was done before there were several stays valid."""
+    choices: list[dict[str, Any] | None] = [part] if unit.stage in ("evaluate", "join") else []
+    if unit.stage == "search":
+        choices = [type_part["predictions"] for type_part in part.get("types", {}).values()]
+    for choice in choices:
+        if choice is not None and choice["target"] is None:
+            del choice["target"]
 
 
 def unit_key(unit: Unit, config: RunConfig, manifest: RunManifest) -> str:

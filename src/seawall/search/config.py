@@ -223,6 +223,10 @@ class WeightsConfig(_Frozen):
 class PredictionRule(_Frozen):
     """Which predictions of the run become entries; the score is the prediction, times -1 for short."""
 
+    # None: the first of several targets.
+    target: str | None = Field(
+        default=None, description="of several targets, the one whose predictions enter; the first where missing"
+    )
     long_quantile: float | None = Field(
         default=None, gt=0.5, lt=1, description="predictions at or above this quantile of their date become long"
     )
@@ -234,7 +238,7 @@ class PredictionRule(_Frozen):
 
     @model_validator(mode="after")
     def _takes_something(self) -> "PredictionRule":
-        if all(value is None for value in self.model_dump().values()):
+        if all(value is None for value in self.model_dump(exclude={"target"}).values()):
             raise ValueError("needs a quantile or a threshold for at least one side")
         return self
 

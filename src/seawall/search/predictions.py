@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat
-from seawall.errors import ConfigError, FormatError
+from seawall.errors import ConfigError, FormatError, nearest
 from seawall.search.config import PredictionRule, SearchConfig
 from seawall.search.entries import EntryWriter
 from seawall.search.sources import Texts
@@ -34,26 +34,45 @@ def add_predictions(folder: Path, config: SearchConfig, writer: EntryWriter, bea
             raise ConfigError(
                 f"types.{name}.predictions", "this key is required", do="Say which predictions become entries."
             )
+    rules = {name: type_.predictions for name, type_ in config.types.items() if type_.predictions is not None}
     paths = sorted(folder.glob("fold_*.parquet"), key=lambda path: (len(path.name), path.name))
     if not paths:
         raise FormatError(str(folder), "no predictions", do="Run the predict stage first.")
     names = Texts(writer.bars.entities)
     for number, path in enumerate(paths):
-        for entities, times, predictions in _dates(path, names):
-            for name, type_config in config.types.items():
-                if type_config.predictions is not None:
-                    _add(name, type_config.predictions, entities, times, predictions, writer)
+        columns = [_column(path, rule) for rule in rules.values()]
+        for entities, times, predictions in _dates(path, names, columns):
+            for number, (name, rule) in enumerate(rules.items()):
+                _add(name, rule, entities, times, predictions[:, number], writer)
         beat("predictions", number + 1, len(paths))
 
 
-def _dates(path: Path, names: Texts) -> Iterator[tuple[Int64, Int64, Float64]]:
-    """Give (entities, times, predictions) of one date after another; the file is sorted by time."""
+def _column(path: Path, rule: PredictionRule) -> str:
+    """Find the column with predictions of the target a rule asks for; of the first one where it asks for none."""
+    try:
+        names = pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        found = str(error).splitlines()[0]
+        raise FormatError(str(path), "cannot be read as a prediction file", found=found) from error
+    known = [name for name in names if name == "prediction" or name.startswith("prediction_")]
+    if not known:
+        raise FormatError(str(path), "no column of predictions", found=", ".join(names)[:200], allowed="prediction")
+    wanted = known[0] if rule.target is None or known == ["prediction"] else f"prediction_{rule.target}"
+    if wanted not in known:
+        do = nearest(wanted, known)
+        raise ConfigError("predictions.target", "no predictions of this target", found=repr(rule.target), do=do)
+    return wanted
+
+
+def _dates(path: Path, names: Texts, columns: list[str]) -> Iterator[tuple[Int64, Int64, Float64]]:
+    """Give (entities, times, predictions [n, columns]) of one date after another; the file is sorted by time."""
     held: list[tuple[Int64, Int64, Float64]] = []
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=["entity", "time", "prediction"], use_threads=False):
+        wanted = ["entity", "time", *dict.fromkeys(columns)]
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
             codes = names.codes(batch.column("entity"), str(path))
             times, _, _ = from_typed(batch.column("time"), where=str(path))
-            values = batch.column("prediction").cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            values = np.stack([_values(batch.column(name)) for name in columns], axis=1)
             cuts = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
             for start, stop in pairwise(cuts):
                 piece = codes[start:stop], times[start:stop], values[start:stop]
@@ -63,6 +82,11 @@ def _dates(path: Path, names: Texts) -> Iterator[tuple[Int64, Int64, Float64]]:
                 held.append(piece)
     if held:
         yield _joined(held)
+
+
+def _values(column: pa.Array) -> Float64:
+    values: Float64 = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return values
 
 
 def _joined(held: list[tuple[Int64, Int64, Float64]]) -> tuple[Int64, Int64, Float64]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seawall.arrays import Float32, Int64
-from seawall.errors import ConfigError, FormatError, ResumeError
+from seawall.errors import ConfigError, FormatError, ResumeError, nearest
 from seawall.stores.atomic import DirtyWindow, file_checksum, replacing, write_json
 from seawall.stores.panel import Panel
 
@@ -49,7 +49,7 @@ def write_fold(
     fold: int,
     rows: Int64,
     predictions: Float32,
-    target: str,
+    target: str | Sequence[str],
     model_key: str,
     parts: Sequence[tuple[int, int]] = (),
 ) -> dict[str, Any]:
@@ -62,7 +62,10 @@ def write_fold(
     rows
         int64 [n], row ids in (time, entity) order.
     predictions
-        float32 [n], in the unit of the target. May be a mapped slot file: it is read one row group at a time.
+        float32 [n] or [n, K], in the unit of the target. May be a mapped slot file: it is read one row group at a
+        time.
+    target
+        Name of the target, or of all K: each then has a column of its own (:func:`prediction_column`).
     parts
         Of combinatorial folds, the path and the number of rows of each test group, in order of time: a column ``path``
         says it, and a row group belongs to one of them.
@@ -74,7 +77,8 @@ def write_fold(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     dictionary = pa.array(panel.entities, pa.string())
-    schema = _schema(panel, has_paths=bool(parts))
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    schema = _schema(panel, targets, has_paths=bool(parts))
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=["entity"]) as writer,
@@ -88,18 +92,19 @@ def write_fold(
                 times,
                 entities,
                 pa.array(np.full(len(part), fold, np.int32)),
-                pa.array(np.array(predictions[start:stop], np.float32)),
+                *_prediction_arrays(predictions[start:stop], len(targets)),
                 *([pa.array(np.full(len(part), number, np.int32))] if parts else []),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             window.note()
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": PREDICTIONS_FORMAT,
         "fold": fold,
         "num_rows": len(rows),
         "first_time": _calendar_time(panel, rows[:1]),
         "last_time": _calendar_time(panel, rows[-1:]),
-        "target": target,
+        "target": targets[0],
+        **({"targets": list(targets)} if len(targets) > 1 else {}),
         "panel_key": panel.content_key,
         "model_key": model_key,
         "xxh3_64": file_checksum(path),
@@ -114,13 +119,23 @@ def write_fold(
     return manifest
 
 
-def _schema(panel: Panel, *, has_paths: bool) -> pa.Schema:
+def prediction_column(target: str, targets: Sequence[str]) -> str:
+    """Name the column with the predictions of a target: ``prediction`` where there is one, else with its name."""
+    return "prediction" if len(targets) == 1 else f"prediction_{target}"
+
+
+def _prediction_arrays(predictions: Float32, num_targets: int) -> list[pa.Array]:
+    values = np.array(predictions, np.float32).reshape(-1, num_targets)
+    return [pa.array(np.ascontiguousarray(column)) for column in values.T]
+
+
+def _schema(panel: Panel, targets: Sequence[str], *, has_paths: bool) -> pa.Schema:
     columns = [
         ("row", pa.int64()),
         ("time", time_type(panel)),
         ("entity", pa.dictionary(pa.int32(), pa.string())),
         ("fold", pa.int32()),
-        ("prediction", pa.float32()),
+        *((prediction_column(target, targets), pa.float32()) for target in targets),
     ]
     return pa.schema([*columns, ("path", pa.int32())] if has_paths else columns)
 
@@ -145,19 +160,27 @@ class PredictionStore:
     ----------
     folder
         The ``predictions/`` folder of a run.
+    target
+        Which target's predictions to read, where there are several; the first where missing.
 
     Raises
     ------
     FormatError
         Where a manifest and its file disagree.
+    ConfigError
+        For a target that is not predicted, naming those that are.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, target: str | None = None) -> None:
         self.folder = Path(folder)
         self.manifests = [_read_manifest(path) for path in self.folder.glob("fold_*.json")]
         self.manifests.sort(key=lambda manifest: int(manifest["fold"]))
         if not self.manifests:
             raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
+        self.target = self.targets[0] if target is None else target
+        if self.target not in self.targets:
+            found, do = repr(target), nearest(self.target, self.targets)
+            raise ConfigError("target", "no predictions of this target", found=found, do=do)
 
     @property
     def paths(self) -> list[Path]:
@@ -175,9 +198,15 @@ class PredictionStore:
         return sum(int(manifest["num_rows"]) for manifest in self.manifests)
 
     @property
-    def target(self) -> str:
-        """Name of the predicted target."""
-        return str(self.manifests[0]["target"])
+    def targets(self) -> tuple[str, ...]:
+        """Names of all predicted targets, in order of their columns."""
+        first = self.manifests[0]
+        return tuple(first.get("targets", (first["target"],)))
+
+    @property
+    def column(self) -> str:
+        """Column of the files with the predictions of ``target``."""
+        return prediction_column(self.target, self.targets)
 
     def batches(self, *, rows_per_batch: int = ROW_GROUP_ROWS, path: int | None = None) -> Iterator[PredictionBatch]:
         """Read all folds, or one path of combinatorial folds, in order of (time, entity); memory is one row group.
@@ -188,11 +217,11 @@ class PredictionStore:
             Where the folds are combinatorial and no path is named: each date is predicted several times.
         """
         for file, groups in self._pieces(path):
-            for batch in _read(file, ["row", "fold", "prediction"], rows_per_batch, groups):
+            for batch in _read(file, ["row", "fold", self.column], rows_per_batch, groups):
                 yield PredictionBatch(
                     row=batch.column("row").to_numpy(),
                     fold=batch.column("fold").to_numpy().astype(np.int64),
-                    prediction=batch.column("prediction").to_numpy(zero_copy_only=False),
+                    prediction=batch.column(self.column).to_numpy(zero_copy_only=False),
                 )
 
     def refuse_paths(self) -> None:
@@ -264,6 +293,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if parts and not _are_paths(parts, manifest.get("num_rows")):
         wrong.append("paths")
     wrong += [key for key in ("target", "panel_key") if not isinstance(manifest.get(key), str)]
+    targets = manifest.get("targets", [manifest.get("target")])
+    if (
+        not isinstance(targets, list)
+        or targets[:1] != [manifest.get("target")]
+        or len(set(map(str, targets))) < len(targets)
+    ):
+        wrong.append("targets")
     if wrong:
         raise FormatError(str(path), "damaged manifest", found=f"{wrong[0]} = {manifest.get(wrong[0])!r}")
     table = path.with_suffix(".parquet")
@@ -318,8 +354,8 @@ def _read(
         raise FormatError(str(path), "cannot be read as a prediction file", found=_first_line(error)) from error
 
 
-def open_predictions(panel: Path, folder: Path) -> tuple[Panel, PredictionStore]:
-    """Open predictions with the panel they were made from.
+def open_predictions(panel: Path, folder: Path, target: str | None = None) -> tuple[Panel, PredictionStore]:
+    """Open predictions, of one target where there are several, with the panel they were made from.
 
     Raises
     ------
@@ -327,8 +363,10 @@ def open_predictions(panel: Path, folder: Path) -> tuple[Panel, PredictionStore]
         Where one of them is damaged, or folds predict different targets.
     ResumeError
         Where the predictions were made from another panel.
+    ConfigError
+        For a target that is not predicted.
     """
-    opened, store = Panel(panel), PredictionStore(folder)
+    opened, store = Panel(panel), PredictionStore(folder, target)
     for path, manifest in zip(store.paths, store.manifests, strict=True):
         if manifest["panel_key"] != opened.content_key:
             raise ResumeError(
@@ -338,7 +376,8 @@ def open_predictions(panel: Path, folder: Path) -> tuple[Panel, PredictionStore]
                 allowed=opened.content_key,
                 do="Predict again, or name the panel they were made from.",
             )
-        if manifest["target"] != store.target:
-            where, found = str(path), str(manifest["target"])
-            raise FormatError(where, "folds predict different targets", found=found, allowed=store.target)
+        if manifest.get("targets", [manifest["target"]]) != list(store.targets):
+            where, found = str(path), str(manifest.get("targets", manifest["target"]))
+            allowed = ", ".join(store.targets)
+            raise FormatError(where, "folds predict different targets", found=found, allowed=allowed)
     return opened, store

@@ -31,16 +31,26 @@ class ColumnScale:
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
-    """What a fold's model was taught to see: z-scores of features and of the target, and where they are clipped."""
+    """What a fold's model was taught to see: z-scores of features and of targets, and where they are clipped."""
 
     features: tuple[ColumnScale, ...]
     target: ColumnScale
     feature_clip_sigmas: float
     target_clip_sigmas: float | None
+    more_targets: tuple[ColumnScale, ...] = ()
+    """Of a model of several targets, all but the first."""
+
+    @property
+    def targets(self) -> tuple[ColumnScale, ...]:
+        """Scales of all targets, in order of the model's outputs."""
+        return (self.target, *self.more_targets)
 
     def save(self, path: Path) -> None:
         """Write ``scaler.json`` atomically; floats are kept to the last bit."""
-        write_json(path, {"format": SCALER_FORMAT, **asdict(self)})
+        record = {"format": SCALER_FORMAT, **asdict(self)}
+        if not self.more_targets:
+            del record["more_targets"]
+        write_json(path, record)
 
 
 def load_scaler(path: Path) -> Scaler:
@@ -60,6 +70,7 @@ def load_scaler(path: Path) -> Scaler:
             ColumnScale(**record["target"]),
             float(record["feature_clip_sigmas"]),
             None if record["target_clip_sigmas"] is None else float(record["target_clip_sigmas"]),
+            tuple(ColumnScale(**column) for column in record.get("more_targets", [])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(str(path), "not a scaler", found=str(error), do="Train the fold again.") from error

@@ -56,7 +56,7 @@ def read_model(folder: Path) -> FittedModel:
         if record["format"] != MODEL_FORMAT:
             raise FormatError(str(folder), "unknown format", found=repr(record["format"]), allowed=MODEL_FORMAT)
         config = LstmAttentionConfig(**record["model"])
-        module = build_model(config, len(record["features"]), 1)
+        module = build_model(config, len(record["features"]), len(record.get("targets", [record["target"]])))
         module.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise FormatError(str(folder), "no finished model", found=str(error).splitlines()[0], do=do) from error

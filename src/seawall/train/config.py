@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from seawall.errors import nearest
 from seawall.losses.config import HuberConfig, LossConfig, MseConfig
 from seawall.models.config import LstmAttentionConfig, ModelConfig
 
@@ -18,6 +19,9 @@ FIT_VERSION = 1
 
 PREDICT_VERSION = 1
 """Raised when predictions change for the same model and panel."""
+
+ADDED_LATER = ("weighted", "targets", "watch_target")
+"""Fields that models of earlier releases do not know of."""
 
 MOST_FOLDS = 1000
 """Combinatorial folds at most: each is a model."""
@@ -129,7 +133,15 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    target: str = Field(min_length=1, description="target column that is predicted")
+    target: str = Field(min_length=1, description="target column that is predicted; the first of targets where missing")
+    # Empty: one target. Several share one network, which is cheaper than a model each and lets them help one another.
+    targets: tuple[str, ...] = Field(
+        default=(), max_length=64, description="target columns that are predicted together, instead of target"
+    )
+    # None: the first, which is also what later stages use unless told otherwise.
+    watch_target: str | None = Field(
+        default=None, description="of several targets, the one whose valid score decides when to stop; the first"
+    )
     features: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="feature columns; all where missing"
     )
@@ -188,9 +200,43 @@ class TrainConfig(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_target(cls, values: object) -> object:
+        if isinstance(values, dict) and "target" not in values:
+            targets = values.get("targets")
+            if isinstance(targets, list | tuple) and targets:
+                return {**values, "target": targets[0]}
+        return values
+
+    @model_validator(mode="after")
+    def _targets_agree(self) -> "TrainConfig":
+        names = self.target_names
+        if self.target != names[0]:
+            raise ValueError("target: give target or targets, not both")
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError("targets: each must be named once")
+        if self.watched not in names:
+            raise ValueError(f"watch_target: {self.watched!r} is not predicted; {nearest(self.watched, names)}")
+        return self
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """All targets, in order of the model's outputs."""
+        return self.targets or (self.target,)
+
+    @property
+    def watched(self) -> str:
+        """The target whose score on valid decides when to stop."""
+        return self.watch_target or self.target
+
     def semantic(self) -> dict[str, Any]:
-        """Give the choices that decide what a model is: all but how often it is saved and judged."""
-        unsaid = {"weighted"} if self.weighted else set()  # models made before there were weights stay valid
+        """Give the choices that decide what a model is: all but how often it is saved and judged.
+
+        What was added later is named only where it is not the default, so that models made before stay valid.
+        """
+        fields = type(self).model_fields
+        unsaid = {name for name in ADDED_LATER if getattr(self, name) == fields[name].get_default()}
         return self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", *unsaid})
 
 

@@ -55,14 +55,14 @@ def fit(
     source = Panel(panel.path) if random_access else panel
     beside = Beside(weight=config.weighted and bool(panel.names("weights")))
     gather = scaled_gather(
-        source, config.lookback_periods, scaler, config.target, random_access=random_access, beside=beside
+        source, config.lookback_periods, scaler, config.target_names, random_access=random_access, beside=beside
     )
     split = fit_to_device(device, config, gather.num_features, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
     with repeatable(device, threads=config.threads, seed=config.seed):
         trainer = Trainer(
             config,
-            build_model(config.model, gather.num_features, 1),
+            build_model(config.model, gather.num_features, len(config.target_names)),
             Windows(
                 gather,
                 train,
@@ -106,15 +106,17 @@ def _split_record(parts: int) -> dict[str, Any]:
 
 
 def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) -> Scaler:
-    """Fit the scaler of a fold: features on all rows of the train dates, the target on the train samples."""
+    """Fit the scaler of a fold: features on all rows of the train dates, targets on the train samples."""
     columns = columns_of(panel, "features", config.features)
     names = [panel.names("features")[column] for column in columns]
-    target = panel.column_index("targets", config.target)
+    targets = [panel.column_index("targets", target) for target in config.target_names]
+    first, *more = fit_columns(panel.targets, train.blocks(), targets, config.target_names)
     return Scaler(
         features=fit_columns(panel.features, select_ranges(panel, fold.train_ranges, 1).blocks(), columns, names),
-        target=fit_columns(panel.targets, train.blocks(), (target,), [config.target])[0],
+        target=first,
         feature_clip_sigmas=config.feature_clip_sigmas,
         target_clip_sigmas=config.target_clip_sigmas,
+        more_targets=tuple(more),
     )
 
 
@@ -133,6 +135,7 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
         "lookback_periods": config.lookback_periods,
         "features": [column.name for column in scaler.features],
         "target": config.target,
+        **({"targets": list(config.target_names)} if len(config.target_names) > 1 else {}),
         "num_parameters": sum(value.numel() for value in result.weights.values()),
         "best_epoch": result.progress.best_epoch,
         "num_empty_batches": result.progress.num_empty_batches,

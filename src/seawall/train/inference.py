@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seawall.arrays import Float32, Int64
 from seawall.stores.panel import Panel
-from seawall.stores.scalers import ColumnScale, Scaler
+from seawall.stores.scalers import Scaler
 from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Beside, Gather
 
@@ -15,7 +15,7 @@ def scaled_gather(
     panel: Panel,
     lookback_periods: int,
     scaler: Scaler,
-    target: str,
+    targets: tuple[str, ...],
     *,
     random_access: bool = False,
     beside: Beside = Beside(),
@@ -26,7 +26,7 @@ def scaled_gather(
         panel,
         lookback_periods,
         features=columns,
-        targets=(panel.column_index("targets", target),),
+        targets=tuple(panel.column_index("targets", target) for target in targets),
         scaling=Scaling(
             np.array([column.mean for column in scaler.features], np.float32),
             np.array([column.std for column in scaler.features], np.float32),
@@ -47,13 +47,15 @@ def predict_scaled(model: nn.Module, gather: Gather, rows: Int64, device: torch.
 
 def to_scaled(target_BK: Float32, scaler: Scaler) -> Float32:
     """Turn targets into the unit a model learns in; NaN stays NaN."""
-    scale = scaler.target
-    scaled = (target_BK - np.float32(scale.mean)) / np.float32(scale.std)
+    means = np.array([scale.mean for scale in scaler.targets], np.float32)
+    stds = np.array([scale.std for scale in scaler.targets], np.float32)
+    scaled: Float32 = (target_BK - means) / stds
     clip = scaler.target_clip_sigmas
     return scaled if clip is None else np.clip(scaled, -clip, clip)
 
 
-def to_target_unit(scaled_BK: Float32, scale: ColumnScale) -> Float32:
-    """Turn scaled predictions into the unit of the target."""
-    unscaled: Float32 = (scaled_BK.astype(np.float64) * scale.std + scale.mean).astype(np.float32)
+def to_target_unit(scaled_BK: Float32, scaler: Scaler) -> Float32:
+    """Turn scaled predictions into the units of their targets."""
+    means, stds = (np.array([getattr(scale, name) for scale in scaler.targets]) for name in ("mean", "std"))
+    unscaled: Float32 = (scaled_BK.astype(np.float64) * stds + means).astype(np.float32)
     return unscaled

@@ -20,7 +20,7 @@ from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.gpu import drop_step, next_parts
 from seawall.train.inference import to_scaled
 from seawall.train.micro import parts_of
-from seawall.train.validate import Validation
+from seawall.train.validate import TargetScore, Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
 
@@ -147,17 +147,33 @@ class Trainer:
         self.progress.reports.append(report)
         self.tell(report)
 
+    def _watched(self, validation: Validation) -> TargetScore:
+        return validation.targets[self.config.target_names.index(self.config.watched)]
+
     def _numbers(self, validation: Validation) -> dict[str, float | None]:
-        progress = self.progress
+        progress, watched = self.progress, self._watched(validation)
         return {
             "epoch": progress.epoch,
             "train_loss": progress.loss_total / progress.loss_count if progress.loss_count else None,
             "valid_loss": validation.loss,
-            "valid_ic": None if math.isnan(validation.ic) else validation.ic,
-            "valid_rank_ic": None if math.isnan(validation.rank_ic) else validation.rank_ic,
+            "valid_ic": _or_none(watched.ic),
+            "valid_rank_ic": _or_none(watched.rank_ic),
             "learning_rate": self.config.learning_rate,
             "seconds": round(progress.epoch_seconds, 3),
             "loader_wait_seconds": round(progress.loader_wait_seconds, 4),
+            **self._numbers_of_targets(validation),
+        }
+
+    def _numbers_of_targets(self, validation: Validation) -> dict[str, float | None]:
+        """Give the scores of each target by its name; nothing where there is one target."""
+        names = self.config.target_names
+        if len(names) == 1:
+            return {}
+        scores = zip(names, validation.targets, strict=True)
+        return {
+            f"valid_{what}_{name}": _or_none(getattr(score, what))
+            for name, score in scores
+            for what in ("loss", "ic", "rank_ic")
         }
 
     def _step(self, batch: Batch) -> float:
@@ -206,7 +222,8 @@ class Trainer:
         progress = self.progress
         if not math.isfinite(validation.loss):
             raise self._not_finite(validation.loss)
-        score = -validation.loss if self.config.early_stopping == "valid_loss" else validation.ic
+        watched = self._watched(validation)
+        score = -watched.loss if self.config.early_stopping == "valid_loss" else watched.ic
         is_best = not self.best or (
             not math.isnan(score) and (progress.best_score is None or score > progress.best_score)
         )
@@ -228,6 +245,10 @@ class Trainer:
         place = f"{self.where}, epoch {self.progress.epoch}, step {self.progress.step}"
         do = "Lower train.learning_rate or train.feature_clip_sigmas."
         return StageError(place, "the loss is not finite", found=str(loss), do=do)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _copied(weights: dict[str, Tensor]) -> Weights:

@@ -45,6 +45,9 @@ WRITER_BYTES = 16 * MIB
 WRITER_ROW_BYTES = 360
 """Parquet writer at rest, and per row of the row group being packed (35 MiB measured for 65,536 rows)."""
 
+WRITER_TARGET_BYTES = 40
+"""Per row of it and further target: the values as taken, packed and encoded."""
+
 ROW_GROUP_ROWS = 65_536
 
 
@@ -68,7 +71,8 @@ def plan_fit(
     ``random_access`` is 1 where the features do not fit beside the rest of the budget, and read-ahead must be off.
     """
     num_features = _num_features(config, shape)
-    num_parameters = config.model.num_parameters(num_features, 1)
+    num_targets = len(config.target_names)
+    num_parameters = config.model.num_parameters(num_features, num_targets)
     split = MicroBatches(micro_batches)
     whole = _largest_batch(config, shape)
     learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
@@ -119,8 +123,9 @@ def plan_predict(
 ) -> StagePlan:
     """Plan predicting one fold; ``random_access`` and ``micro_batches`` as in :func:`plan_fit`."""
     at_once = MicroBatches(micro_batches).part_size(config.predict_batch_size)
-    num_features = _num_features(config, shape)
+    num_features, num_targets = _num_features(config, shape), len(config.target_names)
     packed_rows = min(num_test_samples, ROW_GROUP_ROWS)
+    writer_row_bytes = WRITER_ROW_BYTES + WRITER_TARGET_BYTES * (num_targets - 1)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
@@ -129,22 +134,29 @@ def plan_predict(
             f"{at_once:,} samples x {config.lookback_periods} steps, forward only",
         ),
         _batches_claim(config, shape, at_once),
-        Claim("weights", 2 * 4 * config.model.num_parameters(num_features, 1), "weights as read and as used"),
+        Claim("weights", 2 * 4 * config.model.num_parameters(num_features, num_targets), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
         Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
         Claim(
             "prediction file",
-            WRITER_BYTES + WRITER_ROW_BYTES * packed_rows,
-            f"writer + {packed_rows:,} rows of a row group x {WRITER_ROW_BYTES} B",
+            WRITER_BYTES + writer_row_bytes * packed_rows,
+            f"writer + {packed_rows:,} rows of a row group x {writer_row_bytes} B",
         ),
         Claim(
             "names", shape.num_entities * ENTITY_NAME_BYTES, f"{shape.num_entities:,} entities x {ENTITY_NAME_BYTES} B"
         ),
         *_index_claims(shape, num_test_samples),
     )
+    row_bytes = 28 + 4 * num_targets
     disk = (
-        Claim("slot file", 4096 + 5 * num_test_samples, f"{num_test_samples:,} rows x 4 B and a bit"),
-        Claim("predictions", 32 * num_test_samples, f"{num_test_samples:,} rows x 32 B before compression"),
+        Claim(
+            "slot file",
+            4096 + (4 * num_targets + 1) * num_test_samples,
+            f"{num_test_samples:,} rows x {num_targets} x 4 B and a bit",
+        ),
+        Claim(
+            "predictions", row_bytes * num_test_samples, f"{num_test_samples:,} rows x {row_bytes} B before compression"
+        ),
     )
     return _with_access("predict", private, disk, config, shape, (budget_bytes, micro_batches))
 
@@ -179,7 +191,7 @@ def _with_access(
 def gpu_bytes(config: TrainConfig, num_features: int, micro_batches: int) -> int:
     """Claim GPU memory for training: context, weights six times, one part's activations, the batch as it is copied."""
     part = MicroBatches(micro_batches).part_size(config.batch_size)
-    weights = 6 * 4 * config.model.num_parameters(num_features, 1)
+    weights = 6 * 4 * config.model.num_parameters(num_features, len(config.target_names))
     learning = _step_bytes(config, part, num_features, training=True)
     copied = 4 * part * config.lookback_periods * num_features
     return GPU_CONTEXT_BYTES + weights + learning + copied

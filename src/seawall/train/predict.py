@@ -60,13 +60,11 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     _check_same_choices(fitted, config, model_folder)
     rows = date_major_rows(opened, predicted_samples(opened, chosen, config), chosen.test)
     slots_path = output / f"fold_{fold:02d}.slots"
-    device = resolve_device(config.device)
+    device, targets = resolve_device(config.device), config.target_names
     key = text_key(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size))
-    with SlotFile(slots_path, num_slots=len(rows), num_outputs=1, key=key) as slots:
+    with SlotFile(slots_path, num_slots=len(rows), num_outputs=len(targets), key=key) as slots:
         with repeatable(device, threads=config.threads, seed=config.seed):
-            gather = scaled_gather(
-                opened, config.lookback_periods, fitted.scaler, config.target, random_access=random_access
-            )
+            gather = scaled_gather(opened, config.lookback_periods, fitted.scaler, targets, random_access=random_access)
             num_computed = _Work(fitted, gather, split.part_size(config.predict_batch_size), device).fill(
                 slots, rows, beat
             )
@@ -76,8 +74,8 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
             opened,
             fold=fold,
             rows=rows,
-            predictions=slots.values()[:, 0],
-            target=config.target,
+            predictions=slots.values(),
+            target=targets,
             model_key=fitted.key,
             parts=_parts(opened, chosen, rows),
         )
@@ -93,7 +91,8 @@ def _parts(panel: Panel, fold: Fold, rows: Int64) -> list[tuple[int, int]]:
 
 
 def _check_same_choices(fitted: FittedModel, config: TrainConfig, folder: Path) -> None:
-    for name, asked in (("target", config.target), ("lookback_periods", config.lookback_periods)):
+    targets = {"target": config.target} if len(config.target_names) == 1 else {"targets": list(config.target_names)}
+    for name, asked in {**targets, "lookback_periods": config.lookback_periods}.items():
         trained = fitted.record.get(name)
         if trained != asked:
             what = f"the model was trained with another {name}"
@@ -117,7 +116,7 @@ class _Work:
             places = np.arange(start, min(start + self.batch_size, len(rows)))
             if not slots.written(places).all():
                 scaled = predict_scaled(module, self.gather, rows[places], self.device).cpu().numpy()
-                predicted = to_target_unit(scaled, self.fitted.scaler.target)
+                predicted = to_target_unit(scaled, self.fitted.scaler)
                 if not np.isfinite(predicted).all():
                     raise StageError("predict", "a prediction is not finite", do="Train the fold again.")
                 slots.write(places, predicted)

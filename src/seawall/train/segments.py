@@ -10,8 +10,8 @@ from seawall.windows.samples import Samples
 
 def purge_of(panel: Panel, config: TrainConfig) -> Purge:
     """Say what purges rows under this config."""
-    target = panel.column_index("targets", config.target)
-    return Purge(config.lookback_periods, (target,), config.folds.embargo_periods)
+    targets = tuple(panel.column_index("targets", target) for target in config.target_names)
+    return Purge(config.lookback_periods, targets, config.folds.embargo_periods)
 
 
 def train_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:

@@ -19,13 +19,21 @@ from seawall.windows.samples import Samples, date_major_blocks
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """Result on one segment. Both ICs are NaN where no date has two names with differing predictions and targets."""
+class TargetScore:
+    """Result of one target. Both ICs are NaN where no date has two names with differing predictions and targets."""
 
     loss: float
     ic: float
     rank_ic: float
     num_dates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Result on one segment: the loss over all targets, and the score of each."""
+
+    loss: float
+    targets: tuple[TargetScore, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +54,29 @@ class Validator:
 
     def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
         """Validate a model on all samples."""
-        total, count, done = 0.0, 0.0, 0
-        daily = _DailyIC()
+        num_targets, done = len(self.scaler.targets), 0
+        totals, counts = [0.0] * num_targets, [0.0] * num_targets
+        daily = [_DailyIC() for _ in range(num_targets)]
         for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
             predicted = predict_scaled(model, self.gather, rows, self.device)
             targets = self.gather.target_values(rows)
             scaled = torch.from_numpy(to_scaled(targets, self.scaler)).to(self.device)
             weight = self.gather.weights(rows)
             weighed = None if weight is None else torch.from_numpy(weight).to(self.device)
-            summed = summed_loss(self.loss, predicted, scaled, weighed)
-            total += float(summed.total)
-            count += summed.count
-            daily.update(self.gather.panel.time_index[rows], predicted.cpu().numpy()[:, 0], targets[:, 0])
+            dates, on_host = self.gather.panel.time_index[rows], predicted.cpu().numpy()
+            for number in range(num_targets):
+                one = slice(number, number + 1)
+                summed = summed_loss(self.loss, predicted[:, one], scaled[:, one], weighed)
+                totals[number] += float(summed.total)
+                counts[number] += summed.count
+                daily[number].update(dates, on_host[:, number], targets[:, number])
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
-        mean, rank_mean, num_dates = daily.result()
-        return Validation(total / count if count else math.nan, mean, rank_mean, num_dates)
+        scores = [
+            TargetScore(total / count if count else math.nan, *series.result())
+            for total, count, series in zip(totals, counts, daily, strict=True)
+        ]
+        return Validation(sum(totals) / sum(counts) if sum(counts) else math.nan, tuple(scores))
 
 
 @dataclass(slots=True)

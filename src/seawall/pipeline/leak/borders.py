@@ -112,17 +112,19 @@ def _used(folder: Path, fold: int, record: dict[str, Any]) -> dict[str, int]:
 
 
 def _count_known(panel: Panel, segment: tuple[int, int], known_before: int, config: TrainConfig) -> int:
-    """Count rows of a segment with a whole lookback, in the universe, whose target has a value known in time."""
-    target, count = panel.column_index("targets", config.target), 0
-    periods = panel.target_specs[target].horizon_periods + panel.target_specs[target].delay_periods
+    """Count rows of a segment with a whole lookback, in the universe, with a target, all of them known in time."""
+    targets, count = [panel.column_index("targets", target) for target in config.target_names], 0
     for rows in _blocks(panel.shape.num_rows):
         entities = panel.entity_of(rows)
         within = (panel.time_index[rows] >= segment[0]) & (panel.time_index[rows] < segment[1])
         within &= rows - panel.offsets[entities] >= config.lookback_periods - 1
-        end_row = np.minimum(rows + periods, panel.shape.num_rows - 1)
-        known: Bool = (rows + periods < panel.offsets[entities + 1]) & (panel.time_index[end_row] < known_before)
-        has_value = np.isfinite(panel.targets[rows][:, target]) & (panel.target_end[rows][:, target] >= 0)
-        count += int((within & known & has_value & panel.universe[rows]).sum())
+        late, has_value = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+        for target in targets:
+            end_row = rows + panel.target_specs[target].horizon_periods + panel.target_specs[target].delay_periods
+            inside: Bool = end_row < panel.offsets[entities + 1]
+            late |= inside & (panel.time_index[np.minimum(end_row, panel.shape.num_rows - 1)] >= known_before)
+            has_value |= inside & np.isfinite(panel.targets[rows, target]) & (panel.target_end[rows, target] >= 0)
+        count += int((within & ~late & has_value & panel.universe[rows]).sum())
     return count
 
 

@@ -14,6 +14,7 @@ from seawall.pipeline.leak.borders import ACROSS, read_folds, walks_forward
 from seawall.pipeline.leak.copies import How, rows_in_copy, write_copy
 from seawall.pipeline.leak.verdict import Check, judged, not_run
 from seawall.stores.panel import Panel
+from seawall.stores.predictions import prediction_column
 from seawall.stores.scalers import Scaler
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import TrainConfig
@@ -95,21 +96,22 @@ def _trial(panel: Panel, fold: Fold, fitted: FittedModel, folder: Path) -> Trial
     cut = fold.test[0] + (fold.test[1] - fold.test[0] + 1) // 2
     if not path.is_file():
         return None
+    column = prediction_column(fitted.record["target"], fitted.record.get("targets", [fitted.record["target"]]))
     rows: list[Int64] = [np.empty(0, np.int64)]
     predictions: list[Float32] = [np.empty(0, np.float32)]
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(65_536, columns=["row", "prediction"], use_threads=False):
+        for batch in file.iter_batches(65_536, columns=["row", column], use_threads=False):
             ids = batch.column("row").to_numpy()
             early = panel.time_index[ids] < cut
             rows.append(ids[early])
-            predictions.append(batch.column("prediction").to_numpy(zero_copy_only=False)[early])
+            predictions.append(batch.column(column).to_numpy(zero_copy_only=False)[early])
     found = np.concatenate(rows)
     return Trial(fold, fitted, found, np.concatenate(predictions), cut) if len(found) else None
 
 
 def _scaler_faults(panel: Panel, fold: Fold, stored: Scaler, config: TrainConfig, where: str = "") -> Iterator[str]:
     again = fit_scaler(panel, fold, train_samples(panel, fold, config), config)
-    for old, new in zip((*stored.features, stored.target), (*again.features, again.target), strict=True):
+    for old, new in zip((*stored.features, *stored.targets), (*again.features, *again.targets), strict=True):
         if max(abs(old.mean - new.mean), abs(old.std - new.std)) > SCALE_TOLERANCE * new.std:
             yield (
                 f"fold {fold.index}, column {old.name}: the model's scale is {old.mean:.6g} ± {old.std:.6g}, "
@@ -143,10 +145,10 @@ def _prediction_faults(panel: Panel, copy: Panel, trial: Trial, config: TrainCon
     device = resolve_device(config.device)
     module = trial.fitted.module.to(device)
     with repeatable(device, threads=config.threads, seed=config.seed):
-        gather = scaled_gather(copy, config.lookback_periods, trial.fitted.scaler, config.target)
+        gather = scaled_gather(copy, config.lookback_periods, trial.fitted.scaler, config.target_names)
         for rows in date_major_blocks(copy, samples, segment, config.predict_batch_size):
             scaled = predict_scaled(module, gather, rows, device).cpu().numpy()
-            again = to_target_unit(scaled, trial.fitted.scaler.target)[:, 0]
+            again = to_target_unit(scaled, trial.fitted.scaler)[:, 0]
             stored = trial.predictions[done : done + len(rows)]
             difference = np.abs(again.astype(np.float64) - stored) / spread
             place = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
