@@ -20,6 +20,7 @@ from seawall.cli import (
     evidence,
     export,
     ingest,
+    init,
     join,
     plan,
     run,
@@ -44,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("ingest")(ingest.ingest)
@@ -58,6 +60,7 @@ app.command("backtest")(stages.backtest)
 app.command("search")(search.search)
 app.command("report")(stages.report)
 app.command("status")(status.status)
+app.command("schema")(init.schema)
 app.command("inspect")(evidence.inspect)
 app.command("verify")(evidence.verify)
 app.add_typer(doctor.app, name="doctor")

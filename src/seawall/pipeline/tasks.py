@@ -22,6 +22,10 @@ def do_task(
         return _join(name, settings, folder, knobs, beat)
     if name in ("look evaluate", "evaluate"):
         return _evaluate(name, settings, folder, knobs, beat)
+    if name == "look at tables":
+        from seawall.pipeline.init.look import look_at_sources
+
+        return look_at_sources(settings, beat)
     if name.startswith("look leak "):
         from seawall.pipeline.leak.work import look_leak
 

@@ -25,6 +25,14 @@ def schema(part: Part) -> pa.Schema:
         raise unreadable(part, error) from error
 
 
+def head(part: Part, most_rows: int) -> pa.Table:
+    """Read the first rows of the first batch, all columns."""
+    with _open(part, None) as reader:
+        if not reader.num_record_batches:
+            return reader.schema.empty_table()
+        return pa.Table.from_batches([reader.get_batch(0).slice(0, most_rows)])
+
+
 def num_rows(part: Part) -> int:
     """Count the rows; the data of no column is touched."""
     try:

@@ -28,7 +28,7 @@ def mostly_numbers(part: Part, layout: Layout) -> list[str]:
     """
     names = column_names(part, layout)
     try:
-        rows = _first_rows(part, layout, names)
+        rows = first_rows(part, layout, names)
     except UNREADABLE as error:
         raise unreadable(part, error) from error
     found = []
@@ -41,7 +41,8 @@ def mostly_numbers(part: Part, layout: Layout) -> list[str]:
     return found
 
 
-def _first_rows(part: Part, layout: Layout, names: list[str]) -> pa.Table:
+def first_rows(part: Part, layout: Layout, names: list[str]) -> pa.Table:
+    """Read the rows of the first half MiB, every cell as text."""
     with open_bytes(part, layout) as stream:
         text = stream.read(LOOK_BYTES) or b""
         if stream.read(1):
