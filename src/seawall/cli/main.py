@@ -23,6 +23,7 @@ from seawall.cli import (
     init,
     join,
     plan,
+    report,
     run,
     search,
     stages,
@@ -58,7 +59,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("join")(join.join)
 app.command("backtest")(stages.backtest)
 app.command("search")(search.search)
-app.command("report")(stages.report)
+app.command("report")(report.report)
 app.command("status")(status.status)
 app.command("schema")(init.schema)
 app.command("inspect")(evidence.inspect)

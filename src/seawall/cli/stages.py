@@ -61,13 +61,3 @@ def backtest(
     Example: seawall backtest examples/pse.yaml
     """
     only(("backtest",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
-
-
-def report(
-    config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False, quiet: Quiet = False
-) -> None:
-    """Write the HTML report from what is there.
-
-    Example: seawall report examples/pse.yaml
-    """
-    only(("report",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)

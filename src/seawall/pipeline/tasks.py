@@ -26,6 +26,12 @@ def do_task(
         from seawall.pipeline.init.look import look_at_sources
 
         return look_at_sources(settings, beat)
+    if name == "look report":
+        from seawall.pipeline.reports import look_at_runs
+
+        return look_at_runs(settings["runs"])
+    if name == "report":
+        return _report(settings, beat)
     if name.startswith("look leak "):
         from seawall.pipeline.leak.work import look_leak
 
@@ -60,3 +66,14 @@ def _evaluate(
         return {source.name: sizes(source) for source in sources(config)}
     output = Path(settings["output"]) if settings["output"] else None
     return evaluate_tables(config, output, folder / "runs", buffer_rows=knobs["buffer_rows"], beat=beat)
+
+
+def _report(settings: Mapping[str, Any], beat: Beat) -> dict[str, Any]:
+    runs, output = [Path(run) for run in settings["runs"]], Path(settings["output"])
+    if len(runs) == 1:
+        from seawall.report.run import write_report
+
+        return write_report(runs[0], output, beat=beat)
+    from seawall.report.compare_page import write_comparison
+
+    return write_comparison(runs, output, beat=beat)

@@ -1,5 +1,7 @@
 """Claims of the report: libraries, chart classes, the chart library's text, and the series it draws."""
 
+from collections.abc import Sequence
+
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.units import KIB, MIB
 
@@ -18,6 +20,12 @@ PAGE_BYTES = 6 * MIB
 
 SERIES_BYTES_PER_DATE = 44
 """Time, equity, two returns at 8 B each, and what computing one chart line needs (32 B measured)."""
+
+SCIPY_BYTES = 16 * MIB
+"""scipy.special, for the p values of paired differences (11-14 MiB measured)."""
+
+RUN_BYTES = 2 * MIB
+"""Records of one run, its memory timeline of 4,000 points among them."""
 
 FOLD_BYTES = 64 * KIB
 """Records, table rows and the training chart of one fold."""
@@ -53,3 +61,23 @@ def plan(num_dates: int, num_folds: int, num_strategies: int, budget_bytes: int)
         cache=container_claims(),
         disk=(Claim("page", 2 * PAGE_BYTES, "the old page and the new one beside it"),),
     )
+
+
+def plan_comparison(num_dates: Sequence[int], budget_bytes: int) -> StagePlan:
+    """Plan the comparison of runs.
+
+    Parameters
+    ----------
+    num_dates
+        Test dates of each run.
+    budget_bytes
+        What the stage may use in all; there is no knob to turn.
+    """
+    one, dates = plan(0, 0, 0, budget_bytes), sum(num_dates)
+    fixed = tuple(claim for claim in one.private if claim.purpose not in ("series", "folds"))
+    more = (
+        Claim("p values", SCIPY_BYTES, "scipy.special, Student t"),
+        Claim("series", 2 * SERIES_BYTES_PER_DATE * dates, f"{dates:,} dates x 2 x {SERIES_BYTES_PER_DATE} B"),
+        Claim("runs", RUN_BYTES * len(num_dates), f"{len(num_dates):,} runs x 2 MiB of records"),
+    )
+    return StagePlan(stage="report", private=(*fixed, *more), cache=one.cache, disk=one.disk)
