@@ -53,7 +53,7 @@ def evaluate(  # noqa: PLR0913 - one option each
 ) -> None:
     """Compute exact errors, IC and Rank IC, streamed date by date.
 
-    Of a run: seawall evaluate examples/pse.yaml --json
+    Example, of a run: seawall evaluate examples/pse.yaml --json
 
     Of anybody: seawall evaluate --predictions scores.csv --target y --horizon 5 --memory 200MiB
     """

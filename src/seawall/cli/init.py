@@ -79,6 +79,7 @@ def _short(value: object) -> str:
 
 def schema(
     output: Annotated[Path | None, typer.Option(help="File to write; printed when missing.", metavar="FILE")] = None,
+    search: Annotated[bool, typer.Option("--search", help="Of a search's config, in place of a run's.")] = False,
 ) -> None:
     """Print the JSON Schema of the config, by which editors complete and check it.
 
@@ -87,6 +88,6 @@ def schema(
         seawall schema --output seawall.schema.json
     """
     if output is None:
-        print(schema_text(), end="")
+        print(schema_text(search_only=search), end="")
         return
-    write_text(output, schema_text())
+    write_text(output, schema_text(search_only=search))

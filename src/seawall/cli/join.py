@@ -53,7 +53,7 @@ def join(  # noqa: PLR0913 - one option each
 ) -> None:
     """Join predictions with forward returns, date by date on disk: rows out are rows in.
 
-    Of a run: seawall join examples/pse.yaml
+    Example, of a run: seawall join examples/pse.yaml
 
     Of anybody: seawall join --predictions scores/ --returns raw/*.parquet --output table.parquet
     --entity order_book_id --time trade_date --duplicates last --memory 200MiB

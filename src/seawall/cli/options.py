@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from seawall.cli import completion
+
 Memory = Annotated[
     str | None,
     typer.Option(
@@ -23,5 +25,7 @@ Reserve = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-ConfigFile = Annotated[Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml")]
-RunFolder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN")]
+ConfigFile = Annotated[
+    Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml", autocompletion=completion.configs)
+]
+RunFolder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.run_folders)]

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from seawall.budget.limits import Budget, find_budget
 from seawall.budget.limits import Reserve as Left
+from seawall.cli import completion
 from seawall.cli.display import Display, memory_table, print_json
 from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
 from seawall.pipeline.api import start
@@ -28,10 +29,16 @@ def run(
     memory: Memory = None,
     reserve: Reserve = None,
     first: Annotated[
-        str | None, typer.Option("--from", metavar="STAGE", help="Do this stage and the later ones anew.")
+        str | None,
+        typer.Option(
+            "--from", metavar="STAGE", help="Do this stage and the later ones anew.", autocompletion=completion.stages
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="STAGE", help="Do this stage alone, from what is there.")
+        str | None,
+        typer.Option(
+            "--only", metavar="STAGE", help="Do this stage alone, from what is there.", autocompletion=completion.stages
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
