@@ -5,11 +5,14 @@ import torch
 
 from seawall.models.config import LstmAttentionConfig
 from seawall.models.lstm_attention import LstmAttention
+from seawall.models.shape import ModelShape
 
 
 def built(num_outputs: int = 1, **choices: object) -> LstmAttention:
     torch.manual_seed(0)
-    model = LstmAttention(LstmAttentionConfig.model_validate(choices), 3, num_outputs).eval()
+    model = LstmAttention(
+        LstmAttentionConfig.model_validate(choices), ModelShape(num_features=3, num_outputs=num_outputs)
+    ).eval()
     torch.nn.init.normal_(model.head.weight)
     return model
 
@@ -38,7 +41,7 @@ def test_every_step_of_the_lookback_matters() -> None:
 
 
 def test_a_new_model_predicts_the_mean_of_the_scaled_target() -> None:
-    model = LstmAttention(LstmAttentionConfig(), 3, 1)
+    model = LstmAttention(LstmAttentionConfig(), ModelShape(num_features=3))
 
     assert torch.equal(model(torch.randn(4, 5, 3)), torch.zeros(4, 1))
 
@@ -57,6 +60,7 @@ def test_the_plan_counts_the_weights_there_are(
 ) -> None:
     config = LstmAttentionConfig(hidden_size=hidden_size, num_layers=num_layers)
 
-    model = LstmAttention(config, num_features, num_outputs)
+    shape = ModelShape(num_features=num_features, num_outputs=num_outputs)
+    model = LstmAttention(config, shape)
 
-    assert sum(p.numel() for p in model.parameters()) == config.num_parameters(num_features, num_outputs)
+    assert sum(p.numel() for p in model.parameters()) == config.num_parameters(shape)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.errors import BudgetError, StageError
+from seawall.models.shape import ModelShape
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.gpu import fit_to_device, next_parts
 from seawall.train.memory import gpu_bytes
@@ -46,7 +47,7 @@ def test_the_fewest_parts_that_fit_are_taken_or_it_is_refused(whole: int, room: 
 
 
 def test_gpu_claims_fall_with_the_parts_down_to_context_and_weights() -> None:
-    claims = [gpu_bytes(CONFIG, 12, parts) for parts in (1, 2, 4, 64)]
+    claims = [gpu_bytes(CONFIG, ModelShape(num_features=12), parts) for parts in (1, 2, 4, 64)]
 
     assert claims == sorted(claims, reverse=True)
     assert GPU_CONTEXT_BYTES < claims[-1] < GPU_CONTEXT_BYTES + 64 * MIB
@@ -64,14 +65,16 @@ def test_a_full_gpu_gets_smaller_parts_until_there_are_none() -> None:
 def test_a_cpu_takes_what_is_asked() -> None:
     asked = MicroBatches(2, 4 * GIB)
 
-    assert fit_to_device(torch.device("cpu"), CONFIG, 12, asked) == asked
+    assert fit_to_device(torch.device("cpu"), CONFIG, ModelShape(num_features=12), asked) == asked
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_a_small_gpu_budget_cuts_the_batch(tmp_path: Path) -> None:
-    whole = gpu_bytes(CONFIG, 12, 1)
+    whole = gpu_bytes(CONFIG, ModelShape(num_features=12), 1)
 
-    split = fit_to_device(torch.device("cuda"), CONFIG, 12, MicroBatches(1, (whole + GPU_CONTEXT_BYTES) // 2))
+    split = fit_to_device(
+        torch.device("cuda"), CONFIG, ModelShape(num_features=12), MicroBatches(1, (whole + GPU_CONTEXT_BYTES) // 2)
+    )
 
     assert split.parts > 1

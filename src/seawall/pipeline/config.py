@@ -262,7 +262,7 @@ def checked_model(model: type[Model], values: dict[str, Any], where: str) -> Mod
 def _first_mistake(error: ValidationError, where: str, model: type[BaseModel]) -> ConfigError:
     mistakes = error.errors(include_url=False)
     first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(_written(model, first["loc"]))
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, first["loc"][:-1])
         hint = nearest(str(first["loc"][-1]), known)
@@ -274,6 +274,17 @@ def _first_mistake(error: ValidationError, where: str, model: type[BaseModel]) -
     found = first.get("input")
     shown = "" if isinstance(found, dict | list) else _shown(found)
     return ConfigError(f"{where}: {place}" if place else where, text, found=shown, do=more)
+
+
+def _written(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Leave the tags of unions, which are no keys of the file, out of a place."""
+    schema: dict[str, Any] = model.model_json_schema()
+    node, kept = schema, []
+    for part in place:
+        if _tagged(schema, node, part) is None:
+            kept.append(str(part))
+        node = _step(schema, node, part)
+    return kept
 
 
 def _shown(value: object) -> str:
@@ -301,13 +312,24 @@ def _branches(schema: dict[str, Any], node: dict[str, Any]) -> list[dict[str, An
 
 
 def _step(schema: dict[str, Any], node: dict[str, Any], part: int | str) -> dict[str, Any]:
+    tagged = _tagged(schema, node, part)
+    if tagged is not None:
+        return tagged
     for branch in _branches(schema, node):
         if part in branch.get("properties", {}):
             return dict(branch["properties"][part])
         inner = branch.get("items") if isinstance(part, int) else branch.get("additionalProperties")
         if isinstance(inner, dict):
             return inner
-    return node  # the tag of a union, which is no key of the file
+    return node
+
+
+def _tagged(schema: dict[str, Any], node: dict[str, Any], part: int | str) -> dict[str, Any] | None:
+    """Find the member of a union that a tag stands for: a tag is no key of the file."""
+    branches = _branches(schema, node)
+    kinds = (branch.get("properties", {}).get("kind", {}).get("const") for branch in branches)
+    found = [branch for branch, kind in zip(branches, kinds, strict=True) if kind == part]
+    return found[0] if len(branches) > 1 and found else None
 
 
 def config_text(config: RunConfig) -> str:

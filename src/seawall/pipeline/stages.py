@@ -306,7 +306,10 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     if unit.stage == "predict":
         model = Unit("train", unit.fold).name
         return (
-            panel + manifest.checksums(model, ending=".safetensors") + manifest.checksums(model, ending="scaler.json")
+            panel
+            + manifest.checksums(model, ending=".safetensors")
+            + manifest.checksums(model, ending="scaler.json")
+            + manifest.checksums(model, ending="inputs.json")
         )
     if unit.stage in ("evaluate", "join"):
         return panel + [

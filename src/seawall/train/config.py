@@ -220,6 +220,13 @@ class TrainConfig(BaseModel):
             raise ValueError(f"watch_target: {self.watched!r} is not predicted; {nearest(self.watched, names)}")
         return self
 
+    @model_validator(mode="after")
+    def _learns_from_the_last_step(self) -> "TrainConfig":
+        # Refused rather than broadcast: a value a step beside one target a sample would be a wrong loss.
+        if self.model.output != "last":
+            raise ValueError("model.output: a run learns from the last step of a lookback; set output: last")
+        return self
+
     @property
     def target_names(self) -> tuple[str, ...]:
         """All targets, in order of the model's outputs."""
@@ -237,7 +244,8 @@ class TrainConfig(BaseModel):
         """
         fields = type(self).model_fields
         unsaid = {name for name in ADDED_LATER if getattr(self, name) == fields[name].get_default()}
-        return self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", *unsaid})
+        values = self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", *unsaid})
+        return values | {"model": self.model.model_dump(mode="json", exclude=self.model.unsaid())}
 
 
 __all__ = [

@@ -19,6 +19,7 @@ from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.folds_file import content_key
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
+from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
@@ -53,16 +54,18 @@ def fit(
     scaler = fit_scaler(panel, fold, train, config)
     # A second mapping: advice against reading ahead must not slow the passes in row order down.
     source = Panel(panel.path) if random_access else panel
-    beside = Beside(weight=config.weighted and bool(panel.names("weights")))
+    inputs = fit_inputs(panel, train, config.model)
+    beside = inputs.beside(panel, Beside(weight=config.weighted and bool(panel.names("weights"))))
     gather = scaled_gather(
         source, config.lookback_periods, scaler, config.target_names, random_access=random_access, beside=beside
     )
-    split = fit_to_device(device, config, gather.num_features, split)
+    sizes = model_shape(gather.num_features, len(config.target_names), inputs)
+    split = fit_to_device(device, config, sizes, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
     with repeatable(device, threads=config.threads, seed=config.seed):
         trainer = Trainer(
             config,
-            build_model(config.model, gather.num_features, len(config.target_names)),
+            build_model(config.model, sizes),
             Windows(
                 gather,
                 train,
@@ -87,7 +90,7 @@ def fit(
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
     record |= _split_record(trainer.parts)
-    write_model(output, result.weights, scaler, _history(result), record)
+    write_model(output, result.weights, (scaler, inputs), _history(result), record)
     path.unlink(missing_ok=True)
     return (
         _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged} | _split_record(trainer.parts)
@@ -131,7 +134,7 @@ def _fit_key(panel: Panel, fold: Fold, config: TrainConfig, device: torch.device
 def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler, result: FitResult) -> dict[str, Any]:
     return {
         "fold": fold.index,
-        "model": config.model.model_dump(mode="json"),
+        "model": config.model.model_dump(mode="json", exclude=config.model.unsaid()),
         "lookback_periods": config.lookback_periods,
         "features": [column.name for column in scaler.features],
         "target": config.target,

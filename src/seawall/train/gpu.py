@@ -4,13 +4,14 @@ import torch
 from torch import nn
 
 from seawall.errors import StageError
+from seawall.models.shape import ModelShape
 from seawall.train.config import TrainConfig
 from seawall.train.memory import gpu_bytes
 from seawall.train.micro import GPU_SHARE, MAX_PARTS, MicroBatches, fewest_parts
 from seawall.units import format_bytes
 
 
-def fit_to_device(device: torch.device, config: TrainConfig, num_features: int, asked: MicroBatches) -> MicroBatches:
+def fit_to_device(device: torch.device, config: TrainConfig, shape: ModelShape, asked: MicroBatches) -> MicroBatches:
     """Choose the parts of a batch that fit the device, and hold torch to the budget; a CPU takes what is asked.
 
     Raises
@@ -25,7 +26,7 @@ def fit_to_device(device: torch.device, config: TrainConfig, num_features: int, 
     torch.cuda.set_per_process_memory_fraction(min(1.0, budget_bytes / total_bytes), device)
 
     def needed(parts: int) -> int:
-        return gpu_bytes(config, num_features, parts)
+        return gpu_bytes(config, shape, parts)
 
     parts = fewest_parts(needed, budget_bytes, first=asked.parts, where="train")
     return MicroBatches(parts, asked.gpu_budget_bytes)

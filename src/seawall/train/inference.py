@@ -1,5 +1,7 @@
 """A model applied to rows of a panel, and scaled units turned back into those of the target."""
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,10 @@ from seawall.arrays import Float32, Int64
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler
 from seawall.windows.cutter import Scaling
-from seawall.windows.gather import Beside, Gather
+from seawall.windows.gather import Batch, Beside, Gather
+
+ModelTensors: TypeAlias = tuple[Tensor, Tensor | None, Tensor | None]
+"""Features, static attributes, entity numbers: every model is called with these three, in this order."""
 
 
 def scaled_gather(
@@ -40,9 +45,26 @@ def scaled_gather(
 def predict_scaled(model: nn.Module, gather: Gather, rows: Int64, device: torch.device) -> Tensor:
     """Predict rows in the scaled unit of the target: float32 [B, K] on the device. No gradients, no dropout."""
     model.eval()
+    static, entity = gather.of_entities(rows)
     with torch.inference_mode():
-        predicted: Tensor = model(torch.from_numpy(gather.features(rows)).to(device))
+        predicted: Tensor = model(*to_tensors(gather.features(rows), static, entity, device))
     return predicted
+
+
+def batch_tensors(batch: Batch, part: slice, device: torch.device) -> ModelTensors:
+    """Give what a model is called with for a part of a batch."""
+    static = None if batch.static is None else batch.static[part]
+    entity = None if batch.entity is None else batch.entity[part]
+    return to_tensors(batch.x[part], static, entity, device)
+
+
+def to_tensors(x_BLF: Float32, static_BS: Float32 | None, entity_B: Int64 | None, device: torch.device) -> ModelTensors:
+    """Give features, static attributes and entity numbers as tensors on a device; None stays None."""
+    return (
+        torch.from_numpy(x_BLF).to(device),
+        None if static_BS is None else torch.from_numpy(static_BS).to(device),
+        None if entity_B is None else torch.from_numpy(entity_B).to(device),
+    )
 
 
 def to_scaled(target_BK: Float32, scaler: Scaler) -> Float32:

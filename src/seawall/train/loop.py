@@ -18,7 +18,7 @@ from seawall.train.checkpoint import Checkpoint, Progress, Weights
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.gpu import drop_step, next_parts
-from seawall.train.inference import to_scaled
+from seawall.train.inference import batch_tensors, to_scaled
 from seawall.train.micro import parts_of
 from seawall.train.validate import TargetScore, Validation
 from seawall.windows.gather import Batch
@@ -202,10 +202,8 @@ class Trainer:
         weight = None if batch.weight is None else torch.from_numpy(batch.weight).to(self.device)
         total, count = 0.0, 0.0
         for part in parts_of(len(batch.x), self.parts):
-            x_BLF = torch.from_numpy(batch.x[part]).to(self.device)
-            summed = summed_loss(
-                self.config.loss, self.model(x_BLF), target[part], None if weight is None else weight[part]
-            )
+            predicted = self.model(*batch_tensors(batch, part, self.device))
+            summed = summed_loss(self.config.loss, predicted, target[part], None if weight is None else weight[part])
             if summed.count == 0:
                 continue
             total += float(summed.total.detach())

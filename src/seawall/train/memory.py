@@ -1,6 +1,7 @@
 """Claims of the folds, fit and predict stages: mostly the libraries, then the activations of one batch."""
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.models.shape import ModelShape
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
 from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
@@ -27,6 +28,9 @@ ENTITY_BYTES = 40
 
 ENTITY_NAME_BYTES = 240
 """An entity's name as Python text and as Arrow dictionary."""
+
+ATTRIBUTE_BYTES = 150
+"""A static attribute as Python object, Arrow value and number, while it is read."""
 
 DATE_BYTES = 24
 RUN_BYTES = 32
@@ -70,14 +74,13 @@ def plan_fit(
     The batch decides results, so it is not shrunk: where the plan does not fit, batch_size or hidden_size must be.
     ``random_access`` is 1 where the features do not fit beside the rest of the budget, and read-ahead must be off.
     """
-    num_features = _num_features(config, shape)
-    num_targets = len(config.target_names)
-    num_parameters = config.model.num_parameters(num_features, num_targets)
+    sizes = model_sizes(config, shape)
+    num_parameters = config.model.num_parameters(sizes)
     split = MicroBatches(micro_batches)
     whole = _largest_batch(config, shape)
     learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
-    learning = _step_bytes(config, learned, num_features, training=True)
-    judging = _step_bytes(config, judged, num_features, training=False)
+    learning = _step_bytes(config, learned, sizes, training=True)
+    judging = _step_bytes(config, judged, sizes, training=False)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
@@ -104,6 +107,7 @@ def plan_fit(
             f"{format_bytes(KEPT_BYTES)} + a quarter of the activations, kept by the allocator for the next step",
         ),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
+        *_entity_claims(config, shape),
         *_index_claims(shape, num_train_samples),
     )
     model_bytes = 4 * num_parameters
@@ -123,18 +127,19 @@ def plan_predict(
 ) -> StagePlan:
     """Plan predicting one fold; ``random_access`` and ``micro_batches`` as in :func:`plan_fit`."""
     at_once = MicroBatches(micro_batches).part_size(config.predict_batch_size)
-    num_features, num_targets = _num_features(config, shape), len(config.target_names)
+    sizes = model_sizes(config, shape)
+    num_targets = len(config.target_names)
     packed_rows = min(num_test_samples, ROW_GROUP_ROWS)
     writer_row_bytes = WRITER_ROW_BYTES + WRITER_TARGET_BYTES * (num_targets - 1)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
             "activations",
-            _step_bytes(config, at_once, num_features, training=False),
+            _step_bytes(config, at_once, sizes, training=False),
             f"{at_once:,} samples x {config.lookback_periods} steps, forward only",
         ),
         _batches_claim(config, shape, at_once),
-        Claim("weights", 2 * 4 * config.model.num_parameters(num_features, num_targets), "weights as read and as used"),
+        Claim("weights", 2 * 4 * config.model.num_parameters(sizes), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
         Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
         Claim(
@@ -145,6 +150,7 @@ def plan_predict(
         Claim(
             "names", shape.num_entities * ENTITY_NAME_BYTES, f"{shape.num_entities:,} entities x {ENTITY_NAME_BYTES} B"
         ),
+        *_entity_claims(config, shape),
         *_index_claims(shape, num_test_samples),
     )
     row_bytes = 28 + 4 * num_targets
@@ -188,12 +194,12 @@ def _with_access(
     )
 
 
-def gpu_bytes(config: TrainConfig, num_features: int, micro_batches: int) -> int:
+def gpu_bytes(config: TrainConfig, sizes: ModelShape, micro_batches: int) -> int:
     """Claim GPU memory for training: context, weights six times, one part's activations, the batch as it is copied."""
     part = MicroBatches(micro_batches).part_size(config.batch_size)
-    weights = 6 * 4 * config.model.num_parameters(num_features, len(config.target_names))
-    learning = _step_bytes(config, part, num_features, training=True)
-    copied = 4 * part * config.lookback_periods * num_features
+    weights = 6 * 4 * config.model.num_parameters(sizes)
+    learning = _step_bytes(config, part, sizes, training=True)
+    copied = 4 * part * config.lookback_periods * sizes.num_features
     return GPU_CONTEXT_BYTES + weights + learning + copied
 
 
@@ -201,8 +207,33 @@ def _num_features(config: TrainConfig, shape: PanelShape) -> int:
     return shape.num_features if config.features is None else len(config.features)
 
 
-def _step_bytes(config: TrainConfig, batch_size: int, num_features: int, *, training: bool) -> int:
-    return config.model.activation_bytes(batch_size, config.lookback_periods, num_features, training=training)
+def model_sizes(config: TrainConfig, shape: PanelShape) -> ModelShape:
+    """Give the sizes a model of this panel is built for; it knows no more entities than the panel has."""
+    return ModelShape(
+        num_features=_num_features(config, shape),
+        num_outputs=len(config.target_names),
+        num_static=len(config.model.static_names),
+        num_entities=shape.num_entities if "entity" in config.model.inputs else 0,
+    )
+
+
+def _step_bytes(config: TrainConfig, batch_size: int, sizes: ModelShape, *, training: bool) -> int:
+    return config.model.activation_bytes(batch_size, config.lookback_periods, sizes, training=training)
+
+
+def _entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    """Count what a model that takes more than features is told of each entity."""
+    num_static, entities = len(config.model.static_names), f"{shape.num_entities:,} entities"
+    claims = []
+    if num_static:
+        each = ATTRIBUTE_BYTES * num_static
+        claims.append(
+            Claim("static attributes", each * shape.num_entities, f"{entities} x {num_static} x {ATTRIBUTE_BYTES} B")
+        )
+    if "entity" in config.model.inputs:
+        how = f"{entities} x {ENTITY_NAME_BYTES} B, names of those learnt and their numbers"
+        claims.append(Claim("entities learnt", ENTITY_NAME_BYTES * shape.num_entities, how))
+    return tuple(claims)
 
 
 def _kernel_bytes(config: TrainConfig) -> int:

@@ -64,7 +64,14 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     key = text_key(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size))
     with SlotFile(slots_path, num_slots=len(rows), num_outputs=len(targets), key=key) as slots:
         with repeatable(device, threads=config.threads, seed=config.seed):
-            gather = scaled_gather(opened, config.lookback_periods, fitted.scaler, targets, random_access=random_access)
+            gather = scaled_gather(
+                opened,
+                config.lookback_periods,
+                fitted.scaler,
+                targets,
+                random_access=random_access,
+                beside=fitted.inputs.beside(opened),
+            )
             num_computed = _Work(fitted, gather, split.part_size(config.predict_batch_size), device).fill(
                 slots, rows, beat
             )

@@ -29,6 +29,8 @@ class Beside:
     """float32 [B], the weight of the sample, of a panel that has weights."""
     static: Float32 | None = None
     """float32 [E, S], one row an entity; a batch then has float32 [B, S]."""
+    entity_numbers: Int64 | None = None
+    """int64 [E], what an entity is called instead of by its number in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +146,17 @@ class Gather:
 
     def beside_rows(self, rows: Int64, x: Float32, y: Float32, mask: Bool | None) -> Batch:
         """Put windows together with the index arrays of their rows."""
-        wanted, static = self.beside, self.beside.static
-        entity = self.panel.entity_of(rows) if wanted.entity or static is not None else None
-        return Batch(
-            x,
-            y,
-            rows,
-            mask,
-            entity if wanted.entity else None,
-            np.asarray(self.panel.time_index[rows], np.int64) if wanted.time else None,
-            None if static is None or entity is None else static[entity],
-            self.weights(rows),
-        )
+        static, entity = self.of_entities(rows)
+        time = np.asarray(self.panel.time_index[rows], np.int64) if self.beside.time else None
+        return Batch(x, y, rows, mask, entity, time, static, self.weights(rows))
+
+    def of_entities(self, rows: Int64) -> tuple[Float32 | None, Int64 | None]:
+        """Give what is known of the entity of each row: static attributes and its number, where they are asked for."""
+        wanted = self.beside
+        if not wanted.entity and wanted.static is None:
+            return None, None
+        entity = self.panel.entity_of(rows)
+        static = None if wanted.static is None else wanted.static[entity]
+        if not wanted.entity:
+            return static, None
+        return static, entity if wanted.entity_numbers is None else wanted.entity_numbers[entity]

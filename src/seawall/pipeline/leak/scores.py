@@ -145,7 +145,8 @@ def _prediction_faults(panel: Panel, copy: Panel, trial: Trial, config: TrainCon
     device = resolve_device(config.device)
     module = trial.fitted.module.to(device)
     with repeatable(device, threads=config.threads, seed=config.seed):
-        gather = scaled_gather(copy, config.lookback_periods, trial.fitted.scaler, config.target_names)
+        scaler, beside = trial.fitted.scaler, trial.fitted.inputs.beside(copy)
+        gather = scaled_gather(copy, config.lookback_periods, scaler, config.target_names, beside=beside)
         for rows in date_major_blocks(copy, samples, segment, config.predict_batch_size):
             scaled = predict_scaled(module, gather, rows, device).cpu().numpy()
             again = to_target_unit(scaled, trial.fitted.scaler)[:, 0]
