@@ -26,7 +26,9 @@ ENTITY_BYTES = 420
 
 STRATEGY_ENTITY_BYTES = 40
 """Units held, volatility and group of an entity."""
-DATE_BYTES = 40
+DATE_BYTES = 200
+"""A date of the calendar, and at the end of one curve at a time as it is written and summed up (190 B measured)."""
+
 STRATEGY_DATE_BYTES = 80
 """A row of the curve: nine float64, one int32, and whether it decides."""
 
