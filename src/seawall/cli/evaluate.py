@@ -11,7 +11,19 @@ from rich.table import Table
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import (
+    AsJson,
+    Duplicates,
+    Memory,
+    OfRun,
+    Reserve,
+    ReturnsEntity,
+    ReturnsTime,
+    ScoreColumn,
+    ScoreDuplicates,
+    Scores,
+    TimeFormat,
+)
 from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
 from seawall.errors import ConfigError
@@ -21,30 +33,24 @@ from seawall.pipeline.outside import evaluate_tables
 
 
 def evaluate(  # noqa: PLR0913 - one option each
-    config: Annotated[Path | None, typer.Argument(help="Config file (YAML) of a run.", metavar="[CONFIG.yaml]")] = None,
-    predictions: Annotated[
-        list[str] | None, typer.Option(help="Instead of a run: files, folders or globs with scores.", metavar="PATH")
-    ] = None,
+    config: OfRun = None,
+    predictions: Scores = None,
     entity: Annotated[str | None, typer.Option(help="Column that names the entity; a usual name when missing.")] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time; a usual name when missing.")] = None,
-    prediction: Annotated[str | None, typer.Option(help="Column with the score; a usual name when missing.")] = None,
+    prediction: ScoreColumn = None,
     target: Annotated[str | None, typer.Option(help="Column of the predictions with what they predict.")] = None,
     returns: Annotated[
         list[str] | None, typer.Option(help="Or a table with the target: files, folders or globs.", metavar="PATH")
     ] = None,
     return_column: Annotated[str | None, typer.Option(help="Its column; a usual name when missing.")] = None,
-    returns_entity: Annotated[str | None, typer.Option(help="The entity column of the returns, if it differs.")] = None,
-    returns_time: Annotated[str | None, typer.Option(help="The time column of the returns, if it differs.")] = None,
+    returns_entity: ReturnsEntity = None,
+    returns_time: ReturnsTime = None,
     horizon: Annotated[int, typer.Option(help="Periods the target looks ahead: neighbouring dates overlap.")] = 1,
     min_names: Annotated[int, typer.Option(help="Fewest names of a date that still give an IC.")] = 10,
     quantiles: Annotated[int, typer.Option(help="Groups of names by prediction.")] = 5,
-    duplicates: Annotated[str, typer.Option(help="Repeated keys of the returns: error, first or last.")] = "error",
-    prediction_duplicates: Annotated[
-        str, typer.Option(help="Repeated keys of the predictions: error, first or last.")
-    ] = "error",
-    time_format: Annotated[
-        str | None, typer.Option(help="strptime format, iso or step; inferred when missing.")
-    ] = None,
+    duplicates: Duplicates = "error",
+    prediction_duplicates: ScoreDuplicates = "error",
+    time_format: TimeFormat = None,
     output: Annotated[Path | None, typer.Option(help="Folder for metrics.json and daily.parquet.")] = None,
     memory: Memory = None,
     reserve: Reserve = None,

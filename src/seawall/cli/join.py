@@ -11,7 +11,19 @@ from rich.table import Table
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import (
+    AsJson,
+    Duplicates,
+    Memory,
+    OfRun,
+    Reserve,
+    ReturnsEntity,
+    ReturnsTime,
+    ScoreColumn,
+    ScoreDuplicates,
+    Scores,
+    TimeFormat,
+)
 from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
 from seawall.errors import ConfigError
@@ -21,31 +33,25 @@ from seawall.pipeline.outside import join_tables
 
 
 def join(  # noqa: PLR0913 - one option each
-    config: Annotated[Path | None, typer.Argument(help="Config file (YAML) of a run.", metavar="[CONFIG.yaml]")] = None,
-    predictions: Annotated[
-        list[str] | None, typer.Option(help="Instead of a run: files, folders or globs with scores.", metavar="PATH")
-    ] = None,
+    config: OfRun = None,
+    predictions: Scores = None,
     returns: Annotated[
         list[str] | None, typer.Option(help="Files, folders or globs with returns, in any order.", metavar="PATH")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Parquet file to write.", metavar="FILE")] = None,
     entity: Annotated[str | None, typer.Option(help="Column that names the entity, in both.")] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time, in both.")] = None,
-    prediction: Annotated[str | None, typer.Option(help="Column with the score; a usual name when missing.")] = None,
+    prediction: ScoreColumn = None,
     return_column: Annotated[
         str | None,
         typer.Option(help="Column with the return; y_ret_10d, forward_return, target ... when missing."),
     ] = None,
     columns: Annotated[str | None, typer.Option(help="More columns of the returns to carry, by comma.")] = None,
-    returns_entity: Annotated[str | None, typer.Option(help="The entity column of the returns, if it differs.")] = None,
-    returns_time: Annotated[str | None, typer.Option(help="The time column of the returns, if it differs.")] = None,
-    duplicates: Annotated[str, typer.Option(help="Repeated keys of the returns: error, first or last.")] = "error",
-    prediction_duplicates: Annotated[
-        str, typer.Option(help="Repeated keys of the predictions: error, first or last.")
-    ] = "error",
-    time_format: Annotated[
-        str | None, typer.Option(help="strptime format, iso or step; inferred when missing.")
-    ] = None,
+    returns_entity: ReturnsEntity = None,
+    returns_time: ReturnsTime = None,
+    duplicates: Duplicates = "error",
+    prediction_duplicates: ScoreDuplicates = "error",
+    time_format: TimeFormat = None,
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,

@@ -29,3 +29,26 @@ ConfigFile = Annotated[
     Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml", autocompletion=completion.configs)
 ]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.run_folders)]
+
+# Of commands that take a run, or tables of anybody.
+OfRun = Annotated[Path | None, typer.Argument(help="Config file (YAML) of a run.", metavar="[CONFIG.yaml]")]
+Scores = Annotated[
+    list[str] | None,
+    typer.Option("--predictions", help="Instead of a run: files, folders or globs with scores.", metavar="PATH"),
+]
+ScoreColumn = Annotated[
+    str | None, typer.Option("--prediction", help="Column with the score; a usual name when missing.")
+]
+ReturnsEntity = Annotated[
+    str | None, typer.Option("--returns-entity", help="The entity column of the returns, if it differs.")
+]
+ReturnsTime = Annotated[
+    str | None, typer.Option("--returns-time", help="The time column of the returns, if it differs.")
+]
+Duplicates = Annotated[str, typer.Option("--duplicates", help="Repeated keys of the returns: error, first or last.")]
+ScoreDuplicates = Annotated[
+    str, typer.Option("--prediction-duplicates", help="Repeated keys of the predictions: error, first or last.")
+]
+TimeFormat = Annotated[
+    str | None, typer.Option("--time-format", help="strptime format, iso or step; inferred when missing.")
+]
