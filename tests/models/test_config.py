@@ -1,5 +1,6 @@
 """A model is chosen by one word; what is misspelt is refused with the nearest name, at its place in the file."""
 
+import jsonschema
 import pytest
 
 from seawall.errors import ConfigError
@@ -52,3 +53,13 @@ def test_a_model_without_a_kind_is_the_one_there_was_before_there_were_others() 
 def test_a_mistake_is_refused_with_its_place_and_what_was_meant(model: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         chosen(model)
+
+
+@pytest.mark.parametrize(
+    "model", [{}, {"hidden_size": 4}, {"kind": "lstm"}, {"kind": "branch_lstm", "static": ["area"]}]
+)
+def test_editors_tell_the_models_apart(model: dict[str, object]) -> None:
+    judge = jsonschema.Draft202012Validator(TrainConfig.model_json_schema())
+
+    assert judge.is_valid({"target": "y", "folds": FOLDS, "model": model})
+    assert not judge.is_valid({"target": "y", "folds": FOLDS, "model": {**model, "hiden_size": 4}})

@@ -47,6 +47,9 @@ class NetworkConfig(BaseModel):
 class LstmConfig(NetworkConfig):
     """An LSTM over the lookback and one linear head on its state."""
 
+    # Editors tell the models apart by kind, which only the default one may leave out.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind"]})
+
     kind: Literal["lstm"] = "lstm"
     # 32: as for lstm_attention, whose sizes were tried on daily cross-sections.
     hidden_size: int = Field(default=32, ge=1, le=4096, description="width of the LSTM state")
@@ -106,6 +109,9 @@ class BranchLstmConfig(NetworkConfig):
 
     inputs: ClassVar[tuple[Input, ...]] = ("features", "static")
 
+    # Editors tell the models apart by kind, which only the default one may leave out.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind", "static"]})
+
     kind: Literal["branch_lstm"] = "branch_lstm"
     static: tuple[str, ...] = Field(
         min_length=1, description="number attributes of entities, kept at ingest under static"
@@ -148,6 +154,9 @@ class TcnAttentionConfig(NetworkConfig):
     """Dilated causal convolutions, multi-head attention over their steps, an embedding of the entity."""
 
     inputs: ClassVar[tuple[Input, ...]] = ("features", "entity")
+
+    # Editors tell the models apart by kind, which only the default one may leave out.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind"]})
 
     kind: Literal["tcn_attention"] = "tcn_attention"
     # 32: as for the LSTMs, so that a comparison is of kinds, not of sizes.
