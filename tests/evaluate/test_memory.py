@@ -1,15 +1,23 @@
 """The claims of evaluate: light to compute, above what is measured, and not far above."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from seawall.errors import BudgetError
 from seawall.evaluate import memory
-from seawall.evaluate.config import EvaluateConfig
+from seawall.evaluate.config import EvaluateConfig, TablesConfig
+from seawall.evaluate.daily import DailyTable
+from seawall.evaluate.tables import evaluate_tables
 from seawall.stores.predictions import ROW_GROUP_ROWS
 from seawall.units import GIB, MIB
+from tests.cgroups import memory_cgroup
 from tests.evaluate.worlds import predict, private_peak_bytes
 from tests.support import make_panel
 
@@ -39,3 +47,71 @@ def test_planning_imports_nothing_heavy() -> None:
 
 def test_the_row_group_of_the_plan_is_the_row_group_of_the_store() -> None:
     assert memory.ROW_GROUP_ROWS == ROW_GROUP_ROWS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="private memory is read from /proc")
+def test_ten_times_the_dates_take_the_memory_the_claim_says_and_no_more(tmp_path: Path) -> None:
+    peaks, projected = [], []
+    for num_dates in (300, 3000):
+        folder = tmp_path / str(num_dates)
+        folder.mkdir()
+        panel = make_panel(folder, num_entities=20, num_dates=num_dates, num_features=1)
+        predictions = predict(panel, folder)
+        peaks.append(private_peak_bytes("evaluate", panel.path, predictions, folder / "metrics", pause_seconds=0.0))
+        projected.append(memory.plan(EvaluateConfig(), panel.shape, GIB).projected_private_bytes)
+
+    assert peaks[1] <= projected[1]
+    assert peaks[1] - peaks[0] <= projected[1] - projected[0] + 0.05 * peaks[0]
+
+
+def test_more_dates_than_are_held_give_the_file_of_all_of_them(tmp_path: Path) -> None:
+    num_dates = memory.PART_DATES + 100
+    daily = DailyTable(EvaluateConfig(min_names=3), tmp_path / "aside")
+    scores = np.random.default_rng(0).standard_normal((num_dates, 2, 4))
+    for date in range(num_dates):
+        daily.append(date, 0, np.arange(4), scores[date, 0], scores[date, 1])
+
+    daily.write(tmp_path / "daily.parquet", pa.int64())
+
+    expected = [np.corrcoef(scores[date])[0, 1] for date in (0, memory.PART_DATES - 1, num_dates - 1)]
+    written = pq.read_table(tmp_path / "daily.parquet")
+    assert written.num_rows == daily.num_dates == num_dates
+    assert written["time"].to_pylist() == list(range(num_dates))
+    np.testing.assert_allclose(written["ic"].to_numpy()[[0, memory.PART_DATES - 1, -1]], expected, atol=1e-12)
+    daily.discard()
+    assert not (tmp_path / "aside").exists()
+
+
+@pytest.mark.parametrize(
+    ("num_dates", "limit_mib"), [(10_000, 200), pytest.param(200_000, 256, marks=pytest.mark.slow)]
+)
+def test_intraday_scores_of_anybody_are_judged_in_a_real_container(
+    tmp_path: Path, num_dates: int, limit_mib: int
+) -> None:
+    rng, num_names = np.random.default_rng(0), 10
+    times = np.datetime64("2020-01-01", "ns") + np.repeat(np.arange(num_dates), num_names) * np.timedelta64(60, "s")
+    names = np.tile([f"N{name}" for name in range(num_names)], num_dates)
+    numbers = rng.standard_normal((2, len(times)))
+    order = rng.permutation(len(times))
+    table = {"time": times[order], "entity": names[order], "prediction": numbers[0], "y": numbers[1]}
+    pq.write_table(pa.table({name: pa.array(column) for name, column in table.items()}), tmp_path / "scores.parquet")
+
+    words = ["--predictions", "scores.parquet", "--target", "y", "--memory", f"{limit_mib}MiB", "--json"]
+    with memory_cgroup(limit_mib * MIB) as container:
+        done = container.run([sys.executable, "-m", "seawall", "evaluate", *words], timeout=300, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    measured, projected = (found["memory"][f"{name}_private_bytes"] for name in ("measured", "projected"))
+    assert found["overall"]["ic"]["num_dates"] == num_dates
+    assert measured <= projected <= 1.5 * measured + 32 * MIB
+    assert done.oom_kills == 0
+
+
+def test_more_dates_than_there_is_room_for_are_refused_with_what_is_missing(tmp_path: Path) -> None:
+    rows = {"time": np.arange(30) // 3, "entity": ["a", "b", "c"] * 10, "prediction": np.arange(30.0)}
+    pq.write_table(pa.table(rows | {"y": np.ones(30)}), tmp_path / "scores.parquet")
+    config = TablesConfig(predictions=(str(tmp_path / "scores.parquet"),), target="y")
+
+    with pytest.raises(BudgetError, match=r"10 dates need .* room for 9"):
+        evaluate_tables(config, None, tmp_path / "work", buffer_rows=100, max_dates=9)

@@ -42,8 +42,13 @@ def change_array(panel: Panel, name: str, rows: Int64, values: npt.ArrayLike) ->
     mapped.flush()
 
 
-def private_peak_bytes(stage: str, panel: Path, predictions: Path, output: Path) -> int:
-    """Run a stage in a fresh process as the pipeline does, and give the highest private memory seen."""
+def private_peak_bytes(
+    stage: str, panel: Path, predictions: Path, output: Path, *, pause_seconds: float = 0.003
+) -> int:
+    """Run a stage in a fresh process as the pipeline does, and give the highest private memory seen.
+
+    It pauses at each unit of work, so that none is missed.
+    """
     code = f"""
 import pathlib, re, sys, threading, time
 from seawall.pipeline.child import _WithoutPandas
@@ -58,7 +63,7 @@ def watch():
         peak = max(peak, int(private) * 1024)
         time.sleep(0.001)
 threading.Thread(target=watch, daemon=True).start()
-act(*map(pathlib.Path, sys.argv[1:]), Config(), beat=lambda *a, **k: time.sleep(0.003))
+act(*map(pathlib.Path, sys.argv[1:]), Config(), beat=lambda *a, **k: time.sleep({pause_seconds}))
 print(peak)
 """
     command = [sys.executable, "-c", code, str(panel), str(predictions), str(output)]

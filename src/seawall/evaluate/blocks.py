@@ -50,11 +50,6 @@ def monotonicity(quantiles: Sequence[float | None]) -> float | None:
     return _or_none(found)
 
 
-def quantile_block(quantiles_TQ: Float64) -> list[float | None]:
-    """Average each quantile over the dates on which it is defined."""
-    return [mean_of(values) for values in quantiles_TQ.T]
-
-
 def _two_sided_p(t: float, dof: int) -> float:
     return 2.0 * float(stdtr(dof, -abs(t))) if dof >= 1 else math.nan
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STAGE_VERSION: int = 2
+STAGE_VERSION: int = 3
 """Raised when what the stage writes changes for the same inputs."""
 
 Lag = Annotated[int, Field(ge=1, le=250)]

@@ -11,8 +11,7 @@ from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.evaluate.config import EvaluateConfig
 from seawall.metrics import Decay, RankPersistence, average_ranks, information_coefficient
 from seawall.metrics.quantiles import group_means, quantile_groups
-from seawall.stores.atomic import replacing
-from seawall.stores.predictions import ROW_GROUP_ROWS
+from seawall.stores.atomic import flush, replacing
 
 FIFTHS = 5
 MIN_FIFTH_NAMES = 5
@@ -21,22 +20,40 @@ MIN_FIFTH_NAMES = 5
 _NUMBERS = ("ic", "rank_ic", "top_ic", "bottom_ic", "autocorrelation", "turnover")
 
 
+PART_DATES = 8192
+"""Dates held before they are set aside on disk, and written as one row group."""
+
+
 class DailyTable:
     """Numbers of each date, in order of time.
 
-    Memory: dates x (60 + 8 x (quantiles + lags)) bytes, and half as much again where their number was not known before;
-    beside that 8 bytes a name for each date back that the decay looks. ``is_dated`` is False where times are steps.
+    Memory: 8,192 dates x (72 + 8 x (quantiles + lags)) bytes, whatever the number of dates: earlier ones are set aside
+    in a file and mapped when they are asked for. Beside that 8 bytes a name for each date back that the decay looks.
+
+    Parameters
+    ----------
+    aside
+        File for the dates that are not held, made when there are more than 8,192; :meth:`discard` removes it.
+    is_dated
+        False where times are steps.
     """
 
-    def __init__(self, num_dates: int, config: EvaluateConfig, *, is_dated: bool = True) -> None:
+    def __init__(self, config: EvaluateConfig, aside: Path, *, is_dated: bool = True) -> None:
         self.is_dated = is_dated
         self._config = config
-        self._num_rows = 0
+        self._aside = aside
         columns = [("time", "<i8"), ("fold", "<i4"), ("num_names", "<i4"), ("num_predictions", "<i4")]
         numbers = [(name, "<f8") for name in _NUMBERS]
         groups = [("quantiles", "<f8", (config.num_quantiles,)), ("decay", "<f8", (len(config.decay_lags),))]
-        self._rows: AnyArray = np.zeros(num_dates, [*columns, *numbers, *groups])
+        self._part: AnyArray = np.zeros(PART_DATES, [*columns, *numbers, *groups])
+        self._num_in_part = self._num_aside = 0
+        self._whole: AnyArray | None = None
         self._persistence, self._decay = RankPersistence(), Decay(config.decay_lags)
+
+    @property
+    def num_dates(self) -> int:
+        """Dates appended so far."""
+        return self._num_aside + self._num_in_part
 
     def append(self, time: int, fold: int, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
         """Judge one date; names without a target are left out, but for what compares predictions with earlier ones.
@@ -50,10 +67,10 @@ class DailyTable:
         names
             int64 [n]; number of each name, the same on every date.
         """
-        if self._num_rows == len(self._rows):
-            self._rows = np.resize(self._rows, max(256, 3 * len(self._rows) // 2))
-        row = self._rows[self._num_rows]
-        self._num_rows += 1
+        if self._num_in_part == PART_DATES:
+            self._set_aside()
+        row = self._part[self._num_in_part]
+        self._num_in_part += 1
         for name in (*_NUMBERS, "quantiles", "decay"):
             row[name] = np.nan
         predicted = ~np.isnan(prediction)
@@ -85,13 +102,35 @@ class DailyTable:
             within = fifths == fifth
             row[name] = information_coefficient(prediction[within], target[within], min_names=MIN_FIFTH_NAMES)
 
+    def _set_aside(self) -> None:
+        with self._aside.open("ab" if self._num_aside else "wb") as file:
+            file.write(self._part[: self._num_in_part].tobytes())
+        flush(self._aside)
+        self._num_aside += self._num_in_part
+        self._num_in_part = 0
+
+    def _rows(self) -> AnyArray:
+        """Give the rows of all dates; those on disk are mapped."""
+        if self._whole is None and not self._num_aside:
+            return self._part[: self._num_in_part]
+        if self._num_in_part and self._num_aside:
+            self._set_aside()
+            self._whole = None
+        if self._whole is None:
+            self._whole = np.memmap(self._aside, self._part.dtype, mode="r")
+        return self._whole
+
+    def discard(self) -> None:
+        """Remove what was set aside; the table has no rows afterwards."""
+        self._whole, self._num_aside, self._num_in_part = None, 0, 0
+        self._aside.unlink(missing_ok=True)
+
     @classmethod
     def joined(cls, tables: Sequence["DailyTable"]) -> "DailyTable":
-        """Give the rows of several tables one after another."""
+        """Give the rows of several tables one after another, in memory."""
         first = tables[0]
-        made = cls(0, first._config, is_dated=first.is_dated)
-        made._rows = np.concatenate([table._rows[: table._num_rows] for table in tables])
-        made._num_rows = len(made._rows)
+        made = cls(first._config, first._aside, is_dated=first.is_dated)
+        made._whole = np.concatenate([table._rows() for table in tables])
         return made
 
     @classmethod
@@ -102,13 +141,13 @@ class DailyTable:
             values = np.stack([table.column(name) for table in tables])
             known = np.isfinite(values)
             counts = known.sum(axis=0)
-            made._rows[name] = np.where(known, values, 0.0).sum(axis=0) / np.where(counts > 0, counts, np.nan)
-        made._rows["fold"] = -1
+            made._rows()[name] = np.where(known, values, 0.0).sum(axis=0) / np.where(counts > 0, counts, np.nan)
+        made._rows()["fold"] = -1
         return made
 
     def column(self, name: str) -> AnyArray:
         """Give one number of all dates: float64 [T], NaN where undefined; ``decay`` [T, lags], ``quantiles`` [T, Q]."""
-        column: AnyArray = self._rows[: self._num_rows][name]
+        column: AnyArray = self._rows()[name]
         return column
 
     @property
@@ -138,17 +177,25 @@ class DailyTable:
 
     def write(self, path: Path, time_type: pa.DataType, paths: Int64 | None = None) -> None:
         """Write ``daily.parquet`` as FORMAT.md section 5 has it; given ``paths`` [T], they are a column too."""
-        columns = {
-            "time": pa.array(self.column("time")).cast(time_type),
-            "fold": pa.array(self.column("fold")),
-            "num_names": pa.array(self.num_names),
-            "num_predictions": pa.array(self.column("num_predictions")),
-        }
-        columns |= {name: pa.array(self.column(name)) for name in _NUMBERS}
-        columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(self.quantiles.T.copy())}
-        decays = zip(self._config.decay_lags, self.column("decay").T.copy(), strict=True)
-        columns |= {f"ic_lag_{lag}": pa.array(column) for lag, column in decays}
-        if paths is not None:
-            columns = {"path": pa.array(paths.astype(np.int32)), **columns}
+        rows = self._rows()
         with replacing(path) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+            writer: pq.ParquetWriter | None = None
+            for start in range(0, max(1, len(rows)), PART_DATES):
+                part = slice(start, start + PART_DATES)
+                table = self._arrow(rows[part], time_type, None if paths is None else paths[part])
+                # A dictionary of numbers that hardly repeat is 1 MiB a column, for nothing.
+                writer = writer or pq.ParquetWriter(
+                    temporary, table.schema, compression="zstd", use_dictionary=["fold", "num_names", "num_predictions"]
+                )
+                writer.write_table(table)
+            if writer is not None:
+                writer.close()
+
+    def _arrow(self, rows: AnyArray, time_type: pa.DataType, paths: Int64 | None) -> pa.Table:
+        columns = {} if paths is None else {"path": pa.array(paths.astype(np.int32))}
+        columns["time"] = pa.array(rows["time"]).cast(time_type)
+        columns |= {name: pa.array(rows[name]) for name in ("fold", "num_names", "num_predictions", *_NUMBERS)}
+        columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(rows["quantiles"].T.copy())}
+        decays = zip(self._config.decay_lags, rows["decay"].T.copy(), strict=True)
+        columns |= {f"ic_lag_{lag}": pa.array(column) for lag, column in decays}
+        return pa.table(columns)

@@ -27,8 +27,18 @@ PAGE_BYTES = 4 * KIB
 SCIPY_BYTES = 16 * MIB
 """scipy.special imported (15 MiB measured)."""
 
-DAILY_TABLE_BYTES = 8 * MIB
-"""20,000 dates of 160 B, grown by halves, and written."""
+PART_DATES = 8192
+"""Dates whose numbers are held at once, and written as one row group (evaluate/daily.py)."""
+
+WRITER_BYTES = 8 * MIB
+"""Parquet writer of some twenty columns (6-7 MiB measured)."""
+
+SUMMARY_DATE_BYTES = 224
+"""What summarising one number a date holds: the series, its Fourier transform and the plans NumPy keeps of such (140 to
+190 B measured at 20,000 and 100,000 dates, round numbers and primes)."""
+
+FEWEST_DATES = 20_000
+"""Dates that can be summarised beside the smallest row buffer."""
 
 BAND_BYTES = 65_536 * 40
 """Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
@@ -58,7 +68,7 @@ def plan(
         Targets that are predicted: they are judged one after another, each with files of its own.
     """
     num_row_groups = num_paths * -(-shape.num_rows // ROW_GROUP_ROWS)
-    num_tables = num_paths + 2 if num_paths > 1 else 1
+    num_tables = 2 * num_paths + 1 if num_paths > 1 else 2
     num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets
     daily_bytes = _daily_row_bytes(config)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
@@ -83,11 +93,12 @@ def plan(
                 f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
             ),
             Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
+            _daily_claim(min(shape.num_dates, PART_DATES), daily_bytes),
+            *([_paths_claim(shape.num_dates, daily_bytes, num_paths)] if num_paths > 1 else []),
             Claim(
-                "daily table",
-                3 * num_tables * shape.num_dates * daily_bytes,
-                f"{shape.num_dates:,} dates x {daily_bytes} B x 3 (kept, copied and encoded while written)"
-                + (f" x {num_tables} ({num_paths} paths, their mean, a copy)" if num_paths > 1 else ""),
+                "summaries",
+                shape.num_dates * SUMMARY_DATE_BYTES,
+                f"{shape.num_dates:,} dates x {SUMMARY_DATE_BYTES} B (a series, its transform, plans)",
             ),
         ),
         cache=(
@@ -102,8 +113,7 @@ def plan(
             Claim(
                 "daily.parquet",
                 num_targets * num_tables * shape.num_dates * daily_bytes,
-                f"{shape.num_dates:,} dates x {daily_bytes} B"
-                + (f" x {num_tables}" if num_paths > 1 else "")
+                f"{shape.num_dates:,} dates x {daily_bytes} B x {num_tables} (set aside, and written)"
                 + (f" x {num_targets} targets" if num_targets > 1 else ""),
             ),
             Claim("metrics.json", MIB, "some KiB per fold"),
@@ -111,8 +121,11 @@ def plan(
     )
 
 
-def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
+def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
     """Plan to judge outside predictions: the row buffer takes what the fixed parts leave.
+
+    How many dates there are is known only after the one reading. Their numbers are summarised when the row buffer is
+    done with, so a plan has room for 20,000 dates and for as many more as that buffer is worth: ``max_dates``.
 
     Parameters
     ----------
@@ -123,20 +136,40 @@ def plan_tables(found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
     """
     sides = tuple(found.values())
     num_entities, num_rows = max(side["entities"] for side in sides), found["predictions"]["rows"]
+    name_bytes = _DATE_ROW_BYTES + EARLIER_NAME_BYTES
+    daily = _daily_claim(min(num_rows, PART_DATES), _daily_row_bytes(config))
     largest_date = Claim(
         "one date, and the daily table",
-        SCIPY_BYTES + num_entities * (_DATE_ROW_BYTES + EARLIER_NAME_BYTES) + DAILY_TABLE_BYTES,
-        f"scipy.special, {num_entities:,} names x {_DATE_ROW_BYTES + EARLIER_NAME_BYTES} B, and up to 20,000 dates",
+        SCIPY_BYTES + num_entities * name_bytes + daily.bytes + BAND_BYTES + FEWEST_DATES * SUMMARY_DATE_BYTES,
+        f"scipy.special, {num_entities:,} names x {name_bytes} B, {daily.formula}, bands,"
+        f" and {FEWEST_DATES:,} dates summarised x {SUMMARY_DATE_BYTES} B (more take the place of rows in memory)",
     )
     fixed, cache = fewest_claims(sides, largest_date), table_cache_claims()
     rows, buffer_rows = rows_claim(sides, budget_bytes - sum(claim.bytes for claim in (*fixed, *cache)))
+    max_dates = FEWEST_DATES + rows.bytes // SUMMARY_DATE_BYTES
+    daily_bytes = 2 * min(num_rows, max_dates) * _daily_row_bytes(config)
     return StagePlan(
         stage="evaluate",
         private=(*fixed, rows),
         cache=cache,
-        disk=(runs_claim(sides), Claim("metrics", MIB, f"numbers of each date of {num_rows:,} rows")),
-        neutral={"buffer_rows": buffer_rows},
+        disk=(
+            runs_claim(sides),
+            Claim("metrics", MIB + daily_bytes, "numbers of each date, set aside and written: for the most dates"),
+        ),
+        neutral={"buffer_rows": buffer_rows, "max_dates": max_dates},
     )
+
+
+def _daily_claim(num_dates: int, row_bytes: int) -> Claim:
+    formula = f"{num_dates:,} dates at once x {row_bytes} B x 3 (held, copied, encoded), and 8 MiB of the writer"
+    return Claim("daily table", WRITER_BYTES + 3 * num_dates * row_bytes, formula)
+
+
+def _paths_claim(num_dates: int, row_bytes: int, num_paths: int) -> Claim:
+    """Claim what combinatorial folds hold in memory: all paths one after another, and their mean."""
+    num_tables = 2 * num_paths + 2
+    formula = f"{num_dates:,} dates x {row_bytes} B x {num_tables} ({num_paths} paths, compared; their mean, a copy)"
+    return Claim("paths", num_tables * num_dates * row_bytes, formula)
 
 
 def _daily_row_bytes(config: EvaluateConfig) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seawall.arrays import Bool, Int64
-from seawall.evaluate.blocks import mean_of, monotonicity, pooled_block, quantile_block, series_block
+from seawall.evaluate.blocks import mean_of, monotonicity, pooled_block, series_block
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import DailyTable
 from seawall.evaluate.leak import leak_warnings
@@ -78,8 +78,9 @@ def judged_record(
 
 
 def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_periods: int) -> dict[str, Any]:
-    quantiles = quantile_block(daily.quantiles[dates])
-    spread = daily.quantiles[dates][:, -1] - daily.quantiles[dates][:, 0]
+    # One number a date at a time: all quantiles together would be the largest piece of many dates.
+    quantiles = [mean_of(column[dates]) for column in daily.quantiles.T]
+    spread = daily.quantiles[:, -1][dates] - daily.quantiles[:, 0][dates]
     num_names, num_predictions = (int(daily.column(name)[dates].sum()) for name in ("num_names", "num_predictions"))
     series = {
         "ic": daily.ic,

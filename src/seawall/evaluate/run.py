@@ -1,6 +1,8 @@
 """Evaluate, read like the algorithm: each date is judged as it comes by, then summarised per fold and overall."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,8 @@ def evaluate(
     its own, in ``daily_paths.parquet`` too; ``daily.parquet`` and the overall series are the mean of the paths date by
     date, so that a date counts once. Of several targets each is judged by itself, one after another: the numbers of
     ``config.target`` come first, those of the others are in ``other_targets`` and ``daily_target_NN.parquet``. Memory
-    is one row group of predictions, the largest date, and one row of numbers per date and path. A date's row depends
-    on that date's predictions and targets alone.
+    is one row group of predictions, the largest date, and some numbers a date while they are summarised (of
+    combinatorial folds, one row per date and path). A date's row depends on that date's predictions and targets alone.
 
     Parameters
     ----------
@@ -53,12 +55,13 @@ def evaluate(
     output.mkdir(parents=True, exist_ok=True)
     for stale in (output / "daily_paths.parquet", *output.glob("daily_*target_*.parquet")):
         stale.unlink(missing_ok=True)
-    record = _judge_target(inputs, config, output, "", beat)
-    others = []
-    for number, target in enumerate(inputs.store.targets):
-        if target != inputs.store.target:
-            other = open_inputs(panel, predictions, target)
-            others.append(_judge_target(other, config, output, f"_target_{number:02d}", beat))
+    with _aside(output):
+        record = _judge_target(inputs, config, output, "", beat)
+        others = []
+        for number, target in enumerate(inputs.store.targets):
+            if target != inputs.store.target:
+                other = open_inputs(panel, predictions, target)
+                others.append(_judge_target(other, config, output, f"_target_{number:02d}", beat))
     beat("write", 0, 1)
     if others:
         record["other_targets"] = others
@@ -67,10 +70,24 @@ def evaluate(
     return headline(record)
 
 
+ASIDE = ".daily.tmp"
+"""Folder of the dates set aside; always the same, so that what a kill left is found and removed."""
+
+
+@contextmanager
+def _aside(output: Path) -> Iterator[None]:
+    shutil.rmtree(output / ASIDE, ignore_errors=True)
+    (output / ASIDE).mkdir()
+    try:
+        yield
+    finally:
+        shutil.rmtree(output / ASIDE, ignore_errors=True)
+
+
 def _judge_target(inputs: Inputs, config: EvaluateConfig, output: Path, ending: str, beat: Beat) -> dict[str, Any]:
     """Judge the predictions of one target, write the numbers of each date, and give the record."""
     numbers: list[int | None] = [*range(inputs.store.num_paths)] or [None]
-    judged = [_judge(inputs, config, number, beat) for number in numbers]
+    judged = [_judge(inputs, config, number, output / ASIDE, beat) for number in numbers]
     num_read, num_rows = sum(part.num_read for part in judged), inputs.store.num_rows
     if num_read != num_rows:
         where = str(inputs.store.folder)
@@ -95,9 +112,10 @@ class _Judged:
     num_read: int
 
 
-def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, beat: Beat) -> _Judged:
+def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, aside: Path, beat: Beat) -> _Judged:
     """Judge all predictions, or those of one path."""
-    daily = DailyTable(inputs.panel.shape.num_dates, config, is_dated=inputs.panel.calendar_kind == "timestamp")
+    file = aside / f"{0 if path is None else path}.rows"
+    daily = DailyTable(config, file, is_dated=inputs.panel.calendar_kind == "timestamp")
     pooled: dict[int, PointwiseMoments] = {}
     if path is None:
         pooled = {int(manifest["fold"]): PointwiseMoments() for manifest in inputs.store.manifests}

@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat, silent
+from seawall.errors import BudgetError
 from seawall.evaluate.config import EvaluateConfig, TablesConfig
 from seawall.evaluate.daily import DailyTable
+from seawall.evaluate.memory import SUMMARY_DATE_BYTES
 from seawall.evaluate.record import headline, judged_record
 from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
@@ -29,6 +31,7 @@ from seawall.tables.matching import Matcher
 from seawall.tables.names import ENTITY_NAMES, PREDICTION_NAMES, RETURN_NAMES, TIME_NAMES
 from seawall.tables.runs import repeated, without_duplicates
 from seawall.tables.sources import expand
+from seawall.units import format_bytes
 
 
 class Block(NamedTuple):
@@ -42,12 +45,19 @@ class Block(NamedTuple):
 
 
 def evaluate_tables(
-    config: TablesConfig, output: Path | None, work: Path, *, buffer_rows: int, beat: Beat = silent
+    config: TablesConfig,
+    output: Path | None,
+    work: Path,
+    *,
+    buffer_rows: int,
+    max_dates: int = 100_000,
+    beat: Beat = silent,
 ) -> dict[str, Any]:
     """Judge outside predictions, streamed date by date: exact errors, IC and Rank IC, quantiles.
 
     Both tables may be in any order; each is read once and sorted on disk. Memory is one block of the reader, the row
-    buffer, a few blocks of whole dates and one row of numbers per date. A date's numbers depend on that date alone.
+    buffer, a few blocks of whole dates and, when the buffer is done with, some numbers a date. A date's numbers depend
+    on that date alone.
 
     Parameters
     ----------
@@ -58,6 +68,8 @@ def evaluate_tables(
         again.
     buffer_rows
         Rows sorted at once; changes no result.
+    max_dates
+        Most dates whose numbers may be summarised in the memory of those rows.
 
     Returns
     -------
@@ -68,6 +80,8 @@ def evaluate_tables(
     ------
     ConfigError, DataError
         For unknown columns, rows that cannot be used, repeated keys, keys that do not meet.
+    BudgetError
+        For more dates than ``max_dates``.
     """
     codes = EntityCodes()
     chosen = sources(config)
@@ -75,11 +89,12 @@ def evaluate_tables(
     if len(tables) == 2:
         require_comparable(tables[0], tables[1], codes)
     kind = tables[0].times.kind
-    daily = DailyTable(0, _judging(config), is_dated=kind == "timestamp")
+    daily = DailyTable(_judging(config), work / "daily.rows", is_dated=kind == "timestamp")
     pooled, counts = dict[int, PointwiseMoments](), _Counts()
     for block in _blocks(tables, codes, config, counts):
         _judge(block, daily, pooled)
         beat("dates", counts.num_rows, tables[0].num_rows)
+    _require_room(daily.num_dates, max_dates)
     target = chosen[-1].values[0] if len(tables) == 2 else chosen[0].values[1]
     kind_of_target = "forward_return" if len(tables) == 2 else ""
     record = judged_record(target, config.horizon_periods, _judging(config), daily, pooled, kind=kind_of_target)
@@ -102,6 +117,17 @@ def evaluate_tables(
         "first_time": shown_time(tables[0].first_time, kind),
         "last_time": shown_time(tables[0].last_time, kind),
     }
+
+
+def _require_room(num_dates: int, max_dates: int) -> None:
+    """Refuse to summarise more dates than there is memory for; how many there are is known only now."""
+    if num_dates > max_dates:
+        raise BudgetError(
+            "evaluate",
+            f"{num_dates:,} dates need {format_bytes(num_dates * SUMMARY_DATE_BYTES)} to be summarised",
+            found=f"room for {max_dates:,}",
+            do=f"Give {format_bytes((num_dates - max_dates) * SUMMARY_DATE_BYTES)} more with --memory.",
+        )
 
 
 class _Counts:

@@ -87,22 +87,29 @@ def complete_pairs(prediction: npt.ArrayLike, target: npt.ArrayLike) -> tuple[An
 
 
 def _pearson(x: AnyArray, y: AnyArray) -> float:
-    with np.errstate(invalid="ignore", over="ignore"):
-        x_unit, y_unit = _direction(x), _direction(y)
-        return float(np.clip(x_unit @ y_unit, -1.0, 1.0))
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        x_centred, y_centred = _centred(x), _centred(y)
+        x_squares, y_squares = float(x_centred @ x_centred), float(y_centred @ y_centred)
+        # Outside, squares of small values underflow or those of large ones overflow (or there is no variance at all).
+        if not (1e-250 < x_squares < 1e250 and 1e-250 < y_squares < 1e250):
+            x_centred, y_centred = _scaled(x_centred), _scaled(y_centred)
+            x_squares, y_squares = float(x_centred @ x_centred), float(y_centred @ y_centred)
+        found = float(x_centred @ y_centred) / (math.sqrt(x_squares) * math.sqrt(y_squares))
+    return found if math.isnan(found) else max(-1.0, min(1.0, found))
 
 
-def _direction(values: AnyArray) -> Float64:
-    """Centre and scale to length 1; NaN where the values are all alike or one is infinite.
+def _centred(values: AnyArray) -> Float64:
+    """Subtract the mean, taken around the first value: values all alike are then exactly zero.
 
-    The mean is taken around the first value: values all alike are then exactly zero, where a rounded mean would leave a
-    constant dust that correlates perfectly with any other dust.
+    A rounded mean would leave a constant dust that correlates perfectly with any other dust.
     """
     wide = values.astype(np.float64)
     wide -= wide[0]
-    wide -= wide.mean()
-    largest = float(np.abs(wide).max())
-    if not 0.0 < largest < math.inf:
-        return np.full(wide.shape, np.nan)
-    wide /= largest  # squares of tiny values must not underflow
-    return wide / math.sqrt(float(wide @ wide))
+    wide -= np.add.reduce(wide) / len(wide)
+    return wide
+
+
+def _scaled(centred: Float64) -> Float64:
+    """Scale to a largest value of 1; NaN where the values are all alike or one is infinite."""
+    largest = float(np.abs(centred).max())
+    return centred / largest if 0.0 < largest < math.inf else np.full(centred.shape, np.nan)

@@ -28,11 +28,14 @@ def average_ranks(values: npt.ArrayLike) -> Float64:
     ranks = np.full(given.shape, np.nan)
     order = np.argsort(given)  # NaN sorts last
     ordered = given[order]
-    num_ranked = len(ordered) - int(np.isnan(ordered).sum())
-    if num_ranked == 0:
+    num_ranked = len(ordered)
+    if num_ranked and np.isnan(ordered[-1]):
+        num_ranked -= int(np.isnan(ordered).sum())
+    is_new = ordered[1:num_ranked] != ordered[: max(num_ranked - 1, 0)]
+    if is_new.all():
+        ranks[order[:num_ranked]] = np.arange(1.0, num_ranked + 1.0)
         return ranks
-    is_first = np.concatenate([[True], ordered[1:num_ranked] != ordered[: num_ranked - 1]])
-    starts = np.append(np.flatnonzero(is_first), num_ranked)
+    starts = np.concatenate([[0], np.flatnonzero(is_new) + 1, [num_ranked]])
     # Ranks start + 1 .. stop have the mean (start + stop + 1) / 2.
     shared = (starts[:-1] + starts[1:] + 1) / 2
     ranks[order[:num_ranked]] = np.repeat(shared, np.diff(starts))

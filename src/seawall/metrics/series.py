@@ -119,13 +119,14 @@ def _newey_west_variance(centred: Float64, horizon_periods: int) -> float:
 def _long_run_variance(centred: Float64, dof: int) -> float:
     """Average the squares of the first ``dof`` cosine transforms sqrt(2/T) sum_t y_t cos(pi j (t - 1/2) / T), j = 1 ..
 
-    The sums over j come from one Fourier transform of the series padded to 2T. A constant has none of them, so the
-    series may come centred, and then one without variance gives exactly zero instead of rounding dust.
+    The sums over j come from one Fourier transform of the series, even places first and odd ones backwards after them
+    (J. Makhoul, A fast cosine transform in one and two dimensions, 1980). A constant has none of them, so the series
+    may come centred, and then one without variance gives exactly zero instead of rounding dust.
     """
     if dof < 2:
         return math.nan
     num_dates = len(centred)
-    wave = np.arange(1, dof + 1)
-    spectrum = np.fft.rfft(centred, n=2 * num_dates)[1 : dof + 1]
-    transforms = math.sqrt(2.0 / num_dates) * np.real(np.exp(-0.5j * np.pi * wave / num_dates) * spectrum)
-    return float(transforms @ transforms) / dof
+    spectrum = np.fft.rfft(np.concatenate([centred[::2], centred[1::2][::-1]]))[1 : dof + 1]
+    spectrum *= np.exp((-0.5j * np.pi / num_dates) * np.arange(1, dof + 1))
+    transforms = np.real(spectrum)
+    return float(np.square(transforms).sum()) * 2.0 / num_dates / dof

@@ -1,5 +1,6 @@
 """Commands on tables that are not ours, as calls: join and evaluate predictions of anybody."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,5 @@ def evaluate_tables(
     # Named after what is asked, so that the same command finds what it has left.
     beside = output if output is not None else Path.cwd() / f"evaluate-{text_key(config.model_dump_json())[:8]}"
     folder = beside.with_name(f".{beside.name}.run")
-    return run_task(
-        Task(name="evaluate", settings=settings, folder=folder, plan=plan_evaluate), budget, listener, command
-    )
+    plan = partial(plan_evaluate, config)
+    return run_task(Task(name="evaluate", settings=settings, folder=folder, plan=plan), budget, listener, command)

@@ -65,7 +65,8 @@ def _evaluate(
     if name == "look evaluate":
         return {source.name: sizes(source) for source in sources(config)}
     output = Path(settings["output"]) if settings["output"] else None
-    return evaluate_tables(config, output, folder / "runs", buffer_rows=knobs["buffer_rows"], beat=beat)
+    rows, dates = knobs["buffer_rows"], knobs["max_dates"]
+    return evaluate_tables(config, output, folder / "runs", buffer_rows=rows, max_dates=dates, beat=beat)
 
 
 def _report(settings: Mapping[str, Any], beat: Beat) -> dict[str, Any]:
