@@ -109,8 +109,9 @@ def folds_of(clock: Clock) -> tuple[dict[str, Any], str]:
     lengths: dict[str, Any] = {"train": train, "valid": valid, "test": test}
     if unit:
         lengths = {name: f"{length}{unit}" for name, length in lengths.items()}
+    told = f"{counted:,} dates{'' if clock.is_exact else ' (estimated)'}" + (f", {whole:,} {word}" if unit else "")
     why = (
-        f"{counted:,} dates{'' if clock.is_exact else ' (estimated)'}, {whole:,} {word}: half to learn from, an eighth"
+        f"{told}: half to learn from, an eighth"
         f" to stop by, then {NUM_TESTS} tests in a row that cover the rest; each fold is a model of its own."
     )
     return lengths | {"partial_last": True}, why
