@@ -28,6 +28,7 @@ from seawall.cli import (
     search,
     stages,
     status,
+    watch,
 )
 from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError
@@ -61,6 +62,7 @@ app.command("backtest")(stages.backtest)
 app.command("search")(search.search)
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
 app.command("schema")(init.schema)
 app.command("inspect")(evidence.inspect)
 app.command("verify")(evidence.verify)

@@ -1,12 +1,15 @@
 """``seawall status``: what a run has finished, what happened to it, and what to type next."""
 
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from seawall.cli.display import memory_table, print_json, rows_table
 from seawall.cli.options import AsJson, RunFolder
+from seawall.cli.watch import watch_in_terminal
 from seawall.pipeline.aftermath import aftermath
 from seawall.pipeline.attempt import what_was_left
 from seawall.pipeline.journal import last_report
@@ -14,11 +17,19 @@ from seawall.pipeline.lock import lock_owner
 from seawall.pipeline.manifest import read_run_record
 
 
-def status(run: RunFolder, as_json: AsJson = False) -> None:
+def status(
+    run: RunFolder,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and show the run until it ends.")] = False,
+) -> None:
     """Show what happened to a run, what is safe, what to type next, and memory projected against measured.
 
     Example: seawall status runs/pse
+
+    Example: seawall status runs/pse --watch
     """
+    if watch:
+        watch_in_terminal(run)
     record, found = read_run_record(run), aftermath(run)
     left = what_was_left(run) if lock_owner(run) is None else None
     if as_json:
