@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_what_is_measured_is_under_the_plan_and_the_plan_is_not_loose(tmp_path: 
     projected = plan(num_dates, world.num_folds, len(world.strategies), GIB).projected_private_bytes
     measured = _measured_bytes(run)
     assert measured <= projected <= 1.5 * measured + 32 * MIB
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures RssAnon, which only Linux has")
+def test_ten_years_of_five_thousand_names_are_reported_within_150_mb_and_10_seconds(tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d")
+    world = World(num_folds=10, test_dates=252, num_names=5_000, strategies=names, samples_per_unit=2_000)
+    run = make_run(tmp_path, world)
+    began = time.monotonic()
+    assert _measured_bytes(run) < 150_000_000
+    assert time.monotonic() - began < 10
+    assert (run / "report.html").stat().st_size < 6_000_000
 
 
 def test_the_plan_grows_with_dates_and_strategies_only_where_it_says_so() -> None:
