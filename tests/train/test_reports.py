@@ -57,6 +57,7 @@ def test_reports_come_after_steps_and_are_told_as_they_are_made(world: World) ->
     first_epoch = [report["step"] for report in reports if report["epoch"] == 0]
     assert first_epoch == list(range(1, len(first_epoch) + 1))
     numbers = {"train_loss", "valid_loss", "valid_ic", "valid_rank_ic", "learning_rate", *CLOCKS}
+    numbers |= {f"valid_{name}" for name in ("mse", "mae", "r2", "pearson", "ccc")}
     assert set(reports[0]) == {"epoch", "step", *numbers}
     assert told[-1]["valid_loss"] == epochs[-1]["valid_loss"]
 

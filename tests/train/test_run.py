@@ -104,6 +104,7 @@ def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None
     history = json.loads((world.model / "history.json").read_text())
     assert set(history) == {"epochs", "reports", "best_epoch", "stopped"}
     assert set(history["epochs"][0]) == {
+        *(f"valid_{name}" for name in ("mse", "mae", "r2", "pearson", "ccc")),
         "epoch",
         "train_loss",
         "valid_loss",

@@ -150,5 +150,5 @@ def three_target_world(folder: Path, *, num_entities: int = 14, num_dates: int =
 
 def three_target_config(**choices: object) -> TrainConfig:
     """Learn all three together."""
-    values = small_config().model_dump(exclude={"target"}) | {"targets": list(HORIZONS), "batch_size": 128}
+    values = small_config().model_dump(exclude={"target", "order"}) | {"targets": list(HORIZONS), "batch_size": 128}
     return TrainConfig.model_validate(values | choices)

@@ -300,7 +300,10 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     if unit.stage == "folds":
         return panel
     if unit.stage == "train":
-        return [_seen_by_fold(manifest.folder / "folds.json", unit.fold or 0)]
+        fold = unit.fold or 0
+        is_warm = fold > 0 and required_train(config).warm_start
+        before = manifest.checksums(Unit("train", fold - 1).name, ending=".safetensors") if is_warm else []
+        return [_seen_by_fold(manifest.folder / "folds.json", fold), *before]
     if unit.stage == "predict" and config.predictions is not None:
         return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
     if unit.stage == "predict":

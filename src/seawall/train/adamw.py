@@ -33,9 +33,20 @@ class AdamW:
         )
 
     @torch.no_grad()
-    def step(self, *, largest_norm: float) -> None:
-        """Scale all gradients together to ``largest_norm`` where they exceed it, take one step, drop the gradients."""
-        nn.utils.clip_grad_norm_(self.parameters, largest_norm)
+    def step(self, *, largest_norm: float, factor: float = 1.0) -> bool:
+        """Scale all gradients together to ``largest_norm`` where they exceed it, take one step, drop the gradients.
+
+        ``factor`` is what gradients were multiplied by before. Where one is not finite no step is taken, and the answer
+        is False.
+        """
+        if factor != 1.0:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(factor)
+        norm = nn.utils.clip_grad_norm_(self.parameters, largest_norm)
+        if not math.isfinite(norm):
+            self.drop_gradients()
+            return False
         state = self.state
         state.num_steps += 1
         mean_bias = 1.0 - BETA_1**state.num_steps
@@ -49,6 +60,17 @@ class AdamW:
             square.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
             spread = square.sqrt().div_(square_bias).add_(EPSILON)
             parameter.addcdiv_(mean, spread, value=-self.learning_rate / mean_bias)
+            parameter.grad = None
+        return True
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether any gradient waits for its step."""
+        return any(parameter.grad is not None for parameter in self.parameters)
+
+    def drop_gradients(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters:
             parameter.grad = None
 
     def restore(self, state: AdamWState) -> None:

@@ -20,9 +20,18 @@ class Progress:
 
     epoch: int = 0
     step: int = 0
-    loss_total: float = 0.0
-    loss_count: float = 0.0
+    totals: list[float] = field(default_factory=list)
+    """Sums of each term of the loss over this epoch, and below what they are sums of."""
+    counts: list[float] = field(default_factory=list)
+    num_flat: int = 0
+    """Dates of this epoch that a term could not use: no variance, or too few names."""
     num_empty_batches: int = 0
+    num_skipped_batches: int = 0
+    """Batches whose loss or gradient was not finite."""
+    num_plateaus: int = 0
+    loss_factor: float = 1.0
+    num_good_steps: int = 0
+    num_averaged: int = 0
     epoch_seconds: float = 0.0
     loader_wait_seconds: float = 0.0
     """Of ``epoch_seconds``, what steps waited for their batch."""
@@ -31,6 +40,8 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
     """Judgements on valid within an epoch; when they are made depends on the clock, so nothing else does on them."""
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    """Resumes that are equal to rounding only: where, and what had changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,8 @@ class Checkpoint:
     optimizer: AdamWState
     random: list[Tensor]
     best: Weights
+    average: list[Tensor] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
@@ -53,6 +66,8 @@ def save_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
         "optimizer": {name: getattr(checkpoint.optimizer, name) for name in AdamWState.__slots__},
         "random": checkpoint.random,
         "best": checkpoint.best,
+        "average": checkpoint.average,
+        "environment": checkpoint.environment,
     }
     with replacing(path) as temporary:
         torch.save(record, temporary)
@@ -65,8 +80,8 @@ def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
         if record["key"] != key:
             return None
         progress = Progress(**record["progress"])
-        return Checkpoint(
-            progress, record["model"], AdamWState(**record["optimizer"]), record["random"], record["best"]
-        )
+        state = AdamWState(**record["optimizer"])
+        rest = (record["random"], record["best"], record["average"], record["environment"])
+        return Checkpoint(progress, record["model"], state, *rest)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
         return None

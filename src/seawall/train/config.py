@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from seawall.errors import nearest
-from seawall.losses.config import HuberConfig, LossConfig, MseConfig
+from seawall.losses.config import DATE_LOSSES, HuberConfig, LossConfig, MseConfig, SumConfig
 from seawall.models.config import LstmAttentionConfig, ModelConfig
+from seawall.train.presets import with_preset
+from seawall.train.schedule_config import ConstantConfig, ScheduleConfig
 
 FOLDS_VERSION = 3
 """Raised when folds.json changes for the same config and panel."""
@@ -20,7 +22,18 @@ FIT_VERSION = 1
 PREDICT_VERSION = 1
 """Raised when predictions change for the same model and panel."""
 
-ADDED_LATER = ("weighted", "targets", "watch_target")
+ADDED_LATER = (
+    "weighted",
+    "targets",
+    "watch_target",
+    "schedule",
+    "accumulate_batches",
+    "precision",
+    "ema_decay",
+    "warm_start",
+    "on_non_finite",
+    "seed_per_fold",
+)
 """Fields that models of earlier releases do not know of."""
 
 MOST_FOLDS = 1000
@@ -128,11 +141,29 @@ class FoldsConfig(BaseModel):
         return self
 
 
+def _is_by_date(loss: object) -> bool:
+    """Tell whether a loss, checked or as it is written in a config, compares the names of a date."""
+    if not isinstance(loss, dict):
+        return bool(getattr(loss, "by_date", False))
+    terms = [loss, *(loss["terms"] if isinstance(loss.get("terms"), list | tuple) else ())]
+    return any(_is_date_term(term) for term in terms)
+
+
+def _is_date_term(term: object) -> bool:
+    if isinstance(term, dict):
+        return term.get("kind") in DATE_LOSSES or term.get("ic_goal") is not None
+    return bool(getattr(term, "by_date", False)) or getattr(term, "ic_goal", None) is not None
+
+
 class TrainConfig(BaseModel):
     """Training and prediction of all folds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    # None: the defaults.
+    preset: Literal["low_memory", "fast", "balanced"] | None = Field(
+        default=None, description="sets several of these fields at once; those named in the config win"
+    )
     target: str = Field(min_length=1, description="target column that is predicted; the first of targets where missing")
     # Empty: one target. Several share one network, which is cheaper than a model each and lets them help one another.
     targets: tuple[str, ...] = Field(
@@ -174,13 +205,43 @@ class TrainConfig(BaseModel):
     max_epochs: int = Field(default=20, ge=1, description="passes over the train samples at most")
     patience: int = Field(default=4, ge=1, description="epochs without a better valid score before training stops")
     # valid_loss: defined for every target; valid_ic is closer to what a ranking strategy earns, but noisier.
-    early_stopping: Literal["valid_loss", "valid_ic"] = Field(default="valid_loss", description="score that is watched")
+    early_stopping: Literal[
+        "valid_loss",
+        "valid_ic",
+        "valid_rank_ic",
+        "valid_mse",
+        "valid_mae",
+        "valid_r2",
+        "valid_pearson",
+        "valid_ccc",
+    ] = Field(
+        default="valid_loss", description="score that is watched, of the watched target; errors are in scaled units"
+    )
     # 1e-3: the usual step of Adam for recurrent nets of this size.
     learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW")
+    # constant: what a few epochs on weak signals need least is a rate to tune; cosine where training is long.
+    schedule: ScheduleConfig = Field(default=ConstantConfig())
     # 1e-4: keeps weights of useless features small.
     weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW, decoupled")
     # 1.0: never reached by a healthy step here, stops the rare exploding one.
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of all gradients together")
+    # 1: each batch is a step. More make a step of several, where one is as large as memory allows.
+    accumulate_batches: int = Field(default=1, ge=1, description="batches whose gradients make one step")
+    # float32: 16 bits are faster on GPUs that have them, and slower on most processors.
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        default="float32", description="of the network while it learns; losses, metrics and predictions stay float32"
+    )
+    # None: the best epoch is chosen anyway; an average helps where epochs differ by noise.
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="judge and keep a moving average of the weights, of so much memory a step"
+    )
+    # False: each fold stands for itself. True is cheaper where folds overlap much, and joins their errors.
+    warm_start: bool = Field(default=False, description="start from the model of the fold before, which must be done")
+    # stop: a loss that is not finite is a fault to be found; skip where one wild batch must not end a night's run.
+    on_non_finite: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="loss or gradient that is not finite: stop before the step with the batch saved, or skip and count",
+    )
     # 5: keeps every plausible value, stops a bad tick from saturating the net.
     feature_clip_sigmas: float = Field(default=5.0, gt=0, description="features are clipped at this many deviations")
     # None: the loss is robust already and a real +60 % is a fact.
@@ -188,6 +249,8 @@ class TrainConfig(BaseModel):
         default=None, gt=0, description="scaled targets are clipped while learning"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, dropout and order")
+    # False: folds differ by their data alone.
+    seed_per_fold: bool = Field(default=False, description="each fold draws from a seed of its own, made from seed")
     # 1: small steps lose more to waking threads than they gain, and folds run beside each other on the other cores.
     threads: int = Field(
         default=1, ge=1, le=1024, description="torch threads; part of the result, not only of its speed"
@@ -202,12 +265,32 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _first_target(cls, values: object) -> object:
-        if isinstance(values, dict) and "target" not in values:
-            targets = values.get("targets")
-            if isinstance(targets, list | tuple) and targets:
-                return {**values, "target": targets[0]}
-        return values
+    def _filled_in(cls, values: object) -> object:
+        """Fill in what a preset says, the first target, and the one order that a loss of whole dates can have."""
+        if not isinstance(values, dict):
+            return values
+        filled, targets = with_preset(values), values.get("targets")
+        if "target" not in filled and isinstance(targets, list | tuple) and targets:
+            filled["target"] = targets[0]
+        if filled.get("order", "auto") == "auto" and _is_by_date(filled.get("loss")):
+            filled["order"] = "by_time"
+        return filled
+
+    @model_validator(mode="after")
+    def _dates_stay_whole(self) -> "TrainConfig":
+        if self.loss.by_date and self.order != "by_time":
+            raise ValueError(
+                f"order: the loss {self.loss.kind} compares the names of one date, so each step must be one: "
+                f"set order: by_time or auto, not {self.order}"
+            )
+        terms = self.loss.terms if isinstance(self.loss, SumConfig) else ()
+        for number, term in enumerate(terms):
+            if term.target is not None and term.target not in self.target_names:
+                near = nearest(term.target, self.target_names)
+                raise ValueError(f"loss.terms.{number}.target: {term.target!r} is not predicted; {near}")
+        if self.warm_start and self.folds.kind == "combinatorial":
+            raise ValueError("warm_start: combinatorial folds are not in order of time; the fold before saw this test")
+        return self
 
     @model_validator(mode="after")
     def _targets_agree(self) -> "TrainConfig":
@@ -244,7 +327,7 @@ class TrainConfig(BaseModel):
         """
         fields = type(self).model_fields
         unsaid = {name for name in ADDED_LATER if getattr(self, name) == fields[name].get_default()}
-        values = self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", *unsaid})
+        values = self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", "preset", *unsaid})
         return values | {"model": self.model.model_dump(mode="json", exclude=self.model.unsaid())}
 
 

@@ -27,6 +27,19 @@ def resolve_device(asked: str) -> torch.device:
     return torch.device("cuda" if available and asked != "cpu" else "cpu")
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise where the device cannot learn in this precision.
+
+    Raises
+    ------
+    ConfigError
+        For fp16 on a processor, which has no recurrent layers of it.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        allowed = "float32 or bf16"
+        raise ConfigError("train.precision", "fp16 needs a GPU", found="'fp16' on a CPU", allowed=allowed)
+
+
 @contextmanager
 def repeatable(device: torch.device, *, threads: int, seed: int) -> Iterator[None]:
     """Fix threads, algorithms and random draws for a block of work.

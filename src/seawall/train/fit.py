@@ -1,6 +1,7 @@
 """Train one fold: choose samples, fit the scaler, run the loop, write the model."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import torch
 
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
+from seawall.losses.objective import Objective, terms_of
 from seawall.models.registry import build_model
-from seawall.stores.atomic import text_key
+from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler, fit_columns
 from seawall.train.artefacts import write_model
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
-from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.determinism import check_precision, repeatable, resolve_device
 from seawall.train.folds_file import content_key
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
@@ -23,6 +25,8 @@ from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
+from seawall.train.start import fold_seed, starting_model
+from seawall.train.study import NAME, keep_batch
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
@@ -46,6 +50,7 @@ def fit(
     """Do the work of :func:`seawall.train.run.fit_fold` on an open panel; ``means`` change no more than last bits."""
     random_access, split = means
     device = resolve_device(config.device)
+    check_precision(config.precision, device)
     output.mkdir(parents=True, exist_ok=True)
     beat("choose samples")
     train, valid = train_samples(panel, fold, config), valid_samples(panel, fold, config)
@@ -62,39 +67,50 @@ def fit(
     sizes = model_shape(gather.num_features, len(config.target_names), inputs)
     split = fit_to_device(device, config, sizes, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
-    with repeatable(device, threads=config.threads, seed=config.seed):
+    start = _start_key(config, fold, output)
+    state_key = _fit_key(panel, fold, config, device, library="", start=start)
+    seed = fold_seed(config, fold.index)
+    with repeatable(device, threads=config.threads, seed=seed):
+        model = build_model(config.model, sizes)
         trainer = Trainer(
             config,
-            build_model(config.model, sizes),
+            starting_model(model, config, fold.index, output),
             Windows(
                 gather,
                 train,
                 batch_size=config.batch_size,
                 order=_resolved(config.order),
-                seed=config.seed,
+                seed=seed,
                 pool_bytes=parse_bytes(config.pool, where="train.pool"),
             ),
             scaler,
             Validator(
-                gather, valid, fold.valid, scaler, config.loss, split.part_size(config.predict_batch_size), device
+                gather,
+                valid,
+                fold.valid,
+                scaler,
+                Objective(terms_of(config.loss, config.target_names)),
+                split.part_size(config.predict_batch_size),
+                device,
             ),
             device,
-            save=lambda checkpoint: save_checkpoint(path, key, checkpoint),
+            save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint),
             where=f"train fold {fold.index}",
         )
         trainer.parts, trainer.tell = split.parts, tell or trainer.tell
-        if checkpoint := load_checkpoint(path, key):
+        trainer.keep_batch = partial(keep_batch, output)
+        if checkpoint := load_checkpoint(path, state_key):
             trainer.restore(checkpoint)
         result = trainer.fit(beat)
     beat("write model")
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
-    record |= _split_record(trainer.parts)
+    record |= _rounding_record(trainer.parts, result)
     write_model(output, result.weights, (scaler, inputs), _history(result), record)
     path.unlink(missing_ok=True)
-    return (
-        _summary(result) | counts | {"num_purged": train.num_purged + valid.num_purged} | _split_record(trainer.parts)
-    )
+    (output / NAME).unlink(missing_ok=True)
+    purged = {"num_purged": train.num_purged + valid.num_purged}
+    return _summary(result) | counts | purged | _rounding_record(trainer.parts, result)
 
 
 def _resolved(order: str) -> Order:
@@ -104,8 +120,12 @@ def _resolved(order: str) -> Order:
     raise ConfigError("train.order", "the plan of a run resolves it", found=repr(order), allowed=", ".join(ORDERS))
 
 
-def _split_record(parts: int) -> dict[str, Any]:
-    return {"micro_batches": parts, "equality": "equal to rounding, not bitwise"} if parts > 1 else {}
+def _rounding_record(parts: int, result: FitResult) -> dict[str, Any]:
+    """Say what makes this model equal to an uninterrupted one to rounding only; nothing where that is to the bit."""
+    resumed = result.progress.resumed
+    split = {"micro_batches": parts} if parts > 1 else {}
+    again = {"resumed": resumed} if resumed else {}
+    return {**split, **again, "equality": "equal to rounding, not bitwise"} if split or again else {}
 
 
 def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) -> Scaler:
@@ -123,12 +143,29 @@ def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) ->
     )
 
 
-def _fit_key(panel: Panel, fold: Fold, config: TrainConfig, device: torch.device) -> str:
-    """Key of all that decides the model to the last bit; a checkpoint of another key is not continued."""
+def _start_key(config: TrainConfig, fold: Fold, output: Path) -> str:
+    """Stand for the weights of the fold before, where they are what this one starts from."""
+    before = output.parent / f"fold_{fold.index - 1:02d}" / "model.safetensors"
+    return file_checksum(before) if config.warm_start and before.is_file() else ""
+
+
+def _fit_key(
+    panel: Panel,
+    fold: Fold,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    library: str = str(torch.__version__),
+    start: str = "",
+) -> str:
+    """Key of all that decides the model to the last bit.
+
+    A checkpoint of another key is not continued; one made with another ``library`` is, and says so.
+    """
     segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0], fold.train_pieces, fold.test_pieces])
     choices = json.dumps(config.semantic(), sort_keys=True)
     content = content_key(panel, fold)  # rows that are appended later are nothing to a model that walks forward
-    return text_key(str(FIT_VERSION), choices, content, segments, device.type, str(torch.__version__))
+    return text_key(str(FIT_VERSION), choices, content, segments, device.type, library, *([start] if start else []))
 
 
 def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler, result: FitResult) -> dict[str, Any]:
@@ -142,6 +179,7 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
         "num_parameters": sum(value.numel() for value in result.weights.values()),
         "best_epoch": result.progress.best_epoch,
         "num_empty_batches": result.progress.num_empty_batches,
+        **_skipped(result),
         "panel_key": panel.content_key,
         "config": config.semantic(),
         "torch": str(torch.__version__),
@@ -155,6 +193,11 @@ def _history(result: FitResult) -> dict[str, Any]:
     return {"epochs": epochs, "reports": reports, "best_epoch": best_epoch, "stopped": result.stopped}
 
 
+def _skipped(result: FitResult) -> dict[str, Any]:
+    num_skipped = result.progress.num_skipped_batches
+    return {"num_skipped_batches": num_skipped} if num_skipped else {}
+
+
 def _summary(result: FitResult) -> dict[str, Any]:
     best = result.progress.history[result.progress.best_epoch]
     return {
@@ -165,4 +208,5 @@ def _summary(result: FitResult) -> dict[str, Any]:
         "valid_loss": best["valid_loss"],
         "valid_ic": best["valid_ic"],
         "num_empty_batches": result.progress.num_empty_batches,
+        **_skipped(result),
     }

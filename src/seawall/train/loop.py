@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -11,16 +12,21 @@ from torch import Tensor, nn
 
 from seawall.budget.heartbeat import Beat
 from seawall.errors import StageError
-from seawall.losses.pointwise import summed_loss
+from seawall.losses.objective import Objective, terms_of
 from seawall.stores.scalers import Scaler
 from seawall.train.adamw import AdamW
+from seawall.train.average import Average
 from seawall.train.checkpoint import Checkpoint, Progress, Weights
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import random_state, restore_random_state
+from seawall.train.environment import changes, environment
 from seawall.train.gpu import drop_step, next_parts
-from seawall.train.inference import batch_tensors, to_scaled
-from seawall.train.micro import parts_of
-from seawall.train.validate import TargetScore, Validation
+from seawall.train.numbers import epoch_numbers
+from seawall.train.scaling import LossScale, first_scale
+from seawall.train.schedule import rate_share
+from seawall.train.schedule_config import PlateauConfig
+from seawall.train.step import NotFiniteError, Stepper, StepSums
+from seawall.train.validate import Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
 
@@ -43,6 +49,19 @@ class Validate(Protocol):
         """Validate a model on all samples."""
 
 
+class KeepBatch(Protocol):
+    """Saves a batch that cannot be learnt from."""
+
+    def __call__(self, batch: Batch, model: nn.Module, progress: Progress) -> Path | None:
+        """Save it for study; give where."""
+
+
+def keep_nothing(batch: Batch, model: nn.Module, progress: Progress) -> Path | None:
+    """Let the batch go."""
+    del batch, model, progress
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class FitResult:
     """What training leaves behind."""
@@ -53,11 +72,24 @@ class FitResult:
     """``patience`` or ``epochs``."""
 
 
+SCORES = {
+    "valid_loss": ("loss", -1.0),
+    "valid_ic": ("ic", 1.0),
+    "valid_rank_ic": ("rank_ic", 1.0),
+    "valid_mse": ("mse", -1.0),
+    "valid_mae": ("mae", -1.0),
+    "valid_r2": ("r2", 1.0),
+    "valid_pearson": ("pearson", 1.0),
+    "valid_ccc": ("ccc", 1.0),
+}
+"""Scores that may be watched, by the field of a target's score, and whether less or more is better."""
+
+
 class Trainer:
     """Train one model; the position is (epoch, step).
 
-    Memory is four times the weights (weights, gradients, two moments), the best and the checkpointed weights, the
-    activations of one batch, and two batches of windows.
+    Memory is four times the weights (weights, gradients, two moments), the best and the checkpointed weights, their
+    average where one is kept, the activations of one batch, and two batches of windows.
 
     Parameters
     ----------
@@ -79,24 +111,35 @@ class Trainer:
         save: Callable[[Checkpoint], None],
         where: str,
     ) -> None:
-        self.config, self.windows, self.scaler, self.validate = config, windows, scaler, validate
+        self.config, self.windows, self.validate = config, windows, validate
         self.device, self.save, self.where = device, save, where
         self.parts = 1
         """Parts a batch is worked through in; a GPU that is full raises it."""
         self.tell: Tell = tell_nobody
+        self.keep_batch: KeepBatch = keep_nothing
         self.model = model.to(device)
+        self.objective = Objective(terms_of(config.loss, config.target_names))
+        self.stepper = Stepper(self.model, self.objective, scaler, device, config.precision)
         self.optimizer = AdamW(
             self.model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.progress = Progress()
+        self.scale = LossScale(first_scale(config.precision))
+        self.average = None if config.ema_decay is None else Average(self.model, config.ema_decay)
+        self.progress = Progress(loss_factor=self.scale.factor)
         self.best: Weights = {}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue where a checkpoint was taken, to the last bit."""
+        """Continue where a checkpoint was taken: to the last bit, or, where the machine is another, to rounding."""
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.restore(checkpoint.optimizer)
         restore_random_state(checkpoint.random, self.device)
         self.progress, self.best = checkpoint.progress, checkpoint.best
+        self.scale = LossScale(self.progress.loss_factor, self.progress.num_good_steps)
+        if self.average is not None:
+            self.average.restore(self.progress.num_averaged, checkpoint.average)
+        if changed := changes(checkpoint.environment, environment()):
+            place = {"epoch": self.progress.epoch, "step": self.progress.step}
+            self.progress.resumed.append({**place, "changed": changed})
 
     def fit(self, beat: Beat) -> FitResult:
         """Train until the epochs are over or patience is."""
@@ -114,21 +157,24 @@ class Trainer:
     def _epoch(self, beat: Beat) -> None:
         progress, started = self.progress, time.monotonic()
         seconds_before, saved_at, reported_at = progress.epoch_seconds, started, started
-        substep = f"epoch {progress.epoch}: train"
+        substep, num_batches = f"epoch {progress.epoch}: train", self.windows.num_batches
         batches = self.windows.epoch(progress.epoch, first_step=progress.step)
         while (batch := self._next(batches)) is not None:
-            loss = self._step(batch)
+            loss = self._learn(batch)
             progress.step += 1
+            if progress.step % self.config.accumulate_batches == 0 or progress.step == num_batches:
+                self._move()
             now = time.monotonic()
             progress.epoch_seconds = seconds_before + now - started
-            if now - saved_at >= self.config.checkpoint_seconds:
+            # Gradients that wait for their step are in no checkpoint.
+            if now - saved_at >= self.config.checkpoint_seconds and not self.optimizer.has_gradients:
                 self.save(self._checkpoint())
                 saved_at = time.monotonic()
-            if 0 < 60 * self.config.report_minutes <= now - reported_at and progress.step < self.windows.num_batches:
+            if 0 < 60 * self.config.report_minutes <= now - reported_at and progress.step < num_batches:
                 self._report(beat)
                 reported_at = time.monotonic()
-            beat(substep, progress.step, self.windows.num_batches, loss=loss)
-        validation = self.validate(self.model, beat, f"epoch {progress.epoch}: valid")
+            beat(substep, progress.step, num_batches, loss=loss or 0.0)
+        validation = self._judge(beat, f"epoch {progress.epoch}: valid")
         progress.epoch_seconds = seconds_before + time.monotonic() - started
         self._close_epoch(validation)
         self.save(self._checkpoint())
@@ -140,113 +186,133 @@ class Trainer:
         self.progress.loader_wait_seconds += time.monotonic() - asked
         return batch
 
+    def _judge(self, beat: Beat, substep: str) -> Validation:
+        """Judge the weights that would be kept now: it draws nothing and moves none."""
+        if self.average is None:
+            return self.validate(self.model, beat, substep)
+        with self.average.in_place(self.model):
+            return self.validate(self.model, beat, substep)
+
     def _report(self, beat: Beat) -> None:
-        """Judge the model within an epoch, exactly and on all of valid: it draws nothing and moves no weight."""
+        """Judge the model within an epoch, exactly and on all of valid."""
         substep = f"epoch {self.progress.epoch}: report after step {self.progress.step}"
-        report = {"step": self.progress.step, **self._numbers(self.validate(self.model, beat, substep))}
+        report = {"step": self.progress.step, **self._numbers(self._judge(beat, substep))}
         self.progress.reports.append(report)
         self.tell(report)
 
-    def _watched(self, validation: Validation) -> TargetScore:
-        return validation.targets[self.config.target_names.index(self.config.watched)]
-
     def _numbers(self, validation: Validation) -> dict[str, float | None]:
-        progress, watched = self.progress, self._watched(validation)
-        return {
-            "epoch": progress.epoch,
-            "train_loss": progress.loss_total / progress.loss_count if progress.loss_count else None,
-            "valid_loss": validation.loss,
-            "valid_ic": _or_none(watched.ic),
-            "valid_rank_ic": _or_none(watched.rank_ic),
-            "learning_rate": self.config.learning_rate,
-            "seconds": round(progress.epoch_seconds, 3),
-            "loader_wait_seconds": round(progress.loader_wait_seconds, 4),
-            **self._numbers_of_targets(validation),
-        }
+        progress, config = self.progress, self.config
+        rate = config.learning_rate * self._rate_share()
+        return epoch_numbers(config.target_names, config.watched, self.objective, progress, validation, rate)
 
-    def _numbers_of_targets(self, validation: Validation) -> dict[str, float | None]:
-        """Give the scores of each target by its name; nothing where there is one target."""
-        names = self.config.target_names
-        if len(names) == 1:
-            return {}
-        scores = zip(names, validation.targets, strict=True)
-        return {
-            f"valid_{what}_{name}": _or_none(getattr(score, what))
-            for name, score in scores
-            for what in ("loss", "ic", "rank_ic")
-        }
+    def _learn(self, batch: Batch) -> float | None:
+        """Add the gradients of a batch; give its mean loss, None where it has none.
 
-    def _step(self, batch: Batch) -> float:
-        """Take one step; give the mean loss of the batch. A GPU that is full gets the same batch in smaller parts."""
+        A GPU that is full gets the same batch in smaller parts.
+        """
+        # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
+        # short last batch. Where a step is a date, every date weighs the same.
+        size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
+        factor = self.scale.factor / self.config.accumulate_batches
         while True:
             states = random_state(self.device) if self.device.type == "cuda" else []
             try:
-                total, count = self._gradients(batch)
+                sums = self.stepper.add_gradients(batch, parts=self.parts, size=size, factor=factor)
                 break
+            except NotFiniteError as error:
+                self._refuse(batch, error.loss)
+                return None
             except torch.OutOfMemoryError:
+                if self.config.accumulate_batches > 1:
+                    raise
                 self.parts = next_parts(self.parts, self.windows.batch_size)
             drop_step(self.model)
             restore_random_state(states, self.device)
-        if count == 0:
-            self.progress.num_empty_batches += 1
-            return 0.0
-        self.optimizer.step(largest_norm=self.config.gradient_clip)
-        self.progress.loss_total += total
-        self.progress.loss_count += count
-        return total / count
+        return self._count(sums)
 
-    def _gradients(self, batch: Batch) -> tuple[float, float]:
-        """Add up the gradients of a batch, part by part; give its summed loss and the weight of its targets."""
-        self.model.train()
-        target = torch.from_numpy(to_scaled(batch.y, self.scaler)).to(self.device)
-        weight = None if batch.weight is None else torch.from_numpy(batch.weight).to(self.device)
-        total, count = 0.0, 0.0
-        for part in parts_of(len(batch.x), self.parts):
-            predicted = self.model(*batch_tensors(batch, part, self.device))
-            summed = summed_loss(self.config.loss, predicted, target[part], None if weight is None else weight[part])
-            if summed.count == 0:
-                continue
-            total += float(summed.total.detach())
-            count += summed.count
-            if not math.isfinite(total):
-                raise self._not_finite(total)
-            # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
-            # short last batch. Where a step is a date, every date weighs the same.
-            size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
-            torch.autograd.backward(summed.total / size)
-        return total, count
+    def _count(self, sums: StepSums) -> float | None:
+        progress = self.progress
+        progress.totals = [a + b for a, b in zip(progress.totals or [0.0] * len(sums.totals), sums.totals, strict=True)]
+        progress.counts = [a + b for a, b in zip(progress.counts or [0.0] * len(sums.counts), sums.counts, strict=True)]
+        progress.num_flat += sums.num_flat
+        loss = self.objective.mean(sums.totals, sums.counts)
+        progress.num_empty_batches += loss is None
+        return loss
+
+    def _refuse(self, batch: Batch, loss: float) -> None:
+        """Leave out a batch whose loss is not finite, and what it is accumulated with; or stop with the batch saved."""
+        if self.config.on_non_finite == "stop":
+            raise self._not_finite(loss, self.keep_batch(batch, self.model, self.progress))
+        self.optimizer.drop_gradients()
+        self.progress.num_skipped_batches += 1
+
+    def _move(self) -> None:
+        """Take the step that the gradients say, if there are any."""
+        if not self.optimizer.has_gradients:
+            return
+        progress = self.progress
+        self.optimizer.learning_rate = self.config.learning_rate * self._rate_share()
+        is_good = self.optimizer.step(largest_norm=self.config.gradient_clip, factor=self.scale.factor)
+        if not is_good and not self.scale.is_used:
+            if self.config.on_non_finite == "stop":
+                raise self._not_finite(math.nan, None)
+            progress.num_skipped_batches += 1
+        self.scale.note(is_good=is_good)
+        progress.loss_factor, progress.num_good_steps = self.scale.factor, self.scale.num_good_steps
+        if self.average is not None and is_good:
+            self.average.update(self.model)
+            progress.num_averaged = self.average.num_steps
+
+    def _rate_share(self) -> float:
+        """Give the rate of the step that comes next, as a share."""
+        grouped, progress = self.config.accumulate_batches, self.progress
+        per_epoch = -(-self.windows.num_batches // grouped)
+        step = progress.epoch * per_epoch + max(0, -(-progress.step // grouped) - 1)
+        return rate_share(self.config.schedule, step, per_epoch * self.config.max_epochs, progress.num_plateaus)
 
     def _close_epoch(self, validation: Validation) -> None:
         progress = self.progress
         if not math.isfinite(validation.loss):
-            raise self._not_finite(validation.loss)
-        watched = self._watched(validation)
-        score = -watched.loss if self.config.early_stopping == "valid_loss" else watched.ic
+            raise self._not_finite(validation.loss, None)
+        name, sign = SCORES[self.config.early_stopping]
+        watched = validation.targets[self.config.target_names.index(self.config.watched)]
+        score = sign * float(getattr(watched, name))
         is_best = not self.best or (
             not math.isnan(score) and (progress.best_score is None or score > progress.best_score)
         )
         if is_best:
             progress.best_epoch = progress.epoch
             progress.best_score = None if math.isnan(score) else score
-            self.best = _copied(self.model.state_dict())
+            self.best = self._kept_weights()
         progress.history.append(self._numbers(validation))
         self.tell(progress.history[-1])
+        schedule, num_waited = self.config.schedule, progress.epoch - progress.best_epoch
+        if isinstance(schedule, PlateauConfig) and num_waited and num_waited % schedule.patience == 0:
+            progress.num_plateaus += 1
         progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss_total, progress.loss_count, progress.epoch_seconds = 0.0, 0, 0.0
+        progress.totals, progress.counts, progress.num_flat, progress.epoch_seconds = [], [], 0, 0.0
         progress.loader_wait_seconds = 0.0
+
+    def _kept_weights(self) -> Weights:
+        if self.average is None:
+            return _copied(self.model.state_dict())
+        with self.average.in_place(self.model):
+            return _copied(self.model.state_dict())
 
     def _checkpoint(self) -> Checkpoint:
         weights, state = self.model.state_dict(), self.optimizer.state
-        return Checkpoint(self.progress, weights, state, random_state(self.device), self.best)
+        average = [] if self.average is None else self.average.weights
+        random = random_state(self.device)
+        return Checkpoint(self.progress, weights, state, random, self.best, average, environment())
 
-    def _not_finite(self, loss: float) -> StageError:
+    def _not_finite(self, loss: float, saved: Path | None) -> StageError:
         place = f"{self.where}, epoch {self.progress.epoch}, step {self.progress.step}"
         do = "Lower train.learning_rate or train.feature_clip_sigmas."
+        if math.isnan(loss) and saved is None and self.objective.by_date:
+            do += " Or no date has enough names: lower min_names of the loss."
+        if saved is not None:
+            do += f" The batch is in {saved}."
         return StageError(place, "the loss is not finite", found=str(loss), do=do)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _copied(weights: dict[str, Tensor]) -> Weights:

@@ -1,6 +1,7 @@
 """Claims of the folds, fit and predict stages: mostly the libraries, then the activations of one batch."""
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.losses.config import SumConfig
 from seawall.models.shape import ModelShape
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
@@ -45,6 +46,12 @@ TILE_SAMPLES = 256
 RUNS_PER_ENTITY = 16
 """Breaks (suspensions, missing targets) an entity is expected to have in train and valid together."""
 
+DATE_LOSS_VALUES = 24
+"""Values a name of a date under a loss of dates: prediction, target, weight and differences, forward and backward."""
+
+PAIR_ROWS, PAIR_VALUES = 256, 6
+"""Rows of the table of pairs worked on together (losses/by_date.py), and values a pair while they are."""
+
 WRITER_BYTES = 16 * MIB
 WRITER_ROW_BYTES = 360
 """Parquet writer at rest, and per row of the row group being packed (35 MiB measured for 65,536 rows)."""
@@ -76,6 +83,7 @@ def plan_fit(
     """
     sizes = model_sizes(config, shape)
     num_parameters = config.model.num_parameters(sizes)
+    copies = _weight_copies(config)
     split = MicroBatches(micro_batches)
     whole = _largest_batch(config, shape)
     learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
@@ -92,11 +100,13 @@ def plan_fit(
         ),
         _batches_claim(config, shape, max(whole, judged)),
         *_report_claims(config, shape, judged),
+        *_loss_claims(config, shape),
         *_pool_claims(config, shape, num_train_samples),
         Claim(
             "weights",
-            6 * 4 * num_parameters,
-            f"{num_parameters:,} weights x 4 B x 6 (weights, gradients, two moments, best, copy being saved)",
+            copies * 4 * num_parameters,
+            f"{num_parameters:,} weights x 4 B x {copies} (weights, gradients, two moments, best, copy being saved"
+            + (", average)" if config.ema_decay is not None else ")"),
         ),
         Claim(
             "kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread, one more gathers ahead"
@@ -115,8 +125,8 @@ def plan_fit(
         Claim("model", model_bytes + MIB, "weights, scaler, history"),
         Claim(
             "checkpoint",
-            2 * 5 * model_bytes + MIB,
-            "weights, two moments, best; the old one stays until the new is whole",
+            2 * (copies - 1) * model_bytes + MIB,
+            "weights, two moments, best, average; the old one stays until the new is whole",
         ),
     )
     return _with_access("train", private, disk, config, shape, (budget_bytes, micro_batches))
@@ -197,10 +207,27 @@ def _with_access(
 def gpu_bytes(config: TrainConfig, sizes: ModelShape, micro_batches: int) -> int:
     """Claim GPU memory for training: context, weights six times, one part's activations, the batch as it is copied."""
     part = MicroBatches(micro_batches).part_size(config.batch_size)
-    weights = 6 * 4 * config.model.num_parameters(sizes)
+    weights = _weight_copies(config) * 4 * config.model.num_parameters(sizes)
     learning = _step_bytes(config, part, sizes, training=True)
     copied = 4 * part * config.lookback_periods * sizes.num_features
     return GPU_CONTEXT_BYTES + weights + learning + copied
+
+
+def _weight_copies(config: TrainConfig) -> int:
+    """Weights, gradients, two moments, best, copy being saved; their average; and what autocast keeps in 16 bits."""
+    return 6 + (config.ema_decay is not None) + (config.precision != "float32")
+
+
+def _loss_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    """Count what losses of whole dates hold: predictions and moments in float64, and rows of the table of pairs."""
+    if not config.loss.by_date:
+        return ()
+    names, num_targets = shape.max_rows_per_date, len(config.target_names)
+    terms = config.loss.terms if isinstance(config.loss, SumConfig) else (config.loss,)
+    pair_rows = PAIR_ROWS if any(term.kind == "pairwise_rank" for term in terms) else 0
+    held = 8 * names * (DATE_LOSS_VALUES * max(num_targets, len(terms)) + PAIR_VALUES * pair_rows)
+    how = f"{names:,} names of a date x 8 B x ({DATE_LOSS_VALUES} a term + {PAIR_VALUES} x {pair_rows} rows of pairs)"
+    return (Claim("losses of dates", held, how),)
 
 
 def _num_features(config: TrainConfig, shape: PanelShape) -> int:

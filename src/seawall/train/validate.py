@@ -1,17 +1,16 @@
-"""How good a model is on the valid segment: exact masked loss over all samples, means of daily IC and Rank IC."""
+"""How good a model is on the valid segment: exact masked losses and errors over all samples, means of daily IC."""
 
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from seawall.arrays import Float32, Float64, Int32, Int64
+from seawall.arrays import AnyArray, Float32, Float64, Int32, Int64
 from seawall.budget.heartbeat import Beat
-from seawall.losses.config import HuberConfig, MseConfig
-from seawall.losses.pointwise import summed_loss
-from seawall.metrics import information_coefficient, rank_information_coefficient
+from seawall.losses.objective import Objective
+from seawall.metrics import PointwiseMoments, information_coefficient, rank_information_coefficient
 from seawall.stores.scalers import Scaler
 from seawall.train.inference import predict_scaled, to_scaled
 from seawall.windows.gather import Gather
@@ -20,20 +19,31 @@ from seawall.windows.samples import Samples, date_major_blocks
 
 @dataclass(frozen=True, slots=True)
 class TargetScore:
-    """Result of one target. Both ICs are NaN where no date has two names with differing predictions and targets."""
+    """Result of one target, errors in scaled units.
+
+    Both ICs are NaN where no date has two names with differing predictions and targets.
+    """
 
     loss: float
     ic: float
     rank_ic: float
     num_dates: int
+    mse: float = math.nan
+    mae: float = math.nan
+    r2: float = math.nan
+    pearson: float = math.nan
+    ccc: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Result on one segment: the loss over all targets, and the score of each."""
+    """Result on one segment: the loss that is minimised, the unweighted mean of each term, the score of each target."""
 
     loss: float
     targets: tuple[TargetScore, ...]
+    terms: tuple[float, ...] = ()
+    num_flat: int = 0
+    """Dates without variance, over all terms that compare the names of a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,67 +58,140 @@ class Validator:
     samples: Samples
     segment: tuple[int, int]
     scaler: Scaler
-    loss: MseConfig | HuberConfig
+    objective: Objective
     batch_size: int
     device: torch.device
 
     def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
         """Validate a model on all samples."""
-        num_targets, done = len(self.scaler.targets), 0
-        totals, counts = [0.0] * num_targets, [0.0] * num_targets
-        daily = [_DailyIC() for _ in range(num_targets)]
+        sums = _Sums(self.objective, len(self.scaler.targets))
+        done = 0
         for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
             predicted = predict_scaled(model, self.gather, rows, self.device)
             targets = self.gather.target_values(rows)
-            scaled = torch.from_numpy(to_scaled(targets, self.scaler)).to(self.device)
-            weight = self.gather.weights(rows)
-            weighed = None if weight is None else torch.from_numpy(weight).to(self.device)
-            dates, on_host = self.gather.panel.time_index[rows], predicted.cpu().numpy()
-            for number in range(num_targets):
-                one = slice(number, number + 1)
-                summed = summed_loss(self.loss, predicted[:, one], scaled[:, one], weighed)
-                totals[number] += float(summed.total)
-                counts[number] += summed.count
-                daily[number].update(dates, on_host[:, number], targets[:, number])
+            block = _Block(
+                np.asarray(self.gather.panel.time_index[rows]),
+                predicted,
+                predicted.float().cpu().numpy(),
+                to_scaled(targets, self.scaler),
+                targets,
+                self.gather.weights(rows),
+            )
+            sums.update(block)
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
-        scores = [
-            TargetScore(total / count if count else math.nan, *series.result())
-            for total, count, series in zip(totals, counts, daily, strict=True)
-        ]
-        return Validation(sum(totals) / sum(counts) if sum(counts) else math.nan, tuple(scores))
+        return sums.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some samples in order of (time, entity)."""
+
+    dates: Int32 | Int64
+    on_device: Tensor
+    predictions: Float32
+    scaled: Float32
+    targets: Float32
+    weights: Float32 | None
+
+    def part(self, start: int, stop: int) -> "_Block":
+        cut = slice(start, stop)
+        return _Block(
+            self.dates[cut],
+            self.on_device[cut],
+            self.predictions[cut],
+            self.scaled[cut],
+            self.targets[cut],
+            None if self.weights is None else self.weights[cut],
+        )
+
+
+class _Sums:
+    """Everything that is added up over the samples of a segment; holds one unfinished date."""
+
+    def __init__(self, objective: Objective, num_targets: int) -> None:
+        self.objective = objective
+        self.totals, self.counts = [0.0] * len(objective.terms), [0.0] * len(objective.terms)
+        self.num_flat = 0
+        self.daily = [_DailyIC() for _ in range(num_targets)]
+        self.pooled = [PointwiseMoments() for _ in range(num_targets)]
+        self.open: list[_Block] = []
+
+    def update(self, block: _Block) -> None:
+        for number, moments in enumerate(self.pooled):
+            moments.update(block.predictions[:, number], block.scaled[:, number])
+        if not self.objective.by_date:
+            self._add(block)
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(block.dates)) + 1])
+        for start, stop in zip(starts, [*starts[1:], len(block.dates)], strict=True):
+            if self.open and int(self.open[0].dates[0]) != int(block.dates[start]):
+                self._close()
+            self.open.append(block.part(start, stop))
+
+    def result(self) -> Validation:
+        self._close()
+        means = [total / count if count else math.nan for total, count in zip(self.totals, self.counts, strict=True)]
+        scores = tuple(self._score(number) for number in range(len(self.daily)))
+        loss = self.objective.mean(self.totals, self.counts)
+        return Validation(math.nan if loss is None else loss, scores, tuple(means), self.num_flat)
+
+    def _score(self, number: int) -> TargetScore:
+        own = [term.output == number for term in self.objective.terms]
+        counts = [count if mine else 0.0 for count, mine in zip(self.counts, own, strict=True)]
+        loss = self.objective.mean(self.totals, counts)
+        pooled, ccc = self.pooled[number].result(), self.pooled[number].agreement().ccc
+        ic, rank_ic, num_dates = self.daily[number].result()
+        found = (pooled.mse, pooled.mae, pooled.r2, pooled.pearson, ccc)
+        return TargetScore(math.nan if loss is None else loss, ic, rank_ic, num_dates, *found)
+
+    def _close(self) -> None:
+        """Judge the date that is complete."""
+        if not self.open:
+            return
+        predictions, targets = (
+            _joined([getattr(part, name) for part in self.open]) for name in ("predictions", "targets")
+        )
+        for number, series in enumerate(self.daily):
+            series.add(predictions[:, number], targets[:, number])
+        if self.objective.by_date:
+            scaled, weights = _joined([part.scaled for part in self.open]), [part.weights for part in self.open]
+            known = [weight for weight in weights if weight is not None]
+            on_device = torch.cat([part.on_device for part in self.open])
+            whole = _Block(
+                self.open[0].dates, on_device, predictions, scaled, targets, _joined(known) if known else None
+            )
+            self._add(whole)
+        self.open = []
+
+    def _add(self, block: _Block) -> None:
+        device = block.on_device.device
+        weight = None if block.weights is None else torch.from_numpy(block.weights).to(device)
+        values = self.objective.values(block.on_device, torch.from_numpy(block.scaled).to(device), weight)
+        for number, value in enumerate(values):
+            self.totals[number] += float(value.total)
+            self.counts[number] += value.count
+            self.num_flat += value.num_flat
 
 
 @dataclass(slots=True)
 class _DailyIC:
-    """IC and Rank IC of each complete date as dates go by; holds one unfinished date."""
+    """IC and Rank IC of each complete date as dates go by."""
 
     ics: list[float] = field(default_factory=list)
     rank_ics: list[float] = field(default_factory=list)
-    date: int = -1
-    predictions: list[Float32] = field(default_factory=list)
-    targets: list[Float32] = field(default_factory=list)
 
-    def update(self, dates: Int32 | Int64, predictions: Float32, targets: Float32) -> None:
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(dates)) + 1])
-        for start, stop in zip(starts, [*starts[1:], len(dates)], strict=True):
-            if int(dates[start]) != self.date:
-                self._close()
-                self.date = int(dates[start])
-            self.predictions.append(predictions[start:stop])
-            self.targets.append(targets[start:stop])
+    def add(self, predictions: Float32, targets: Float32) -> None:
+        self.ics.append(information_coefficient(predictions, targets))
+        self.rank_ics.append(rank_information_coefficient(predictions, targets))
 
     def result(self) -> tuple[float, float, int]:
         """Give the means of IC and of Rank IC, and the dates that have an IC."""
-        self._close()
         return _mean(self.ics), _mean(self.rank_ics), sum(not math.isnan(ic) for ic in self.ics)
 
-    def _close(self) -> None:
-        if self.predictions:
-            predictions, targets = np.concatenate(self.predictions), np.concatenate(self.targets)
-            self.ics.append(information_coefficient(predictions, targets))
-            self.rank_ics.append(rank_information_coefficient(predictions, targets))
-        self.predictions, self.targets = [], []
+
+def _joined(parts: list[AnyArray]) -> AnyArray:
+    joined: AnyArray = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return joined
 
 
 def _mean(values: list[float]) -> float:
