@@ -15,6 +15,7 @@ from bench.limits import limits, meter
 from bench.loader import loader
 from bench.metrics import metrics
 from bench.search import search
+from bench.train import train
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.run import ingest
@@ -82,4 +83,5 @@ CASES: dict[str, Callable[[], None]] = {
     "metrics": metrics,
     "limits": limits,
     "meter": meter,
+    "train": train,
 }

@@ -88,7 +88,7 @@ def a_stepper(loss: Mapping[str, object], dropout: float) -> tuple[Stepper, Batc
     torch.manual_seed(0)
     config = small_config(loss=loss)
     scale = ColumnScale("fwd", 0.0, 1.0, 1, 0, 0)
-    model = build_model(LstmAttentionConfig(hidden_size=6, dropout=dropout), ModelShape(3, 1))
+    model = build_model(LstmAttentionConfig(hidden_size=6, dropout=dropout), ModelShape(num_features=3))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     rng = np.random.default_rng(0)
