@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-kill test-memory lint type bench bench-large bench-peers docs clean
+.PHONY: help setup demo test test-all test-kill test-memory lint type bench bench-large bench-peers docs docs-site clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -55,6 +55,10 @@ bench-peers: $(STAMP) ## ours beside whole peers, installed in .venv-peers and .
 
 docs: $(STAMP) ## run every code block of README and docs
 	$(BIN)/python -m pytest tests/docs
+
+docs-site: $(STAMP) ## the documents as a site in site/, every link checked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove what make and the demo have made
 	rm -rf $(VENV) seawall-demo runs
