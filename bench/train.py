@@ -30,7 +30,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.lstm, self.head = nn.LSTM(32, 64, batch_first=True), nn.Linear(64, 1)
 
-    def forward(self, x_BLF: Tensor) -> Tensor:
+    def forward(self, x_BLF: Tensor, *beside: Tensor | None) -> Tensor:
         """Predict from the last state."""
         states, _ = self.lstm(x_BLF)
         predicted: Tensor = self.head(states[:, -1])
@@ -44,7 +44,7 @@ class Tiny(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1))
 
-    def forward(self, x_BLF: Tensor) -> Tensor:
+    def forward(self, x_BLF: Tensor, *beside: Tensor | None) -> Tensor:
         """Predict from the last row."""
         predicted: Tensor = self.layers(x_BLF[:, -1])
         return predicted
