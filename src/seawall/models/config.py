@@ -199,7 +199,44 @@ class TcnAttentionConfig(NetworkConfig):
         return int(4 * batch_size * lookback_periods * held)
 
 
-KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention")
+class RidgeConfig(NetworkConfig):
+    """A linear model with a penalty on its weights, solved exactly in one pass: what every network must beat."""
+
+    # Editors tell the models apart by kind, which only the default one may leave out.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind"]})
+    is_baseline: ClassVar[bool] = True
+
+    kind: Literal["ridge"] = "ridge"
+    # last: features mostly look back themselves; a whole lookback has lookback times the weights.
+    window: Literal["last", "lookback"] = Field(
+        default="last", description="features of the last step, or of every step of the lookback side by side"
+    )
+    # Seven decades: from hardly any penalty to one that only the strongest features survive.
+    penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        min_length=1,
+        max_length=100,
+        description="penalties tried, for each sample and squared weight of a scaled feature; valid chooses",
+    )
+
+    def num_inputs(self, shape: ModelShape) -> int:
+        """Count the weights of one output beside its constant."""
+        return shape.num_features * (shape.lookback_periods if self.window == "lookback" else 1)
+
+    def num_parameters(self, shape: ModelShape) -> int:
+        """Count the weights, each float64, as two of the usual four bytes."""
+        return 2 * shape.num_outputs * (self.num_inputs(shape) + 1)
+
+    def moment_bytes(self, shape: ModelShape) -> int:
+        """Count the sums of products of train and of valid for each output, and what solving them takes."""
+        return 8 * (2 * shape.num_outputs + 8) * (self.num_inputs(shape) + 2) ** 2
+
+    def activation_bytes(self, batch_size: int, lookback_periods: int, shape: ModelShape, *, training: bool) -> int:
+        """Bound the bytes held at once for a batch: its features as float64, three times while sums are taken."""
+        return 8 * (4 if training else 2) * batch_size * (self.num_inputs(shape) + 2)
+
+
+KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention", "ridge")
 """Models by name."""
 
 DEFAULT_KIND = "lstm_attention"
@@ -226,7 +263,8 @@ ModelConfig = Annotated[
     Annotated[LstmConfig, Tag("lstm")]
     | Annotated[LstmAttentionConfig, Tag("lstm_attention")]
     | Annotated[BranchLstmConfig, Tag("branch_lstm")]
-    | Annotated[TcnAttentionConfig, Tag("tcn_attention")],
+    | Annotated[TcnAttentionConfig, Tag("tcn_attention")]
+    | Annotated[RidgeConfig, Tag("ridge")],
     Discriminator(_kind_of),
     BeforeValidator(_checked_kind),
 ]

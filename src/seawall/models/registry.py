@@ -10,6 +10,7 @@ from seawall.models.branch_lstm import BranchLstm
 from seawall.models.config import NetworkConfig
 from seawall.models.lstm import Lstm
 from seawall.models.lstm_attention import LstmAttention
+from seawall.models.ridge import Ridge
 from seawall.models.shape import ModelShape
 from seawall.models.tcn_attention import TcnAttention
 
@@ -18,6 +19,7 @@ MODELS: dict[str, Callable[[Any, ModelShape], nn.Module]] = {
     "lstm_attention": LstmAttention,
     "branch_lstm": BranchLstm,
     "tcn_attention": TcnAttention,
+    "ridge": Ridge,
 }
 
 

@@ -9,6 +9,8 @@ class ModelShape:
 
     num_features: int
     num_outputs: int = 1
+    lookback_periods: int = 1
+    """Steps of a lookback; networks take any number, a linear model of all steps does not."""
     num_static: int = 0
     """Static attributes of an entity; 0 for models that take none."""
     num_entities: int = 0

@@ -70,7 +70,10 @@ def read_model(folder: Path) -> FittedModel:
         config: NetworkConfig = TypeAdapter(ModelConfig).validate_python(record["model"])
         inputs = load_inputs(folder / "inputs.json")
         num_targets = len(record.get("targets", [record["target"]]))
-        module = build_model(config, model_shape(len(record["features"]), num_targets, inputs))
+        module = build_model(
+            config,
+            model_shape(len(record["features"]), num_targets, inputs, lookback_periods=record["lookback_periods"]),
+        )
         module.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise FormatError(str(folder), "no finished model", found=str(error).splitlines()[0], do=do) from error

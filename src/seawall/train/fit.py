@@ -10,7 +10,9 @@ import torch
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.losses.objective import Objective, terms_of
+from seawall.models.config import RidgeConfig
 from seawall.models.registry import build_model
+from seawall.models.ridge import Ridge
 from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler, fit_columns
@@ -24,6 +26,7 @@ from seawall.train.inference import scaled_gather
 from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
+from seawall.train.ridge import fit_ridge
 from seawall.train.segments import refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
@@ -64,53 +67,52 @@ def fit(
     gather = scaled_gather(
         source, config.lookback_periods, scaler, config.target_names, random_access=random_access, beside=beside
     )
-    sizes = model_shape(gather.num_features, len(config.target_names), inputs)
+    sizes = model_shape(gather.num_features, len(config.target_names), inputs, lookback_periods=config.lookback_periods)
     split = fit_to_device(device, config, sizes, split)
     key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
     start = _start_key(config, fold, output)
     state_key = _fit_key(panel, fold, config, device, library="", start=start)
     seed = fold_seed(config, fold.index)
     with repeatable(device, threads=config.threads, seed=seed):
-        model = build_model(config.model, sizes)
-        trainer = Trainer(
-            config,
-            starting_model(model, config, fold.index, output),
-            Windows(
+        model, judged = build_model(config.model, sizes), split.part_size(config.predict_batch_size)
+        objective, parts = Objective(terms_of(config.loss, config.target_names)), split.parts
+        validator = Validator(gather, valid, fold.valid, scaler, objective, judged, device)
+        if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
+            result = fit_ridge(model, config.model, train, validator, split.part_size(config.batch_size), beat)
+        else:
+            windows = Windows(
                 gather,
                 train,
                 batch_size=config.batch_size,
                 order=_resolved(config.order),
                 seed=seed,
                 pool_bytes=parse_bytes(config.pool, where="train.pool"),
-            ),
-            scaler,
-            Validator(
-                gather,
-                valid,
-                fold.valid,
+            )
+            trainer = Trainer(
+                config,
+                starting_model(model, config, fold.index, output),
+                windows,
                 scaler,
-                Objective(terms_of(config.loss, config.target_names)),
-                split.part_size(config.predict_batch_size),
+                validator,
                 device,
-            ),
-            device,
-            save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint),
-            where=f"train fold {fold.index}",
-        )
-        trainer.parts, trainer.tell = split.parts, tell or trainer.tell
-        trainer.keep_batch = partial(keep_batch, output)
-        if checkpoint := load_checkpoint(path, state_key):
-            trainer.restore(checkpoint)
-        result = trainer.fit(beat)
+                save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint),
+                where=f"train fold {fold.index}",
+            )
+            trainer.parts, trainer.tell = parts, tell or trainer.tell
+            trainer.keep_batch = partial(keep_batch, output)
+            if checkpoint := load_checkpoint(path, state_key):
+                trainer.restore(checkpoint)
+            result = trainer.fit(beat)
+            parts = trainer.parts
     beat("write model")
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
-    record |= _rounding_record(trainer.parts, result)
+    record |= _rounding_record(parts, result)
     write_model(output, result.weights, (scaler, inputs), _history(result), record)
     path.unlink(missing_ok=True)
     (output / NAME).unlink(missing_ok=True)
     purged = {"num_purged": train.num_purged + valid.num_purged}
-    return _summary(result) | counts | purged | _rounding_record(trainer.parts, result)
+    return _summary(result) | counts | purged | _rounding_record(parts, result)
 
 
 def _resolved(order: str) -> Order:

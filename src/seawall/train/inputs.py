@@ -81,11 +81,12 @@ def fit_inputs(panel: Panel, train: Samples, config: NetworkConfig) -> ModelInpu
     return ModelInputs(static, names)
 
 
-def model_shape(num_features: int, num_outputs: int, inputs: ModelInputs) -> ModelShape:
+def model_shape(num_features: int, num_outputs: int, inputs: ModelInputs, *, lookback_periods: int) -> ModelShape:
     """Give the sizes a model is built for."""
     return ModelShape(
         num_features=num_features,
         num_outputs=num_outputs,
+        lookback_periods=lookback_periods,
         num_static=len(inputs.static),
         num_entities=len(inputs.entities),
     )

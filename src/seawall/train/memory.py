@@ -2,6 +2,7 @@
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.losses.config import SumConfig
+from seawall.models.config import RidgeConfig
 from seawall.models.shape import ModelShape
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
@@ -117,6 +118,7 @@ def plan_fit(
             f"{format_bytes(KEPT_BYTES)} + a quarter of the activations, kept by the allocator for the next step",
         ),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
+        *_moment_claims(config, sizes),
         *_entity_claims(config, shape),
         *_index_claims(shape, num_train_samples),
     )
@@ -239,6 +241,7 @@ def model_sizes(config: TrainConfig, shape: PanelShape) -> ModelShape:
     return ModelShape(
         num_features=_num_features(config, shape),
         num_outputs=len(config.target_names),
+        lookback_periods=config.lookback_periods,
         num_static=len(config.model.static_names),
         num_entities=shape.num_entities if "entity" in config.model.inputs else 0,
     )
@@ -246,6 +249,14 @@ def model_sizes(config: TrainConfig, shape: PanelShape) -> ModelShape:
 
 def _step_bytes(config: TrainConfig, batch_size: int, sizes: ModelShape, *, training: bool) -> int:
     return config.model.activation_bytes(batch_size, config.lookback_periods, sizes, training=training)
+
+
+def _moment_claims(config: TrainConfig, sizes: ModelShape) -> tuple[Claim, ...]:
+    """Count the sums of a model that is solved for."""
+    if not isinstance(config.model, RidgeConfig):
+        return ()
+    how = f"8 B x (2 x {sizes.num_outputs} targets + 8 to solve) x ({config.model.num_inputs(sizes):,} inputs + 2)^2"
+    return (Claim("sums of products", config.model.moment_bytes(sizes), how),)
 
 
 def _entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:

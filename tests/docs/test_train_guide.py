@@ -1,0 +1,26 @@
+"""Every model of the training guide is one a config takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seawall.models.config import KINDS
+from seawall.train.config import TrainConfig
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "train.md"
+TEXT = GUIDE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(model.*?)```", TEXT, re.DOTALL))
+def test_every_model_of_the_guide_is_taken(block: str) -> None:
+    folds = {"train": 10, "valid": 5, "test": 5}
+
+    config = TrainConfig.model_validate({"target": "y", "folds": folds, **yaml.safe_load(block)})
+
+    assert config.model.kind in block
+
+
+def test_the_guide_lists_every_model() -> None:
+    assert set(re.findall(r"^\| `(\w+)`", TEXT.partition("## Losses")[0], re.MULTILINE)) == set(KINDS)
