@@ -77,3 +77,11 @@ def test_a_file_that_is_no_timeline_is_refused(tmp_path: Path) -> None:
     (tmp_path / "memory.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(FormatError, match="cannot be read as a memory timeline"):
         read_timeline(tmp_path / "memory.parquet")
+
+
+def test_units_side_by_side_are_added_up_and_those_in_turn_are_not(tmp_path: Path) -> None:
+    beside = [_line(0, "a", 100), _line(0.1, "b", 30), _line(0.2, "a", 200), _line(0.3, "b", 40), _line(0.4, "b", 50)]
+    later = [_line(0.5, "c", 1), _line(60, "a", 100)]
+    timeline = read_timeline(_packed(tmp_path, HEADER + "".join([*beside, *later])))
+    apart = [110, 40 + 110, 210 + 40, 50, 60, 11, 110]
+    assert (timeline.total_bytes - timeline.parent_bytes).tolist() == apart

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -65,7 +66,7 @@ class Timeline:
     """
 
     def __init__(self, path: Path) -> None:
-        seconds_before = _mend(path)
+        seconds_before, self._lock = _mend(path), threading.Lock()
         self._file = path.open("a", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._origin_seconds = time.monotonic() - seconds_before
@@ -74,7 +75,11 @@ class Timeline:
             self._rows.writerow(TIMELINE_COLUMNS)
 
     def append(self, unit: str, substep: str, marks: HighWater) -> None:
-        """Write one row at the present time."""
+        """Write one row at the present time; units that run side by side take turns."""
+        with self._lock:
+            self._append(unit, substep, marks)
+
+    def _append(self, unit: str, substep: str, marks: HighWater) -> None:
         now = time.monotonic()
         figures = (marks.private_bytes, marks.shared_bytes, marks.file_bytes, marks.cgroup_bytes)
         seconds = f"{now - self._origin_seconds:.2f}"

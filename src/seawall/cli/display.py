@@ -44,9 +44,9 @@ class Display:
             transient=True,
             refresh_per_second=5,
         )
-        self._task: TaskID | None = None
-        self._last = ("", 0.0)
-        self._pace = Pace(time.monotonic)
+        self._tasks: dict[str, TaskID] = {}
+        self._told_seconds: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -72,18 +72,19 @@ class Display:
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Start the bar of a unit."""
-        self._last, self._pace = ("", 0.0), Pace(time.monotonic)
+        self._end_task(unit)
+        self._paces[unit.name] = Pace(time.monotonic)
         if self.console.is_terminal:
-            self._task = self._bar.add_task(unit.name, total=None, memory="")
+            self._tasks[unit.name] = self._bar.add_task(unit.name, total=None, memory="")
 
     def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
         """Move the bar."""
         substep, done, total = str(heartbeat.get("substep", "")), heartbeat.get("done", 0), heartbeat.get("total", 0)
         memory = f"{format_bytes(high.held_bytes)} of {format_bytes(self._declared_bytes)}"
-        pace = self._pace.text(heartbeat)
-        if self._task is not None:
+        pace = self._paces[unit.name].text(heartbeat)
+        if unit.name in self._tasks:
             self._bar.update(
-                self._task,
+                self._tasks[unit.name],
                 description=f"{unit.name:<16} {escape(substep)[:26]:<26}",
                 completed=float(done),
                 total=float(total) or None,
@@ -91,17 +92,18 @@ class Display:
             )
             return
         now = time.monotonic()
-        if substep and not self.console.is_terminal and (now - self._last[1] > PLAIN_SECONDS):
-            if self._last[1]:
+        told_seconds = self._told_seconds.get(unit.name, 0.0)
+        if substep and not self.console.is_terminal and (now - told_seconds > PLAIN_SECONDS):
+            if told_seconds:
                 progress = f" {done} of {total}" if total else ""
                 self.console.print(
                     f"  {unit.name}: {escape(substep)}{progress}{', ' + pace if pace else ''}, peak {memory}"
                 )
-            self._last = (substep, now)
+            self._told_seconds[unit.name] = now
 
     def finished(self, unit: Unit, record: dict[str, Any]) -> None:
         """Replace the bar by one line that stays."""
-        self._end_task()
+        self._end_task(unit)
         measured, projected = record["measured_private_bytes"], record["projected_private_bytes"]
         self.console.print(
             f"[green]done[/]  {unit.name:<16} {format_seconds(record['wall_seconds']):>9}"
@@ -110,13 +112,13 @@ class Display:
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
         """Say that a unit was done before."""
-        self._end_task()
+        self._end_task(unit)
         self.console.print(f"[dim]kept  {unit.name:<18} done before, same content[/]")
 
-    def _end_task(self) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+    def _end_task(self, unit: Unit) -> None:
+        self._told_seconds.pop(unit.name, None)
+        if unit.name in self._tasks:
+            self._bar.remove_task(self._tasks.pop(unit.name))
 
 
 def outside_json(record: dict[str, Any]) -> dict[str, Any]:

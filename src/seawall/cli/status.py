@@ -15,6 +15,7 @@ from seawall.pipeline.attempt import what_was_left
 from seawall.pipeline.journal import last_report
 from seawall.pipeline.lock import lock_owner
 from seawall.pipeline.manifest import read_run_record
+from seawall.pipeline.side_by_side import side_folders
 
 
 def status(
@@ -31,7 +32,8 @@ def status(
     if watch:
         watch_in_terminal(run)
     record, found = read_run_record(run), aftermath(run)
-    left = what_was_left(run) if lock_owner(run) is None else None
+    places = (run, *side_folders(run)) if lock_owner(run) is None else ()
+    left = next(filter(None, map(what_was_left, places)), None)
     if as_json:
         more = {"running_pid": lock_owner(run), "unfinished": last_report(run), **asdict(found)}
         more["ended"] = left.record() if left is not None else None

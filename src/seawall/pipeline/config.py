@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
@@ -61,6 +61,11 @@ class RunConfig(Strict):
     output: UsablePath = Field(description="run folder")
     panel: UsablePath | None = Field(default=None, description="panel store; OUTPUT/NAME.panel where missing")
     memory: MemoryConfig = MemoryConfig()
+    # auto: a fold keeps one core busy; results do not depend on how many run at once.
+    folds_at_once: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        default="auto",
+        description="folds trained and predicted side by side at most; auto is as many as cores and budget allow",
+    )
     ingest: IngestConfig | None = None
     train: TrainConfig | None = None
     predictions: PredictionsConfig | None = None

@@ -46,9 +46,23 @@ def _tail(path: Path) -> bytes:
 
 
 def last_report(folder: Path) -> dict[str, Any]:
-    """Read which unit has no result yet, and its last report; empty where there is none."""
-    unit = read_heartbeat(folder / ".request.json").get("unit")
-    return {"unit": unit, **read_heartbeat(folder / ".heartbeat.json")} if unit else {}
+    """Read which unit has no result yet, and its last report; empty where there is none.
+
+    Of units that ran side by side the one that reported last is given.
+    """
+    begun = [path for path in (folder / ".request.json", *folder.glob(".side_*/.request.json")) if path.is_file()]
+    newest = max(begun, key=_last_sign, default=folder / ".request.json")
+    unit = read_heartbeat(newest).get("unit")
+    return {"unit": unit, **read_heartbeat(newest.with_name(".heartbeat.json"))} if unit else {}
+
+
+def _last_sign(request: Path) -> float:
+    """Give the time of the last report of a unit, or of its beginning."""
+    signs = [0.0]
+    for path in (request, request.with_name(".heartbeat.json")):
+        with suppress(OSError):
+            signs.append(path.stat().st_mtime)
+    return max(signs)
 
 
 def told(report: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What a run tells whoever watches it: a display, a notebook, or nobody."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -51,3 +52,40 @@ class Silent:
 
     def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
         """Hear that a unit was done before."""
+
+
+class OneAtATime:
+    """Hand what several threads tell to a listener that hears one thing at a time."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._lock = listener, threading.Lock()
+
+    def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
+        """Hand on that all stages fit."""
+        with self._lock:
+            self._listener.planned(plans, budget)
+
+    def noted(self, text: str) -> None:
+        """Hand on something about the run as a whole."""
+        with self._lock:
+            self._listener.noted(text)
+
+    def started(self, unit: Unit, plan: StagePlan) -> None:
+        """Hand on that a child was started."""
+        with self._lock:
+            self._listener.started(unit, plan)
+
+    def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
+        """Hand on what the child holds."""
+        with self._lock:
+            self._listener.sampled(unit, heartbeat, high)
+
+    def finished(self, unit: Unit, record: dict[str, Any]) -> None:
+        """Hand on that a unit is done."""
+        with self._lock:
+            self._listener.finished(unit, record)
+
+    def skipped(self, unit: Unit, record: dict[str, Any]) -> None:
+        """Hand on that a unit was done before."""
+        with self._lock:
+            self._listener.skipped(unit, record)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,14 @@ from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.journal import last_report, log_event, told
 from seawall.pipeline.listener import Listener as Listener
+from seawall.pipeline.listener import OneAtATime
 from seawall.pipeline.listener import Silent as Silent
 from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
 from seawall.pipeline.resolve import resolve
 from seawall.pipeline.scratch import scratch_folder
+from seawall.pipeline.side_by_side import SideBySide, seats_of, side_folders
 from seawall.pipeline.stages import (
     FOLD_STAGES,
     STAGES,
@@ -42,10 +45,11 @@ from seawall.pipeline.stages import (
     units_of,
 )
 from seawall.pipeline.supervise import interrupted
-from seawall.pipeline.unit import UnitRun, with_ways_on
+from seawall.pipeline.unit import Done, Seat, UnitRun, with_ways_on
 from seawall.search.memory import notes as search_notes
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
+from seawall.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +134,14 @@ class Runner:
             self.listener.noted(f"{killed}, which ran here before, was killed {told(left)}; what it finished is kept")
         where = str(Path.cwd())
         log_event(self.config.output, "began", command=self.order.command, where=where, pid=os.getpid())
-        before = what_was_left(self.config.output)
-        if before is not None:
-            log_event(self.config.output, "found", before.unit, before.headline, cause=before.cause)
-            self.listener.noted(f"the last start ended in {before.screen()}")
-            end_attempt(self.config.output, None)
+        for place in (self.config.output, *side_folders(self.config.output)):
+            before = what_was_left(place)
+            if before is not None:
+                log_event(self.config.output, "found", before.unit, before.headline, cause=before.cause)
+                self.listener.noted(f"the last start ended in {before.screen()}")
+                end_attempt(place, None)
+            if place != self.config.output:
+                shutil.rmtree(place, ignore_errors=True)
 
     def _told(self, error: SeawallError) -> SeawallError:
         finished = list(self.manifest.units) if hasattr(self, "manifest") else []
@@ -271,8 +278,31 @@ class Runner:
         if stage in FOLD_STAGES:
             remove_other_folds(stage, len(folds), self.config.output)
             self.manifest.forget(set(fold_units(self.manifest, stage)) - {unit.name for unit in units})
+        if is_trained:
+            self._side_by_side(units, shape, folds, timeline)
         for unit in units:
             self._run_unit(unit, shape, folds, timeline)
+
+    def _side_by_side(self, units: Sequence[Unit], shape: PanelShape, folds: Folds, timeline: Timeline) -> None:
+        """Do the folds that are to be done, as many at once as fit; those left over are done in order after it."""
+        keys = {unit: unit_key(unit, self.config, self.manifest) for unit in units}
+        todo = [(unit, key) for unit, key in keys.items() if not self.manifest.is_done(unit.name, key)]
+        room_bytes = self.budget.bytes - self.parent_bytes
+        plan_for = partial(self._plan_now, shape=shape, folds=folds)
+        number = seats_of(self.config, [unit for unit, _ in todo], plan_for, room_bytes)
+        if number < 2:
+            return
+        listener = OneAtATime(self.listener)
+        listener.noted(f"{units[0].stage}: {number} folds side by side, {format_bytes(room_bytes // number)} each")
+        work = UnitRun(self.config, self.budget, listener, self.order.command, self.manifest, self.parent_bytes)
+
+        def do(unit: Unit, key: str, seat: Seat) -> Done:
+            return work.tried(unit, key, partial(plan_for, unit), timeline, seat)
+
+        self.num_run += len(todo)
+        again = SideBySide(self.config.output, number, room_bytes, do, work.record).run(todo)
+        for unit, _ in again:
+            listener.noted(f"{unit.name}: died beside others; done again alone, with the whole budget")
 
     def _read_panel(self) -> None:
         """Keep others from replacing the panel, which nobody must have done since this run ingested it.
@@ -315,9 +345,11 @@ class Runner:
             self.panel_lock.write()
         self.num_run += 1
         work = UnitRun(self.config, self.budget, self.listener, self.order.command, self.manifest, self.parent_bytes)
-        work.do(unit, key, partial(self._plan_now, unit, shape, folds), timeline)
+        work.do(unit, key, partial(self._plan_now, unit, shape=shape, folds=folds), timeline)
 
-    def _plan_now(self, unit: Unit, shape: PanelShape, folds: Folds, share_bytes: int, micro_batches: int) -> StagePlan:
+    def _plan_now(
+        self, unit: Unit, share_bytes: int, micro_batches: int = 1, *, shape: PanelShape, folds: Folds
+    ) -> StagePlan:
         return plan_unit(unit, self.config, shape, folds, share_bytes, micro_batches=micro_batches)
 
     def _is_forced(self, stage: str) -> bool:

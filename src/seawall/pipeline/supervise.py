@@ -57,12 +57,21 @@ class Job:
     declared_bytes: int
     parent_bytes: int
     command: str
+    room_bytes: int | None = None
+    """The unit's part of the budget where others run beside it; all that the parent leaves where missing."""
+    asked_to_stop: Callable[[], KeyboardInterrupt | None] = lambda: None
+    """Gives what the run was stopped by, to a unit that is watched outside the main thread."""
     reserve_bytes: int = 0
     """Available memory that is left to other processes: below it the stage is asked to shrink."""
     reuses_buffers: bool = False
     """The unit asks for the same buffers at every step: its allocator keeps them."""
     one_arena: bool = False
     """Its threads share what the allocator keeps."""
+
+    @property
+    def held_at_most_bytes(self) -> int:
+        """What the unit and the parent may hold together."""
+        return self.declared_bytes if self.room_bytes is None else self.parent_bytes + self.room_bytes
 
 
 def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def run_job(job: Job, folder: Path, timeline: Timeline, watch: Watch) -> dict[st
     SeawallError
         The child's own error, or a StageError that explains how it ended; Interrupted on Ctrl-C.
     """
-    limit_bytes = max(job.plan.projected_cgroup_bytes, job.declared_bytes - job.parent_bytes)
+    limit_bytes = max(job.plan.projected_cgroup_bytes, job.held_at_most_bytes - job.parent_bytes)
     num_threads = job.plan.semantic.get("threads", 1) + job.plan.neutral.get("parse_threads", 0)
     fence = open_fence(limit_bytes, data_limit(job.plan.projected_private_bytes, num_threads=num_threads))
     try:
@@ -117,7 +126,7 @@ class _Attempt:
         started, (reader, writer) = time.monotonic(), os.pipe()
         try:
             child = self._start(writer)
-            guard = Guard(job.plan, job.declared_bytes, lambda: read_bytes(child.pid))
+            guard = Guard(job.plan, job.held_at_most_bytes, lambda: read_bytes(child.pid))
             meter = Meter(
                 timeline, pid=child.pid, unit=job.name, heartbeat=self.paths["heartbeat"], charged=fence.charged
             )
@@ -175,6 +184,8 @@ class _Attempt:
         ends, watched = _Ends(child), 0.0
         try:
             while not ends.within(SAMPLE_SECONDS):
+                if stop := self.job.asked_to_stop():
+                    raise stop
                 self.fence.started(child.pid)
                 sample, now = meter.sample(), time.monotonic()
                 held_bytes = sample.held_bytes + meter.high.parent_private_bytes

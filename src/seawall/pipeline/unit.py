@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from seawall import __version__
@@ -37,6 +39,30 @@ def with_ways_on(error: SeawallError, finished: Iterable[str], command: str, unf
     return error.tell(error.headline or f"{error.where}: {error.what}", rows)
 
 
+def never_stopped() -> KeyboardInterrupt | None:
+    """Watch a unit in the main thread, which a signal reaches by itself."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a unit is done: the folder of its small files, its part of the budget, and who may stop it."""
+
+    folder: Path
+    room_bytes: int
+    asked_to_stop: Callable[[], KeyboardInterrupt | None] = never_stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A unit that was done, and how."""
+
+    unit: Unit
+    key: str
+    way: Try
+    result: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class UnitRun:
     """What every unit of a run is done with."""
@@ -48,8 +74,17 @@ class UnitRun:
     manifest: RunManifest
     parent_bytes: int
 
+    @property
+    def whole(self) -> Seat:
+        """The one seat there is where units follow one another."""
+        return Seat(self.config.output, self.budget.bytes - self.parent_bytes)
+
     def do(self, unit: Unit, key: str, plan_for: PlanUnit, timeline: Timeline) -> None:
-        """Do a unit and record it.
+        """Do a unit and record it; raises what :meth:`tried` does."""
+        self.record(self.tried(unit, key, plan_for, timeline, self.whole))
+
+    def tried(self, unit: Unit, key: str, plan_for: PlanUnit, timeline: Timeline, seat: Seat) -> Done:
+        """Do a unit, one way or another; nothing is recorded yet.
 
         Raises
         ------
@@ -59,27 +94,29 @@ class UnitRun:
         """
 
         def replan(smallest: bool, micro_batches: int) -> StagePlan:
-            return plan_for(0 if smallest else self._room_bytes() - self.parent_bytes, micro_batches)
+            return plan_for(0 if smallest else self._room_bytes(seat), micro_batches)
 
         died: list[dict[str, Any]] = []
         ways = tries(replan, can_split_batches=unit.stage in FOLD_STAGES)
+        if seat != self.whole:  # what dies beside others is first done again alone, which changes no result
+            ways = islice(ways, 1)
         for way in ways:
             try:
-                self._check_room(way.plan)
-                result = self._run_once(unit, way, timeline)
+                self._check_room(way.plan, seat)
+                result = self._run_once(unit, way, timeline, seat)
             except SeawallError as error:
                 last = self._note_death(unit, way, error, died)
                 continue
-            self._finish(unit, key, way, result | {"tries": died})
-            return
+            return Done(unit, key, way, result | {"tries": died})
         raise last
 
-    def _room_bytes(self) -> int:
-        return min(self.budget.bytes, room_now(self.budget.reserve_bytes, own_private_bytes())[1])
+    def _room_bytes(self, seat: Seat) -> int:
+        now_bytes = room_now(self.budget.reserve_bytes, own_private_bytes())[1]
+        return min(seat.room_bytes, now_bytes - self.parent_bytes)
 
-    def _check_room(self, plan: StagePlan) -> None:
+    def _check_room(self, plan: StagePlan, seat: Seat) -> None:
         """Raise where a plan does not fit the budget, or even its private memory not what others have left."""
-        check_plans([plan], self.budget.bytes, parent_bytes=self.parent_bytes)
+        check_plans([plan], self.parent_bytes + seat.room_bytes, parent_bytes=self.parent_bytes)
         rule, room_bytes = room_now(self.budget.reserve_bytes, own_private_bytes())
         if plan.projected_private_bytes + own_private_bytes() > room_bytes:
             raise no_room(plan, rule, room_bytes, self.command)
@@ -97,45 +134,46 @@ class UnitRun:
         self.listener.noted(f"{error.headline or error}; trying another way, if there is one")
         return told
 
-    def _run_once(self, unit: Unit, way: Try, timeline: Timeline) -> dict[str, Any]:
+    def _run_once(self, unit: Unit, way: Try, timeline: Timeline, seat: Seat) -> dict[str, Any]:
         self.listener.started(unit, way.plan)
         if way.change:
             self.listener.noted(f"{unit.name}: again, {way.change}")
         log_event(self.config.output, "started", unit.name, change=way.change)
         job = Job(
             name=unit.name,
-            request=self._request(unit, way),
+            request=self._request(unit, way, seat),
             plan=way.plan,
             declared_bytes=self.budget.bytes,
             parent_bytes=self.parent_bytes,
+            room_bytes=seat.room_bytes,
+            asked_to_stop=seat.asked_to_stop,
             reserve_bytes=self.budget.reserve_bytes,
             command=self.command,
             reuses_buffers=unit.stage in ("ingest", "train", "predict"),
             one_arena=unit.stage == "ingest",
         )
         try:
-            return run_job(
-                job, self.config.output, timeline, lambda beat, high: self.listener.sampled(unit, beat, high)
-            )
+            return run_job(job, seat.folder, timeline, lambda beat, high: self.listener.sampled(unit, beat, high))
         except KeyboardInterrupt:
             log_event(self.config.output, "interrupted", unit.name)
             raise
 
-    def _finish(self, unit: Unit, key: str, way: Try, result: dict[str, Any]) -> None:
-        record = self._record(unit, key, way, result)
-        self.manifest.finish(unit.name, record)
-        log_event(self.config.output, "finished", unit.name)
-        self.listener.finished(unit, record)
+    def record(self, done: Done) -> None:
+        """Write the record of a unit that was done: from here on it is finished."""
+        record = self._record(done.unit, done.key, done.way, done.result)
+        self.manifest.finish(done.unit.name, record)
+        log_event(self.config.output, "finished", done.unit.name)
+        self.listener.finished(done.unit, record)
 
-    def _request(self, unit: Unit, way: Try) -> dict[str, Any]:
+    def _request(self, unit: Unit, way: Try, seat: Seat) -> dict[str, Any]:
         return {
             "stage": unit.stage,
             "fold": unit.fold,
             "run": str(self.config.output),
             "config": json.loads(self.config.model_dump_json()),
-            "budget_bytes": self.budget.bytes - self.parent_bytes,
+            "budget_bytes": seat.room_bytes,
             "knobs": way.plan.neutral,
-            "knob_bytes": 0 if way.smallest_knobs else self._room_bytes() - self.parent_bytes,
+            "knob_bytes": 0 if way.smallest_knobs else self._room_bytes(seat),
             "micro_batches": way.micro_batches,
             "gpu_budget_bytes": self.config.memory.gpu_budget_bytes,
         }

@@ -40,8 +40,8 @@ class Timeline:
 
     ``seconds`` counts from the first sample and never falls: where a later session began at zero again, it continues
     from where the earlier one ended.
-    ``total_bytes`` is the run's private and shared memory, children and parent together; ``parent_bytes`` the parent's
-    share. ``cgroup_bytes`` is NaN where there was no cgroup.
+    ``total_bytes`` is the run's private and shared memory, children and parent together, all of those that ran side by
+    side at that moment; ``parent_bytes`` the parent's share. ``cgroup_bytes`` is NaN where there was no cgroup.
     """
 
     seconds: Float64
@@ -114,14 +114,28 @@ class _Part:
     last_written_seconds: float
 
 
+SIDE_SECONDS = 1.0
+"""A unit that wrote no row for so long is over: rows come several times a second."""
+
+
+def _side_by_side(units: list[str], seconds: Float64, held: Float64) -> Float64:
+    """Add to each row what units that ran beside held: those with a row shortly before it and one shortly after."""
+    total, names = held.copy(), np.array(units)
+    for unit in dict.fromkeys(units):
+        for row, later in pairwise(np.flatnonzero(names == unit).tolist()):
+            if 0 <= seconds[later] - seconds[row] <= SIDE_SECONDS:
+                total[row + 1 : later] += held[row]
+    return total
+
+
 def _thinned(batch: pa.RecordBatch, before: _Part | None, max_points: int) -> _Part:
     private, shared, cgroup, parent = (
         _floats(batch, name) for name in ("private_bytes", "shared_bytes", "cgroup_bytes", "parent_private_bytes")
     )
     parent = np.nan_to_num(parent)
-    total = np.nan_to_num(private) + np.nan_to_num(shared) + parent
     units = batch.column("unit").to_pylist()
     written = _floats(batch, "seconds")
+    total = _side_by_side(units, written, np.nan_to_num(private) + np.nan_to_num(shared)) + parent
     seconds = _rising(written, before)
     chosen = thin(total, max_points=max_points, keep_T=_ends_of_runs(units))
     return _Part(
