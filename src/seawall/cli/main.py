@@ -23,6 +23,7 @@ from seawall.cli import (
     init,
     join,
     plan,
+    predict,
     report,
     run,
     search,
@@ -55,7 +56,7 @@ app.command("append")(append.append)
 app.command("compact")(append.compact)
 app.command("export")(export.export)
 app.command("train")(stages.train)
-app.command("predict")(stages.predict)
+app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("join")(join.join)
 app.command("backtest")(stages.backtest)

@@ -43,16 +43,6 @@ def train(
     only(("folds", "train"), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
 
 
-def predict(
-    config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False, quiet: Quiet = False
-) -> None:
-    """Predict each fold's test segment into the prediction store.
-
-    Example: seawall predict examples/pse.yaml
-    """
-    only(("predict",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
-
-
 def backtest(
     config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False, quiet: Quiet = False
 ) -> None:

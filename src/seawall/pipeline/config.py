@@ -68,6 +68,9 @@ class RunConfig(Strict):
     )
     ingest: IngestConfig | None = None
     train: TrainConfig | None = None
+    models: UsablePath | None = Field(
+        default=None, description="folder of finished models to predict with in place of training: models/ of a run"
+    )
     predictions: PredictionsConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     join: JoinConfig = JoinConfig()
@@ -88,8 +91,10 @@ class RunConfig(Strict):
     def _has_what_backtest_needs(self) -> "RunConfig":
         if self.train is not None and self.predictions is not None:
             raise ValueError("predictions: a run trains its own or takes those of others, not both")
+        if self.models is not None and self.predictions is not None:
+            raise ValueError("predictions: a run predicts with models or takes the predictions of others, not both")
         if self.backtest is not None and not self.has_predictions:
-            raise ValueError("backtest: needs a train section, or predictions of others, to trade")
+            raise ValueError("backtest: needs a train section, models, or predictions of others, to trade")
         return self
 
     @property
@@ -163,14 +168,14 @@ class RunConfig(Strict):
     @property
     def has_predictions(self) -> bool:
         """Tell whether there will be predictions: trained here, or taken from outside."""
-        return self.train is not None or self.predictions is not None
+        return self.train is not None or self.models is not None or self.predictions is not None
 
     @property
     def uses_panel(self) -> bool:
         """Tell whether any stage reads a panel store: a search of its own tables does not."""
         is_search_alone = self.search is not None and self.search.source is not None
         return not is_search_alone or any(
-            part is not None for part in (self.panel, self.ingest, self.train, self.predictions)
+            part is not None for part in (self.panel, self.ingest, self.train, self.models, self.predictions)
         )
 
     @property

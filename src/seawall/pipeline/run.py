@@ -27,6 +27,7 @@ from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
 from seawall.pipeline.resolve import resolve
+from seawall.pipeline.saved import with_saved_models
 from seawall.pipeline.scratch import scratch_folder
 from seawall.pipeline.side_by_side import SideBySide, seats_of, side_folders
 from seawall.pipeline.stages import (
@@ -84,6 +85,9 @@ class Runner:
     """What the plan chose where the config says ``auto``, and why."""
     num_run: int = field(default=0, init=False)
     """Units that were not done before."""
+
+    def __post_init__(self) -> None:
+        self.config = with_saved_models(self.config)
 
     def run(self) -> RunManifest:
         """Do what is not done.
@@ -322,6 +326,8 @@ class Runner:
         needs = {"train": "folds", "predict": "train", "evaluate": "predict", "join": "predict", "backtest": "join"}
         if self.config.predictions is not None:
             needs.pop("predict")
+        if self.config.models is not None:
+            needs["predict"] = "folds"
         before = needs.get(stage, "ingest" if self.config.ingest is not None and stage != "ingest" else None)
         if before is None:
             return

@@ -24,6 +24,7 @@ from seawall.join.memory import plan as plan_join
 from seawall.join.memory import plan_predictions
 from seawall.pipeline.config import RunConfig
 from seawall.pipeline.manifest import RunManifest
+from seawall.pipeline.saved import SavedModels, model_checksums
 from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
 from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
@@ -126,7 +127,7 @@ def stages_of(config: RunConfig) -> list[str]:
     wanted = {
         "ingest": config.ingest is not None,
         "folds": config.train is not None,
-        "train": config.train is not None,
+        "train": config.train is not None and config.models is None,
         "predict": config.has_predictions,
         "evaluate": config.has_predictions,
         "join": config.has_predictions and not config.num_paths,
@@ -271,6 +272,8 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     if unit.stage == "folds":
         keep = ("folds", "lookback_periods", "target")
         part = {key: part[key] for key in (*keep, *(["targets"] if part["targets"] else []))}
+        if config.models is not None:
+            part["models"] = [record.get("segments") for record in SavedModels.read(config.models).records]
     if unit.stage == "report":
         part["name"] = config.name
     return part
@@ -306,6 +309,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         return [_seen_by_fold(manifest.folder / "folds.json", fold), *before]
     if unit.stage == "predict" and config.predictions is not None:
         return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
+    if unit.stage == "predict" and config.models is not None:
+        return panel + model_checksums(config.models / f"fold_{unit.fold:02d}")
     if unit.stage == "predict":
         model = Unit("train", unit.fold).name
         return (

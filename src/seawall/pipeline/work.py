@@ -8,6 +8,7 @@ from typing import Any
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.pipeline.config import parse_config
+from seawall.pipeline.saved import SavedModels
 from seawall.pipeline.stages import UPKEEP, Unit, output_records, required_ingest, required_train
 from seawall.train.micro import MicroBatches
 
@@ -99,15 +100,17 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
 
 
 def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: Beat) -> dict[str, Any]:
-    train = required_train(parse_config(request["config"], "request"))
+    config = parse_config(request["config"], "request")
+    train = required_train(config)
     folds, fold = folder / "folds.json", unit.fold
     if unit.stage == "folds":
         from seawall.train.run import make_folds_record
 
-        return make_folds_record(panel, train, folds)
+        saved = () if config.models is None else SavedModels.read(config.models).records
+        return make_folds_record(panel, train, folds, models=saved)
     if fold is None:
         raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
-    model = folder / "models" / f"fold_{fold:02d}"
+    model = (config.models or folder / "models") / f"fold_{fold:02d}"
     random_access = bool(request["knobs"]["random_access"])
     split = MicroBatches(request["micro_batches"], request["gpu_budget_bytes"])
     if unit.stage == "train":

@@ -20,7 +20,7 @@ from seawall.train.artefacts import write_model
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import check_precision, repeatable, resolve_device
-from seawall.train.folds_file import content_key
+from seawall.train.folds_file import content_key, fold_layout
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
 from seawall.train.inputs import fit_inputs, model_shape
@@ -183,6 +183,7 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
         "num_empty_batches": result.progress.num_empty_batches,
         **_skipped(result),
         "panel_key": panel.content_key,
+        "segments": fold_layout(panel, fold),
         "config": config.semantic(),
         "torch": str(torch.__version__),
     }

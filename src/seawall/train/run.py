@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seawall.budget.heartbeat import Beat, silent
+from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_layout, fold_record, read_fold, write_folds
 from seawall.train.micro import MicroBatches
+from seawall.train.saved_folds import saved_folds
 from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
 from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
 from seawall.windows.folds import Dated, Fold, Rolling, make_dated_folds, make_folds
@@ -19,8 +21,17 @@ WHOLE = MicroBatches()
 """Every batch at once."""
 
 
-def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: Beat = silent) -> dict[str, Any]:
+def make_folds_record(
+    panel: Path,
+    config: TrainConfig,
+    output: Path,
+    *,
+    models: tuple[dict[str, Any], ...] = (),
+    beat: Beat = silent,
+) -> dict[str, Any]:
     """Cut the panel's calendar into folds, count the samples of each segment, and write folds.json.
+
+    Given the records of finished ``models``, the folds are theirs, see :func:`seawall.train.saved_folds.saved_folds`.
 
     Returns
     -------
@@ -35,7 +46,7 @@ def make_folds_record(panel: Path, config: TrainConfig, output: Path, *, beat: B
         Where a segment has no sample.
     """
     opened = Panel(panel)
-    folds = _cut(opened, config.folds)
+    folds = saved_folds(opened, models, _cut_or_none(opened, config.folds)) if models else _cut(opened, config.folds)
     records: list[dict[str, Any]] = []
     num_purged = num_missing = num_predicted = 0
     for fold in folds:
@@ -118,6 +129,14 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     from seawall.train.fit import fit
 
     return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat, tell=tell)
+
+
+def _cut_or_none(panel: Panel, folds: FoldsConfig) -> list[Fold]:
+    """Cut a calendar that may be another than the one the config was made for."""
+    try:
+        return _cut(panel, folds)
+    except ConfigError:
+        return []
 
 
 def _cut(panel: Panel, folds: FoldsConfig) -> list[Fold]:
