@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.panel_csv import COLUMNS, write_panel_csv
+from bench.panel_csv import COLUMNS, write_one_entity_csv, write_panel_csv
 from seawall.units import MIB, format_bytes, parse_bytes
 from tests.cgroups import MemoryCgroup, memory_cgroup
 
@@ -46,12 +46,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--budget", default="512MiB", help="limit of the cgroup")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="methods by comma")
+    parser.add_argument("--one-entity", action="store_true", help="all rows of one symbol, a minute apart")
     parser.add_argument("--folder", default="", help="where the CSV and the results go; a temporary folder if missing")
     options = parser.parse_args(arguments)
     budget_bytes = parse_bytes(options.budget)
     with tempfile.TemporaryDirectory(dir=options.folder or None) as name:
         source = Path(name) / "panel.csv"
-        num_rows = write_panel_csv(source, int(options.gigabytes * 1e9))
+        write = write_one_entity_csv if options.one_entity else write_panel_csv
+        num_rows = write(source, int(options.gigabytes * 1e9))
         size_bytes = source.stat().st_size
         print(f"{size_bytes / 1e9:.2f} GB, {num_rows:,} rows x {len(COLUMNS)} numbers; cgroup {options.budget}")
         wanted = options.only.split(",") if options.only else []

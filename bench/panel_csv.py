@@ -37,6 +37,27 @@ def write_panel_csv(path: Path, num_bytes: int, *, num_symbols: int = NUM_SYMBOL
     return num_rows
 
 
+def write_one_entity_csv(path: Path, num_bytes: int) -> int:
+    """Write a CSV of about ``num_bytes`` with one symbol, a row a minute in shuffled blocks of a week.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    rng = np.random.default_rng(7)
+    tails, num_rows, week = _tails(rng), 0, 7 * 24 * 60
+    with path.open("wb") as file:
+        file.write((",".join(("symbol", "date", *COLUMNS)) + "\n").encode())
+        while file.tell() < num_bytes:
+            minutes = np.datetime64("1990-01-01T00:00:00") + (num_rows + rng.permutation(week)).astype("m8[m]")
+            dealt = rng.integers(0, POOL_ROWS, week).tolist()
+            times = np.datetime_as_string(minutes).tolist()
+            file.write(b"".join([f"BTC,{now},".encode() + tails[row] for now, row in zip(times, dealt, strict=True)]))
+            num_rows += week
+    return num_rows
+
+
 def _tails(rng: np.random.Generator) -> list[bytes]:
     close = np.round(10 * np.exp(rng.standard_normal(POOL_ROWS)), 2)
     spread = np.round(close[:, None] * rng.uniform(0.97, 1.03, (POOL_ROWS, 3)), 2)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,5 +147,25 @@ def test_measured_private_memory_stays_under_the_plan_and_the_plan_is_not_idle(
     source = uneven_market(tmp_path / "m.csv")
     config = settings(source, adjustment={"detect": True}, **changes).model_dump(mode="json")
     peak, projected = measured(config, tmp_path / "m.panel", budget_bytes)
+    assert peak <= projected, f"{peak / MIB:.0f} of {projected / MIB:.0f} MiB"
+    assert projected <= 1.5 * peak + 32 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="private bytes are read from /proc")
+def test_one_entity_of_a_million_times_stays_under_the_plan(tmp_path: Path) -> None:
+    times = np.datetime64("2020-01-01T00:00:00") + np.random.default_rng(0).permutation(1_000_000).astype("m8[m]")
+    numbers = np.arange(len(times)) % 997 / 8
+    frame = pa.table({"symbol": np.repeat("BTC", len(times)), "date": times.astype("M8[ns]"), "close": numbers})
+    pq.write_table(frame, tmp_path / "m.parquet", row_group_size=50_000)
+    config: dict[str, Any] = {
+        "sources": [str(tmp_path / "m.parquet")],
+        "entity": "symbol",
+        "time": "date",
+        "prices": ["close"],
+    }
+    config |= {"features": {"f": '"close"'}}
+
+    peak, projected = measured(config, tmp_path / "m.panel", 400 * MIB)
+
     assert peak <= projected, f"{peak / MIB:.0f} of {projected / MIB:.0f} MiB"
     assert projected <= 1.5 * peak + 32 * MIB

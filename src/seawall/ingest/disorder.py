@@ -26,7 +26,8 @@ class Disorder:
             more = max(missing, len(self.last_times))
             self.last_times = np.append(self.last_times, np.full(more, _NEVER))
         if (times[1:] >= times[:-1]).all():  # by date: only earlier blocks can hold a later row
-            self.num_rows += int((times < self.last_times[codes]).sum()) if times[0] < self.last_times.max() else 0
+            if times[0] < self.last_times.max():  # of an entity's rows here only the first follows an earlier block
+                self.num_rows += len(np.unique(codes[times < self.last_times[codes]]))
             self.last_times[codes] = times  # of several rows of an entity, the last one stays
             return
         order = np.argsort(codes.astype(np.uint16) if highest <= np.iinfo(np.uint16).max else codes, kind="stable")

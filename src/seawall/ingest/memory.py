@@ -32,6 +32,9 @@ FEATURE_SET_BYTES = 6 * MIB
 FEATURE_CHUNK_BYTES = 4 * 8192
 """One feature of such a chunk."""
 
+DATE_BYTES = 32
+"""Calendar, and the rows of each date counted, summed up, and cut into parts (25 B measured over 3.5 million dates)."""
+
 INDEX_BYTES = 6 * MIB
 """Blocks of 131,072 rows while the by-time order is built."""
 
@@ -111,7 +114,7 @@ def plan(
     """
     sizes = bucket_sizes(config)
     slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
-    indexes_bytes = 40 * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
+    indexes_bytes = DATE_BYTES * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
     cache = container_claims()
     num_sql = len(record_layout(config).computed) + (config.universe is not None)
     held_rows = shape.max_rows_per_entity
@@ -147,7 +150,9 @@ def plan(
                 factor=sizes.factor,
                 date_bytes=date_rows * date_row_bytes(config),
             ),
-            Claim("indexes", indexes_bytes, "40 B a date, 240 B an entity, one by-time slab, blocks of rows"),
+            Claim(
+                "indexes", indexes_bytes, f"{DATE_BYTES} B a date, 240 B an entity, one by-time slab, blocks of rows"
+            ),
             *_beside_claims(config, shape),
         ),
         cache=cache,

@@ -23,7 +23,7 @@ from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.first_pass import FirstPass
 from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
-from seawall.ingest.memory import SQL_FLOOR_BYTES, plan
+from seawall.ingest.memory import DATE_BYTES, SQL_FLOOR_BYTES, plan
 from seawall.ingest.pieces import Around, rows_around, rows_beside, write_pieces
 from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
@@ -173,9 +173,11 @@ def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
 
 
 def _too_small(needed_bytes: int, budget_bytes: int, shape: PanelShape) -> BudgetError:
+    longest = f"a bucket must hold the longest entity ({shape.max_rows_per_entity:,} rows)"
+    dates = f"{shape.num_dates:,} times are counted in memory, {DATE_BYTES} B each, beside a bucket of rows"
     return BudgetError(
         "ingest",
-        f"a bucket must hold the longest entity ({shape.max_rows_per_entity:,} rows)",
+        longest if shape.rows_around is None else dates,
         found=f"{format_bytes(budget_bytes)} for the stage",
         allowed=f"{format_bytes(needed_bytes)} or more",
         do=f"Declare --memory {needed_bytes // MIB + 33}MiB.",

@@ -262,7 +262,7 @@ class Scatter:
         # a copy: a view of one time would keep the times of the whole block
         self._new_times.append(times[:1].copy() if (times == times[:1]).all() else np.unique(times))
         self._num_new_times += len(self._new_times[-1])
-        if self._num_new_times > max(TIMES_KEPT, len(self.tally.calendar)):  # seldom, where the calendar is long
+        if self._num_new_times > max(TIMES_KEPT, len(self.tally.calendar) // 8):  # seldom, where the calendar is long
             self._merge_times()
         elif len(self._new_times) >= BLOCKS_KEPT and self._num_new_times < TIMES_KEPT:
             self._new_times = [np.unique(np.concatenate(self._new_times))]
@@ -274,8 +274,14 @@ class Scatter:
         self.tally.rows_per_code, self._counted = counts.astype(np.int64), []
 
     def _merge_times(self) -> None:
-        self.tally.calendar = np.unique(np.concatenate([self.tally.calendar, *self._new_times]))
+        """Put new times into the calendar; memory is the calendar once more, and five times the new ones."""
+        new, calendar = np.unique(np.concatenate([*self._new_times, np.empty(0, np.int64)])), self.tally.calendar
         self._new_times, self._num_new_times = [], 0
+        places = np.searchsorted(calendar, new)
+        is_known = places < len(calendar)
+        is_known[is_known] = calendar[places[is_known]] == new[is_known]
+        if not is_known.all():
+            self.tally.calendar = np.insert(calendar, places[~is_known], new[~is_known])
 
     def mark(self) -> tuple[Tally, Mark]:
         """Remember this moment, to roll back to."""

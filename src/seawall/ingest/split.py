@@ -8,6 +8,7 @@ import numpy as np
 
 from seawall.arrays import AnyArray, Int64
 from seawall.ingest.spill import Spill
+from seawall.stores.counts import count_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,18 @@ class LongEntity:
     def pieces(self, calendar: Int64) -> Iterator[AnyArray]:
         """Set the rows aside once more by time, and give them in order of time, ``max_rows`` or so at once.
 
-        Rows of one time are never parted. Memory is one piece, and 8 bytes a date.
+        Rows of one time are never parted. Memory is one piece, and 16 bytes a date before the first one.
         """
         rows_per_read = max(1, self.size.staging_bytes // 4 // self.spill.dtype.itemsize)
         per_date = np.zeros(len(calendar), np.int64)
         for rows in self.spill.read_slowly(self.part, rows_per_read):
-            per_date += np.bincount(np.searchsorted(calendar, rows["time"]), minlength=len(calendar))
-        part_of_date = _parts(per_date, self.size.max_rows)
-        num_parts = int(part_of_date.max()) + 1
+            count_into(per_date, np.searchsorted(calendar, rows["time"]))
+        ends = _ends_of_parts(per_date, self.size.max_rows)
+        del per_date
+        num_parts = len(ends)
         with Spill(_beside(self.spill.path), self.spill.dtype, num_parts, self.size.staging_bytes) as by_time:
             for rows in self.spill.read_slowly(self.part, rows_per_read):
-                by_time.add(rows, part_of_date[np.searchsorted(calendar, rows["time"])])
+                by_time.add(rows, np.searchsorted(ends, np.searchsorted(calendar, rows["time"]), side="right"))
             by_time.release()
             for number in range(num_parts):
                 by_time.fetch_ahead(number + 1)
@@ -110,6 +112,17 @@ def _split(
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.split")
+
+
+def _ends_of_parts(per_date: Int64, rows_per_part: int) -> Int64:
+    """Cut dates into parts of at most so many rows, one date at least; give the date after the last of each."""
+    done = np.cumsum(per_date)
+    ends = list[int]()
+    while not ends or ends[-1] < len(done):
+        first = ends[-1] if ends else 0
+        room = (int(done[first - 1]) if first else 0) + rows_per_part
+        ends.append(max(first + 1, int(np.searchsorted(done, room, side="right"))))
+    return np.array(ends, np.int64)
 
 
 def _parts(per_rank: Int64, rows_per_part: int) -> Int64:

@@ -16,6 +16,7 @@ from seawall.errors import DataError, ends_for_good
 from seawall.stores.atomic import block_checksums, flush, json_text, text_key, write_text
 from seawall.stores.attributes import entity_table, read_entity_tables
 from seawall.stores.by_time import write_by_time
+from seawall.stores.counts import count_into
 from seawall.stores.folder import check_output as check_output  # the writer's own first step, for callers to ask early
 from seawall.stores.folder import (
     next_segment,
@@ -120,7 +121,7 @@ class PanelWriter:
         """Append rows of every row array there is; ``time_index`` and ``target_end`` index the writer's calendar."""
         for name, writer in self._writers.items():
             writer.append(columns[name])
-        self._rows_per_date += np.bincount(columns["time_index"], minlength=len(self._calendar))
+        count_into(self._rows_per_date, columns["time_index"])
 
     def settle(self) -> Settled:
         """Force all rows to disk, and tell how a writer after a kill goes on from here.
@@ -247,7 +248,8 @@ class PanelWriter:
         for writer in self._writers.values():
             writer.close()
         offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64)
-        time_offsets = np.concatenate([[0], np.cumsum(self._rows_per_date)]).astype(np.int64)
+        time_offsets = np.zeros(len(self._calendar) + 1, np.int64)
+        np.cumsum(self._rows_per_date, out=time_offsets[1:])
         write_array(self._folder / "calendar.npy", self._calendar)
         write_array(self._folder / "offsets.npy", offsets)
         write_array(self._folder / "time_offsets.npy", time_offsets)
