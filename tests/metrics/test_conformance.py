@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import seawall.metrics
 from seawall.arrays import Float64, Int64
-from seawall.metrics import ExactQuantiles, GroupMoments, OutputMoments, PointwiseMoments
+from seawall.metrics import ApproximateQuantiles, ExactQuantiles, GroupMoments, OutputMoments, PointwiseMoments
 
 TOLERANCE = 1e-12
 METHODS = ("update", "merge", "result", "state", "from_state")
@@ -83,6 +83,15 @@ class Case:
     numbers: Callable[[Any], dict[str, float]]
     judge: Callable[[Data], Numbers]
     num_passes: int = 1
+    check: Callable[[dict[str, float], Data], None] = lambda found, data: None
+    """Of what is approximate by name: holds the numbers to the bound that is stated beside them."""
+
+
+def assert_right(case: Case, whole: Any, data: Data) -> None:  # noqa: ANN401 - any accumulator
+    found = case.numbers(whole)
+    case.check(found, data)
+    for number, (value, size) in case.judge(data).items():
+        assert abs(found[number] - value) <= TOLERANCE * size, (number, found[number], value)
 
 
 def _judge_outputs(data: Data) -> Numbers:
@@ -106,7 +115,30 @@ def _judge_quantiles(data: Data) -> Numbers:
     return {f"q{p}": (float(v), max(abs(float(v)), 1e-30)) for p, v in zip(PROBABILITIES, values, strict=True)}
 
 
+def _ranks_reached(quantiles: ApproximateQuantiles) -> dict[str, float]:
+    """Give each quantile, and the stated bound of its rank: at a confidence that no seed of a test run will miss."""
+    values = zip(PROBABILITIES, quantiles.result(), strict=True)
+    return {f"q{p}": float(v) for p, v in values} | {"rank_error": quantiles.rank_error(1 - 1e-9)}
+
+
+def _assert_ranks(found: dict[str, float], data: Data) -> None:
+    ordered, n = np.sort(data.target), len(data.target)
+    for probability in PROBABILITIES if n else ():
+        value, room = found[f"q{probability}"], found["rank_error"] * n + 1e-9
+        below, up_to = (int(np.searchsorted(ordered, value, side=side)) for side in ("left", "right"))
+        assert below <= max(1.0, probability * n) + room, probability
+        assert up_to >= probability * n - room, probability
+    assert not n or (found["q0.0"], found["q1.0"]) == (ordered[0], ordered[-1])
+
+
 CASES: dict[str, Case] = {
+    "ApproximateQuantiles": Case(
+        lambda: ApproximateQuantiles(PROBABILITIES, capacity=64),
+        lambda a, d: a.update(d.target),
+        _ranks_reached,
+        lambda d: {},
+        check=_assert_ranks,
+    ),
     "PointwiseMoments": Case(PointwiseMoments, lambda a, d: a.update(d.prediction, d.target), of_moments, exact),
     "OutputMoments": Case(
         lambda: OutputMoments(2),
@@ -185,9 +217,7 @@ def test_any_chunks_merges_and_states_give_the_exact_answer(
 ) -> None:
     case, pairs = CASES[name], make_data(n, *scale, seed)
     whole = accumulated(case, pairs, lambda low, high: data.draw(st.integers(low, high)))
-    found = case.numbers(whole)
-    for number, (value, size) in case.judge(pairs).items():
-        assert abs(found[number] - value) <= TOLERANCE * size, (number, found[number], value)
+    assert_right(case, whole, pairs)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -195,9 +225,8 @@ def test_at_mean_1000_and_deviation_1_no_digit_is_lost(name: str) -> None:
     case, pairs = CASES[name], make_data(100_000, 1000.0, 1.0, 7)
     rng = np.random.default_rng(0)
     whole = accumulated(case, pairs, lambda low, high: int(rng.integers(low, high + 1)))
+    assert_right(case, whole, pairs)
     found = case.numbers(whole)
-    for number, (value, size) in case.judge(pairs).items():
-        assert abs(found[number] - value) <= TOLERANCE * size, number
     if name == "PointwiseMoments":
         assert -1.0 < found["r2"] < -0.4  # where raw float32 sums give more than +1
 
@@ -224,10 +253,8 @@ def test_a_nan_is_left_out_with_its_pair(name: str) -> None:
     holed.target[::7] = np.nan
     kept = ~np.isnan(holed.target)
     rng = np.random.default_rng(0)
-    found = case.numbers(accumulated(case, holed, lambda low, high: int(rng.integers(low, high + 1))))
-    judge = case.judge(Data(pairs.prediction[kept], pairs.target[kept], pairs.group[kept]))
-    for number, (value, size) in judge.items():
-        assert abs(found[number] - value) <= TOLERANCE * size, number
+    whole = accumulated(case, holed, lambda low, high: int(rng.integers(low, high + 1)))
+    assert_right(case, whole, Data(pairs.prediction[kept], pairs.target[kept], pairs.group[kept]))
 
 
 def test_an_infinite_value_makes_moments_nan_and_orders_as_a_quantile() -> None:

@@ -1,5 +1,6 @@
 """Exact streaming metrics: NumPy in, plain numbers out. Every accumulator has update, merge and result."""
 
+from seawall.metrics.approximate_quantiles import ApproximateQuantiles
 from seawall.metrics.bootstrap import Band, mean_band
 from seawall.metrics.correlation import information_coefficient, pooled_t, rank_information_coefficient
 from seawall.metrics.exact_quantiles import ExactQuantiles
@@ -12,6 +13,7 @@ from seawall.metrics.series import SeriesSummary, summarise_series
 
 __all__ = [
     "Agreement",
+    "ApproximateQuantiles",
     "Band",
     "Decay",
     "ExactQuantiles",
