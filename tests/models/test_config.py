@@ -45,7 +45,7 @@ def test_a_model_without_a_kind_is_the_one_there_was_before_there_were_others() 
             {"kind": "lstm", "hiden_size": 3},
             r"train\.model\.hiden_size: unknown key, found 'hiden_size'\. Did you mean 'hidden_size'\?",
         ),
-        ({"kind": "lstm", "output": "sequence"}, r"train: model\.output: a run learns from the last step"),
+        ({"kind": "ridge", "output": "sequence"}, r"train: model\.output: ridge predicts one value a sample"),
         ({"kind": "branch_lstm"}, r"train\.model\.static: this key is required"),
         ({"kind": "tcn_attention", "num_heads": 5}, r"train\.model: num_heads: 5 heads do not divide 32 channels"),
     ],

@@ -73,10 +73,13 @@ class Objective:
         Parameters
         ----------
         prediction_BK, target_BK
-            float32 [B, K]. NaN in a target masks it: no loss, no gradient.
+            float32 [B, K], or [B, L, K]: each step is then a sample. NaN in a target masks it: no loss, no gradient.
         weight_B
-            float32 [B], 0 or more, or None.
+            float32 [B] or [B, L], 0 or more, or None.
         """
+        if prediction_BK.dim() == 3:
+            prediction_BK, target_BK = prediction_BK.flatten(0, 1), target_BK.flatten(0, 1)
+            weight_B = None if weight_B is None else weight_B.flatten()
         several = prediction_BK.shape[1] > 1
         found = []
         for term in self.terms:

@@ -31,6 +31,11 @@ class NetworkConfig(BaseModel):
         """Name the static attributes the network takes."""
         return ()
 
+    @property
+    def kind_name(self) -> str:
+        """Name of the model in a config."""
+        return str(getattr(self, "kind", ""))
+
     def num_parameters(self, shape: ModelShape) -> int:
         """Count the weights."""
         raise NotImplementedError

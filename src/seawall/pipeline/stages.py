@@ -259,7 +259,8 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         "report": config.report,
     }
     if config.train is not None and unit.stage in FOLD_STAGES:
-        return config.train.semantic()
+        is_reduced = config.train.is_sequence and unit.stage == "predict"
+        return config.train.semantic() | ({"sequence_reduce": config.train.sequence.reduce} if is_reduced else {})
     if config.predictions is not None and unit.stage == "predict":
         return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
     section = sections[unit.stage]
@@ -271,7 +272,8 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         part["panel"] = shown_path(config.panel_path, config.output)  # a store of another name is another store
     if unit.stage == "folds":
         keep = ("folds", "lookback_periods", "target")
-        part = {key: part[key] for key in (*keep, *(["targets"] if part["targets"] else []))}
+        strided = ["sequence"] if config.train is not None and config.train.sequence.stride_periods > 1 else []
+        part = {key: part[key] for key in (*keep, *(["targets"] if part["targets"] else []), *strided)}
         if config.models is not None:
             part["models"] = [record.get("segments") for record in SavedModels.read(config.models).records]
     if unit.stage == "report":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,13 @@ from seawall.stores.panel import Panel
 PREDICTIONS_FORMAT = "seawall-predictions/1"
 ROW_GROUP_ROWS = 65_536
 """Rows per Parquet row group: small enough that a reader needs a few MB, large enough to compress."""
+
+
+class Sliced(Protocol):
+    """Predictions that can be asked for by slices of rows."""
+
+    def __getitem__(self, rows: slice, /) -> Float32:
+        """Give float32 [n] or [n, K]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def write_fold(
     *,
     fold: int,
     rows: Int64,
-    predictions: Float32,
+    predictions: Sliced,
     target: str | Sequence[str],
     model_key: str,
     parts: Sequence[tuple[int, int]] = (),
@@ -62,8 +69,8 @@ def write_fold(
     rows
         int64 [n], row ids in (time, entity) order.
     predictions
-        float32 [n] or [n, K], in the unit of the target. May be a mapped slot file: it is read one row group at a
-        time.
+        float32 [n] or [n, K], in the unit of the target. May be a mapped slot file, or compute what it is asked for:
+        it is read one row group at a time.
     target
         Name of the target, or of all K: each then has a column of its own (:func:`prediction_column`).
     parts

@@ -35,11 +35,23 @@ class SlotFile:
     ----------
     key
         Content key of what the values are computed from.
+    num_steps, stride_periods
+        Of slots that hold every step of a window, [step, output] flat: the steps, and the rows between windows.
     """
 
-    def __init__(self, path: Path, *, num_slots: int, num_outputs: int, key: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        num_slots: int,
+        num_outputs: int,
+        key: str,
+        num_steps: int = 0,
+        stride_periods: int = 0,
+    ) -> None:
         self.path, self.num_slots, self.num_outputs = path, num_slots, num_outputs
-        header = _header(num_slots, num_outputs, key)
+        steps = {"num_steps": num_steps, "stride_periods": stride_periods} if num_steps else {}
+        header = _header(num_slots, num_outputs, key, steps)
         self._bits_at = HEADER_BYTES + 4 * num_slots * num_outputs
         self._num_bit_bytes = -(-num_slots // 8)
         if not _is_ours(path, header, self._bits_at + self._num_bit_bytes):
@@ -127,8 +139,8 @@ class SlotFile:
         return self._values
 
 
-def _header(num_slots: int, num_outputs: int, key: str) -> bytes:
-    record = {"format": SLOTS_FORMAT, "num_slots": num_slots, "num_outputs": num_outputs, "key": key}
+def _header(num_slots: int, num_outputs: int, key: str, steps: dict[str, int]) -> bytes:
+    record = {"format": SLOTS_FORMAT, "num_slots": num_slots, "num_outputs": num_outputs, **steps, "key": key}
     return json.dumps(record).encode("ascii").ljust(HEADER_BYTES)
 
 

@@ -12,6 +12,7 @@ from seawall.losses.config import DATE_LOSSES, HuberConfig, LossConfig, MseConfi
 from seawall.models.config import LstmAttentionConfig, ModelConfig
 from seawall.train.presets import with_preset
 from seawall.train.schedule_config import ConstantConfig, ScheduleConfig
+from seawall.train.sequence_config import SequenceConfig
 
 FOLDS_VERSION = 3
 """Raised when folds.json changes for the same config and panel."""
@@ -33,6 +34,7 @@ ADDED_LATER = (
     "warm_start",
     "on_non_finite",
     "seed_per_fold",
+    "sequence",
 )
 """Fields that models of earlier releases do not know of."""
 
@@ -180,6 +182,8 @@ class TrainConfig(BaseModel):
     lookback_periods: int = Field(default=20, ge=1, description="rows of an entity a sample sees")
     folds: FoldsConfig
     model: ModelConfig = Field(default=LstmAttentionConfig())
+    # The defaults mean nothing to a model of one value a sample.
+    sequence: SequenceConfig = Field(default=SequenceConfig())
     # Huber: daily returns have tails that squared error chases.
     loss: LossConfig = Field(default=HuberConfig())
     # True: weights are in a panel because somebody declared them.
@@ -304,16 +308,29 @@ class TrainConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _learns_from_the_last_step(self) -> "TrainConfig":
-        # Refused rather than broadcast: a value a step beside one target a sample would be a wrong loss.
-        if self.model.output != "last":
-            raise ValueError("model.output: a run learns from the last step of a lookback; set output: last")
+    def _sequence_fits(self) -> "TrainConfig":
+        if not self.is_sequence:
+            if self.sequence != SequenceConfig():
+                raise ValueError("sequence: only a model with output: sequence predicts every step; set model.output")
+            return self
+        if self.model.is_baseline:
+            raise ValueError(f"model.output: {self.model.kind_name} predicts one value a sample; set output: last")
+        if self.loss.by_date:
+            what = f"the loss {self.loss.kind} compares the names of one date"
+            raise ValueError(f"model.output: {what}, and a sequence has many dates; set output: last, or another loss")
+        if self.sequence.stride_periods > self.lookback_periods:
+            raise ValueError("sequence.stride_periods: more than lookback_periods would leave rows between samples out")
         return self
 
     @property
     def target_names(self) -> tuple[str, ...]:
         """All targets, in order of the model's outputs."""
         return self.targets or (self.target,)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether every step of a lookback is learnt from and predicted."""
+        return self.model.output != "last"
 
     @property
     def watched(self) -> str:
@@ -328,6 +345,8 @@ class TrainConfig(BaseModel):
         fields = type(self).model_fields
         unsaid = {name for name in ADDED_LATER if getattr(self, name) == fields[name].get_default()}
         values = self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", "preset", *unsaid})
+        if "sequence" in values:
+            del values["sequence"]["reduce"]  # of what is predicted, not of what is learnt
         return values | {"model": self.model.model_dump(mode="json", exclude=self.model.unsaid())}
 
 

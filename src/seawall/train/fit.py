@@ -1,6 +1,7 @@
 """Train one fold: choose samples, fit the scaler, run the loop, write the model."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
 from seawall.train.ridge import fit_ridge
-from seawall.train.segments import refuse_empty, train_samples, valid_samples
+from seawall.train.segments import learnt_steps, refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
 from seawall.train.validate import Validator
@@ -59,11 +60,15 @@ def fit(
     train, valid = train_samples(panel, fold, config), valid_samples(panel, fold, config)
     refuse_empty(fold, {"train": train, "valid": valid}, config)
     beat("fit scaler")
-    scaler = fit_scaler(panel, fold, train, config)
+    steps = learnt_steps(panel, fold, config)
+    scaler = fit_scaler(panel, fold, train if steps is None else steps[0], config)
     # A second mapping: advice against reading ahead must not slow the passes in row order down.
     source = Panel(panel.path) if random_access else panel
     inputs = fit_inputs(panel, train, config.model)
-    beside = inputs.beside(panel, Beside(weight=config.weighted and bool(panel.names("weights"))))
+    wanted = Beside(weight=config.weighted and bool(panel.names("weights")))
+    if steps is not None:
+        wanted = replace(wanted, sequence_targets=True, steps=steps[0])
+    beside = inputs.beside(panel, wanted)
     gather = scaled_gather(
         source, config.lookback_periods, scaler, config.target_names, random_access=random_access, beside=beside
     )
@@ -76,7 +81,9 @@ def fit(
     with repeatable(device, threads=config.threads, seed=seed):
         model, judged = build_model(config.model, sizes), split.part_size(config.predict_batch_size)
         objective, parts = Objective(terms_of(config.loss, config.target_names)), split.parts
-        validator = Validator(gather, valid, fold.valid, scaler, objective, judged, device)
+        validator = Validator(
+            gather, valid, fold.valid, scaler, objective, judged, device, None if steps is None else steps[1]
+        )
         if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
             result = fit_ridge(model, config.model, train, validator, split.part_size(config.batch_size), beat)
         else:

@@ -42,13 +42,19 @@ def scaled_gather(
     )
 
 
-def predict_scaled(model: nn.Module, gather: Gather, rows: Int64, device: torch.device) -> Tensor:
-    """Predict rows in the scaled unit of the target: float32 [B, K] on the device. No gradients, no dropout."""
+def predict_scaled(
+    model: nn.Module, gather: Gather, rows: Int64, device: torch.device, *, every_step: bool = False
+) -> Tensor:
+    """Predict rows in the scaled unit of the target: float32 [B, K] on the device. No gradients, no dropout.
+
+    With ``every_step`` a model that predicts every step of a lookback gives them all, [B, L, K]; else the last.
+    """
     model.eval()
     static, entity = gather.of_entities(rows)
     with torch.inference_mode():
         predicted: Tensor = model(*to_tensors(gather.features(rows), static, entity, device))
-    return predicted
+    is_sequence = predicted.dim() == 3
+    return predicted[:, -1] if is_sequence and not every_step else predicted
 
 
 def batch_tensors(batch: Batch, part: slice, device: torch.device) -> ModelTensors:
@@ -68,7 +74,7 @@ def to_tensors(x_BLF: Float32, static_BS: Float32 | None, entity_B: Int64 | None
 
 
 def to_scaled(target_BK: Float32, scaler: Scaler) -> Float32:
-    """Turn targets into the unit a model learns in; NaN stays NaN."""
+    """Turn targets, [B, K] or [B, L, K], into the unit a model learns in; NaN stays NaN."""
     means = np.array([scale.mean for scale in scaler.targets], np.float32)
     stds = np.array([scale.std for scale in scaler.targets], np.float32)
     scaled: Float32 = (target_BK - means) / stds

@@ -213,6 +213,7 @@ class Trainer:
         # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
         # short last batch. Where a step is a date, every date weighs the same.
         size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
+        size *= batch.y[:1, ..., 0].size or 1  # steps of a sample that each count
         factor = self.scale.factor / self.config.accumulate_batches
         while True:
             states = random_state(self.device) if self.device.type == "cuda" else []

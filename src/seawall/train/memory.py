@@ -53,6 +53,11 @@ DATE_LOSS_VALUES = 24
 PAIR_ROWS, PAIR_VALUES = 256, 6
 """Rows of the table of pairs worked on together (losses/by_date.py), and values a pair while they are."""
 
+STEP_TARGET_BYTES = 24
+"""A target of a step: three batches of 4 B (used, ahead, being read), scaled twice, and what judging adds."""
+
+STEP_MASK_BYTES = 4 * MIB
+
 WRITER_BYTES = 16 * MIB
 WRITER_ROW_BYTES = 360
 """Parquet writer at rest, and per row of the row group being packed (35 MiB measured for 65,536 rows)."""
@@ -100,6 +105,7 @@ def plan_fit(
             else f"{judged:,} samples x {config.lookback_periods} steps of validation",
         ),
         _batches_claim(config, shape, max(whole, judged)),
+        *_step_claims(config, max(whole, judged)),
         *_report_claims(config, shape, judged),
         *_loss_claims(config, shape),
         *_pool_claims(config, shape, num_train_samples),
@@ -120,7 +126,7 @@ def plan_fit(
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
         *_moment_claims(config, sizes),
         *_entity_claims(config, shape),
-        *_index_claims(shape, num_train_samples),
+        *_index_claims(shape, num_train_samples, stride=config.sequence.stride_periods),
     )
     model_bytes = 4 * num_parameters
     disk = (
@@ -151,6 +157,7 @@ def plan_predict(
             f"{at_once:,} samples x {config.lookback_periods} steps, forward only",
         ),
         _batches_claim(config, shape, at_once),
+        *_window_claims(config, at_once, packed_rows),
         Claim("weights", 2 * 4 * config.model.num_parameters(sizes), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
         Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
@@ -167,11 +174,7 @@ def plan_predict(
     )
     row_bytes = 28 + 4 * num_targets
     disk = (
-        Claim(
-            "slot file",
-            4096 + (4 * num_targets + 1) * num_test_samples,
-            f"{num_test_samples:,} rows x {num_targets} x 4 B and a bit",
-        ),
+        _slot_claim(config, shape, num_test_samples),
         Claim(
             "predictions", row_bytes * num_test_samples, f"{num_test_samples:,} rows x {row_bytes} B before compression"
         ),
@@ -329,8 +332,50 @@ def _batches_claim(config: TrainConfig, shape: PanelShape, batch_size: int) -> C
     )
 
 
-def _index_claims(shape: PanelShape, num_samples: int) -> tuple[Claim, ...]:
-    num_runs = min(num_samples, RUNS_PER_ENTITY * shape.num_entities)
+def _step_claims(config: TrainConfig, batch_size: int) -> tuple[Claim, ...]:
+    """Count the targets of every step: three batches as read, and scaled, masked and judged ones."""
+    if not config.is_sequence:
+        return ()
+    values = batch_size * config.lookback_periods * len(config.target_names)
+    how = (
+        f"{STEP_TARGET_BYTES} B x {batch_size:,} samples x {config.lookback_periods} steps x {len(config.target_names)}"
+    )
+    mask = Claim("mask of steps", STEP_MASK_BYTES, "65,536 steps looked at together")
+    return (Claim("targets of steps", STEP_TARGET_BYTES * values, how), mask)
+
+
+def _window_claims(config: TrainConfig, batch_size: int, packed_rows: int) -> tuple[Claim, ...]:
+    """Count predictions of every step as they come, and one value a row of a row group while they are put together."""
+    if not config.is_sequence:
+        return ()
+    num_targets, num_steps = len(config.target_names), config.lookback_periods
+    predicted = 4 * batch_size * num_steps * num_targets
+    if config.sequence.reduce == "last":
+        return (
+            Claim("predicted steps", predicted, f"{batch_size:,} samples x {num_steps} steps x {num_targets} x 4 B"),
+        )
+    put_together = 8 * packed_rows * (4 + 4 * num_targets)
+    return (
+        Claim("predicted steps", predicted, f"{batch_size:,} samples x {num_steps} steps x {num_targets} x 4 B"),
+        Claim("pieces of steps", 6 * 4 * MIB, "6 x 4 MiB on the way to the slot file"),
+        Claim("values of rows", put_together, f"{packed_rows:,} rows of a row group x 8 B x (4 + 4 x {num_targets})"),
+    )
+
+
+def _slot_claim(config: TrainConfig, shape: PanelShape, num_test_samples: int) -> Claim:
+    num_targets, num_steps = len(config.target_names), config.lookback_periods
+    if not config.is_sequence or config.sequence.reduce == "last":
+        how = f"{num_test_samples:,} rows x {num_targets} x 4 B and a bit"
+        return Claim("slot file", 4096 + (4 * num_targets + 1) * num_test_samples, how)
+    stride = config.sequence.stride_periods if config.sequence.reduce == "mean" else num_steps
+    runs = 2 * RUNS_PER_ENTITY * shape.num_entities
+    num_windows = min(num_test_samples, num_test_samples // stride + runs)
+    how = f"{num_windows:,} windows x {num_steps} steps x {num_targets} x 4 B and a bit"
+    return Claim("slot file", 4096 + (4 * num_steps * num_targets + 1) * num_windows, how)
+
+
+def _index_claims(shape: PanelShape, num_samples: int, *, stride: int = 1) -> tuple[Claim, ...]:
+    num_runs = min(num_samples, RUNS_PER_ENTITY * shape.num_entities) if stride == 1 else num_samples
     return (
         Claim(
             "panel index",

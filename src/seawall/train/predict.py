@@ -1,5 +1,6 @@
 """The predict stage: one fold's test rows through the slot file into the prediction store."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from seawall.arrays import Int64
+from seawall.arrays import Float32, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import ResumeError, StageError
 from seawall.stores.atomic import text_key
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import write_fold
-from seawall.stores.slots import SlotFile
+from seawall.stores.slots import COMMIT_BYTES, SlotFile
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import PREDICT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
@@ -25,6 +26,7 @@ from seawall.train.segments import predicted_samples
 from seawall.windows.folds import Fold
 from seawall.windows.gather import Gather
 from seawall.windows.samples import date_major_rows
+from seawall.windows.steps import StepValues, window_ends
 
 
 def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
@@ -61,8 +63,15 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     rows = date_major_rows(opened, predicted_samples(opened, chosen, config), chosen.test)
     slots_path = output / f"fold_{fold:02d}.slots"
     device, targets = resolve_device(config.device), config.target_names
-    key = text_key(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size))
-    with SlotFile(slots_path, num_slots=len(rows), num_outputs=len(targets), key=key) as slots:
+    windows = _window_ends(opened, chosen, config)
+    whole, stride_periods = (rows, 0) if windows is None else windows
+    num_steps = 1 if windows is None else config.lookback_periods
+    stated = {} if windows is None else {"num_steps": num_steps, "stride_periods": stride_periods}
+    key = text_key(
+        *(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size)),
+        *([] if windows is None else [config.sequence.reduce]),
+    )
+    with SlotFile(slots_path, num_slots=len(whole), num_outputs=num_steps * len(targets), key=key, **stated) as slots:
         with repeatable(device, threads=config.threads, seed=config.seed):
             gather = scaled_gather(
                 opened,
@@ -73,7 +82,7 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
                 beside=fitted.inputs.beside(opened),
             )
             num_computed = _Work(fitted, gather, split.part_size(config.predict_batch_size), device).fill(
-                slots, rows, beat
+                slots, whole, beat, every_step=windows is not None
             )
         beat("write predictions")
         manifest = write_fold(
@@ -81,13 +90,25 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
             opened,
             fold=fold,
             rows=rows,
-            predictions=slots.values(),
+            predictions=slots.values()
+            if windows is None
+            else StepValues(slots.values(), whole, rows, num_steps, mean=config.sequence.reduce == "mean"),
             target=targets,
             model_key=fitted.key,
             parts=_parts(opened, chosen, rows),
         )
     slots_path.unlink()
     return {"num_rows": manifest["num_rows"], "num_computed": num_computed, "model_key": fitted.key}
+
+
+def _window_ends(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Int64, int] | None:
+    """Say where windows end whose steps are put together to one value a row, and how far apart; None where none are."""
+    sequence, lookback = config.sequence, config.lookback_periods
+    if not config.is_sequence or sequence.reduce == "last":
+        return None
+    overlap = sequence.reduce == "mean"
+    stride = sequence.stride_periods if overlap else lookback
+    return window_ends(predicted_samples(panel, fold, config), lookback, stride=stride, overlap=overlap), stride
 
 
 def _parts(panel: Panel, fold: Fold, rows: Int64) -> list[tuple[int, int]]:
@@ -115,18 +136,26 @@ class _Work:
     batch_size: int
     device: torch.device
 
-    def fill(self, slots: SlotFile, rows: Int64, beat: Beat) -> int:
+    def fill(self, slots: SlotFile, rows: Int64, beat: Beat, *, every_step: bool) -> int:
         """Compute the batches that are not complete yet; give how many rows that were."""
         module = self.fitted.module.to(self.device)
         num_computed = 0
         for start in range(0, len(rows), self.batch_size):
             places = np.arange(start, min(start + self.batch_size, len(rows)))
             if not slots.written(places).all():
-                scaled = predict_scaled(module, self.gather, rows[places], self.device).cpu().numpy()
-                predicted = to_target_unit(scaled, self.fitted.scaler)
-                if not np.isfinite(predicted).all():
-                    raise StageError("predict", "a prediction is not finite", do="Train the fold again.")
-                slots.write(places, predicted)
+                scaled = predict_scaled(module, self.gather, rows[places], self.device, every_step=every_step)
+                for first, values in _pieces(scaled.cpu().numpy()):
+                    predicted = to_target_unit(values, self.fitted.scaler)
+                    if not np.isfinite(predicted).all():
+                        raise StageError("predict", "a prediction is not finite", do="Train the fold again.")
+                    slots.write(places[first : first + len(values)], predicted.reshape(len(values), -1))
                 num_computed += len(places)
             beat("predict", int(places[-1]) + 1, len(rows))
         return num_computed
+
+
+def _pieces(values: Float32) -> Iterator[tuple[int, Float32]]:
+    """Cut a batch into what may wait unwritten at once; one value a sample is never cut."""
+    size = max(1, len(values) * COMMIT_BYTES // max(values.nbytes, 1))
+    for start in range(0, len(values), size):
+        yield start, values[start : start + size]

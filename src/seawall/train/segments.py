@@ -1,11 +1,14 @@
 """Samples of the three segments of a fold, chosen the same way wherever they are needed."""
 
+from dataclasses import replace
+
 from seawall.errors import DataError
 from seawall.stores.panel import Panel
 from seawall.train.config import TrainConfig
 from seawall.windows.folds import Fold
 from seawall.windows.purge import Purge, test_of, train_of, valid_of
 from seawall.windows.samples import Samples
+from seawall.windows.steps import thin
 
 
 def purge_of(panel: Panel, config: TrainConfig) -> Purge:
@@ -16,12 +19,24 @@ def purge_of(panel: Panel, config: TrainConfig) -> Purge:
 
 def train_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
     """Choose the samples to learn from: purged of what tells of valid or test."""
-    return train_of(panel, fold, purge_of(panel, config))
+    return thin(train_of(panel, fold, purge_of(panel, config)), config.sequence.stride_periods)
 
 
 def valid_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
     """Choose the samples to stop by: purged of what tells of test."""
-    return valid_of(panel, fold, purge_of(panel, config))
+    return thin(valid_of(panel, fold, purge_of(panel, config)), config.sequence.stride_periods)
+
+
+def learnt_steps(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Samples, Samples] | None:
+    """Give the rows that train and valid may learn from and judge by as steps of a sequence; None where none are.
+
+    A step counts where its own row lies in the segment and would be a sample of it, were its lookback one row: the
+    same purge, so that no step tells of a later segment, and none of valid is one that train has learnt.
+    """
+    if not config.is_sequence:
+        return None
+    purge = replace(purge_of(panel, config), lookback_periods=1)
+    return train_of(panel, fold, purge), valid_of(panel, fold, purge)
 
 
 def predicted_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:

@@ -15,6 +15,7 @@ from seawall.stores.scalers import Scaler
 from seawall.train.inference import predict_scaled, to_scaled
 from seawall.windows.gather import Gather
 from seawall.windows.samples import Samples, date_major_blocks
+from seawall.windows.steps import hide_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +62,40 @@ class Validator:
     objective: Objective
     batch_size: int
     device: torch.device
+    steps: Samples | None = None
+    """Rows that count as steps, where every step of a sample is judged: in the loss and the errors; IC is of the last
+    step alone."""
 
     def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
         """Validate a model on all samples."""
         sums = _Sums(self.objective, len(self.scaler.targets))
         done = 0
         for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
-            predicted = predict_scaled(model, self.gather, rows, self.device)
-            targets = self.gather.target_values(rows)
-            block = _Block(
-                np.asarray(self.gather.panel.time_index[rows]),
-                predicted,
-                predicted.float().cpu().numpy(),
-                to_scaled(targets, self.scaler),
-                targets,
-                self.gather.weights(rows),
-            )
-            sums.update(block)
+            sums.update(*self._blocks(model, rows))
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
         return sums.result()
 
+    def _blocks(self, model: nn.Module, rows: Int64) -> "tuple[_Block, _Block]":
+        """Give what ICs are taken of, and what errors are: the same, unless every step is judged."""
+        predicted = predict_scaled(model, self.gather, rows, self.device, every_step=True)
+        targets = self.gather.target_values(rows)
+        if self.steps is not None:
+            hide_steps(targets, rows, self.steps)
+        whole = _Block(
+            np.asarray(self.gather.panel.time_index[rows]),
+            predicted,
+            predicted.float().cpu().numpy(),
+            to_scaled(targets, self.scaler),
+            targets,
+            self.gather.weights(rows),
+        )
+        return (whole if self.steps is None else whole.last_step()), whole
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Some samples in order of (time, entity)."""
+    """Some samples in order of (time, entity): arrays [B, K], or [B, L, K] of every step."""
 
     dates: Int32 | Int64
     on_device: Tensor
@@ -93,6 +103,12 @@ class _Block:
     scaled: Float32
     targets: Float32
     weights: Float32 | None
+
+    def last_step(self) -> "_Block":
+        """Keep the last step of each sample, copied: the others are let go."""
+        last = (np.array(values[:, -1]) for values in (self.predictions, self.scaled, self.targets))
+        predictions, scaled, targets = last
+        return _Block(self.dates, self.on_device[:, -1].clone(), predictions, scaled, targets, None)
 
     def part(self, start: int, stop: int) -> "_Block":
         cut = slice(start, stop)
@@ -117,11 +133,11 @@ class _Sums:
         self.pooled = [PointwiseMoments() for _ in range(num_targets)]
         self.open: list[_Block] = []
 
-    def update(self, block: _Block) -> None:
+    def update(self, block: _Block, whole: _Block) -> None:
         for number, moments in enumerate(self.pooled):
-            moments.update(block.predictions[:, number], block.scaled[:, number])
+            moments.update(whole.predictions[..., number].ravel(), whole.scaled[..., number].ravel())
         if not self.objective.by_date:
-            self._add(block)
+            self._add(whole)
         starts = np.concatenate([[0], np.flatnonzero(np.diff(block.dates)) + 1])
         for start, stop in zip(starts, [*starts[1:], len(block.dates)], strict=True):
             if self.open and int(self.open[0].dates[0]) != int(block.dates[start]):

@@ -9,6 +9,8 @@ from seawall.errors import ConfigError
 from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 from seawall.windows.cutter import Cutter, Scaling
+from seawall.windows.samples import Samples
+from seawall.windows.steps import hide_steps, step_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class Beside:
     """float32 [E, S], one row an entity; a batch then has float32 [B, S]."""
     entity_numbers: Int64 | None = None
     """int64 [E], what an entity is called instead of by its number in the store."""
+    steps: Samples | None = None
+    """Of sequence targets, the rows that may be learnt from: other steps are NaN, and weights are float32 [B, L]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +130,14 @@ class Gather:
         return values
 
     def weights(self, rows: Int64) -> Float32 | None:
-        """Give float32 [B]: the weight of each sample; None where they are not asked for."""
+        """Give float32 [B], or [B, L] where steps are: the weight of each sample; None where they are not asked for."""
         if not self.beside.weight:
             return None
         stored = self.panel.weights
         if stored is None:
             raise ConfigError(str(self.panel.path), "the panel has no weights", do="Declare weights at ingest.")
-        weights: Float32 = np.array(stored[rows])
+        wanted = rows if self.beside.steps is None else step_rows(rows, self.lookback_periods)
+        weights: Float32 = np.array(stored[wanted])
         return weights
 
     def batch(self, rows: Int64) -> Batch:
@@ -146,6 +151,8 @@ class Gather:
 
     def beside_rows(self, rows: Int64, x: Float32, y: Float32, mask: Bool | None) -> Batch:
         """Put windows together with the index arrays of their rows."""
+        if self.beside.steps is not None:
+            hide_steps(y, rows, self.beside.steps)
         static, entity = self.of_entities(rows)
         time = np.asarray(self.panel.time_index[rows], np.int64) if self.beside.time else None
         return Batch(x, y, rows, mask, entity, time, static, self.weights(rows))
