@@ -12,7 +12,7 @@ help: ## print this list
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,lightning,report,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,lightning,report,docs,dev]'
 	touch $(STAMP)
 
 setup: $(STAMP) ## make .venv and install seawall with everything it needs
@@ -57,7 +57,6 @@ docs: $(STAMP) ## run every code block of README and docs
 	$(BIN)/python -m pytest tests/docs
 
 docs-site: $(STAMP) ## the documents as a site in site/, every link checked
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove what make and the demo have made

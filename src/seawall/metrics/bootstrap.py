@@ -34,10 +34,20 @@ def mean_band(
     ----------
     series
         One number a date in order of time; undefined ones are left out.
+        Shape [T]; NaN and infinite values count as undefined.
     horizon_periods
-        Periods a target looks ahead.
+        Periods a target looks ahead; no block of dates is shorter.
+    level
+        Share of resampled means inside the band.
+    num_resamples
+        Means drawn.
     seed
         The same seed gives the same band.
+
+    Returns
+    -------
+    Band
+        ``low`` and ``high`` in the unit of the series; NaN where undefined.
 
     Notes
     -----

@@ -12,6 +12,16 @@ from seawall.metrics.pointwise import PointwiseMoments, PointwiseResult
 class OutputMoments:
     """:class:`PointwiseMoments` of each output; memory is 1 KiB an output.
 
+    Parameters
+    ----------
+    num_outputs
+        Size of the last axis of what is fed.
+
+    Raises
+    ------
+    ValueError
+        For less than one output.
+
     Examples
     --------
     >>> moments = OutputMoments(2)
@@ -28,6 +38,11 @@ class OutputMoments:
 
     def update(self, prediction: npt.ArrayLike, target: npt.ArrayLike) -> None:
         """Take in two arrays of one shape whose last axis is the outputs.
+
+        Parameters
+        ----------
+        prediction, target
+            Shape [..., num_outputs], any number dtype; a pair with a NaN on either side is left out and counted.
 
         Raises
         ------
@@ -78,7 +93,14 @@ class GroupMoments:
         """Moments of each group."""
 
     def update(self, prediction: npt.ArrayLike, target: npt.ArrayLike, group: npt.ArrayLike) -> None:
-        """Take in pairs with the number of the group of each: three arrays of one shape.
+        """Take in pairs with the number of the group of each.
+
+        Parameters
+        ----------
+        prediction, target
+            Any shape and number dtype; a pair with a NaN on either side is left out and counted.
+        group
+            Integers of the same shape.
 
         Raises
         ------

@@ -23,6 +23,7 @@ class RankPersistence:
     """Compare each date's ranks with those of the date before; memory is 9 bytes a name.
 
     Both figures are those of alphalens (``factor_rank_autocorrelation``, ``quantile_turnover`` of the top quantile).
+    Dates are fed in order of time; nothing of a later date is needed.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,13 @@ class RankPersistence:
             float64 [n]; rank of its prediction among the names of the date.
         is_top
             bool [n]; whether it is in the top group.
+        min_names
+            Fewest names on both dates that still give an autocorrelation.
+
+        Returns
+        -------
+        Persistence
+            NaN on the first date, and where a figure is undefined.
         """
         size = max(len(self._ranks), int(names.max()) + 1 if len(names) else 0)
         before = np.full(size, np.nan)
@@ -75,7 +83,22 @@ class Decay:
         self._held: list[Float64] = []
 
     def update(self, names: Int64, prediction: AnyArray, target: AnyArray, *, min_names: int = 2) -> Float64:
-        """Take the next date and give the IC at each lag: float64 [lags], NaN where undefined."""
+        """Take the next date and give the IC at each lag.
+
+        Parameters
+        ----------
+        names
+            int64 [n]; number of each name, the same on every date.
+        prediction, target
+            Shape [n]; a NaN on either side leaves the name out.
+        min_names
+            Fewest names that still give a number.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 [lags]; NaN where undefined, and until as many dates have been seen.
+        """
         found = np.full(len(self._lags), np.nan)
         for place, lag in enumerate(self._lags):
             if lag <= len(self._held):

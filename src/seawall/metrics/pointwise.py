@@ -114,7 +114,12 @@ class PointwiseMoments:
         return self._num_left_out
 
     def update(self, prediction: npt.ArrayLike, target: npt.ArrayLike) -> None:
-        """Take in pairs: two arrays of one shape, any number dtype, widened to float64 a small block at a time.
+        """Take in pairs, widened to float64 a small block at a time.
+
+        Parameters
+        ----------
+        prediction, target
+            Two arrays of one shape and any number dtype; a pair with a NaN on either side is left out and counted.
 
         Raises
         ------

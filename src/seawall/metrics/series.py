@@ -46,8 +46,20 @@ def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSumma
     horizon_periods
         Periods a target looks ahead, h: neighbouring values share h - 1 of them.
 
+    Returns
+    -------
+    SeriesSummary
+        float64 numbers; NaN where undefined.
+
+    Raises
+    ------
+    ValueError
+        For a horizon below one period.
+
     Notes
     -----
+    Memory is 33 bytes a date.
+
     ``t_newey_west`` has Bartlett weights over h - 1 lags (W. K. Newey, K. D. West, Econometrica 55, 1987): familiar,
     and too large for long horizons. ``t_non_overlapping`` is the plain t of every h-th date: honest, and wasteful.
     ``t_plain`` takes dates as independent. ``t_hac`` is the equal-weighted-cosine estimate: the long-run variance is

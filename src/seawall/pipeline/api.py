@@ -32,12 +32,16 @@ def run(
 ) -> Run:
     """Run a config: everything that is not done yet.
 
+    Each stage is planned before any work, works in a process of its own inside the budget, and is found again by its
+    content when the same call is made after a kill.
+
     Parameters
     ----------
     config
         Path of a YAML file, or the same as nested mappings.
     memory
-        Budget, for example ``"2GiB"``; else the config's, else what the machine offers.
+        Budget of stages and this process together, for example ``"2GiB"``; else the config's, else what the machine
+        offers.
     reserve
         Available memory to leave to other processes, looked at again before every stage.
     first, only
@@ -92,6 +96,8 @@ def ingest(  # noqa: PLR0913 - a public call: all but two are named, and most ar
 ) -> "Panel":
     """Read tables into a panel store.
 
+    Rows may come in any order. An expression that looks ahead is refused; missing values stay missing (NaN).
+
     Parameters
     ----------
     sources
@@ -100,13 +106,15 @@ def ingest(  # noqa: PLR0913 - a public call: all but two are named, and most ar
         batches, read by a child like any file, and removed.
     output
         The ``NAME.panel`` folder. An existing store is replaced once the new one is complete.
+    entity, time
+        Names of the key columns.
     features
         Names of number columns, or name: SQL expression; all number columns that are not prices where missing and
         no ``feature_sets`` are among the settings.
     prices
         Columns kept as float64.
     memory
-        Budget, for example ``"2GiB"``.
+        Budget of the work and this process together, for example ``"2GiB"``; what the machine offers where missing.
     settings
         Any other key of the config's ``ingest`` section.
     progress
@@ -121,6 +129,10 @@ def ingest(  # noqa: PLR0913 - a public call: all but two are named, and most ar
     ------
     SeawallError
         With file, line and what to do; an existing store is untouched.
+
+    Notes
+    -----
+    Memory is one parsed block, then one bucket of whole entities: it grows with the longest entity, not with rows.
     """
     _check_output(Path(output))
     frame_path = Path(output).with_name(f".{Path(output).name}.frame.arrow")

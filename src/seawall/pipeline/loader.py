@@ -56,6 +56,8 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
         ``shuffle`` (a keyed permutation of all windows, new each epoch), ``blocks`` (tiles read into a pool, the pool
         shuffled: for stores larger than memory), ``by_time`` (a batch is one date's cross-section), ``sequential``.
         ``auto`` takes ``shuffle`` where the rows fit the memory at hand, else ``blocks``; ``describe()`` says why.
+    seed
+        The order is a function of it and of the epoch alone.
     columns, targets
         Names; None takes all.
     sequence_targets
@@ -78,6 +80,11 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
         ``numpy`` arrays, or ``torch`` tensors that share their memory.
     ingest
         For tables: ``entity``, ``time`` and any other key of the config's ``ingest`` section.
+
+    Returns
+    -------
+    Windows
+        One epoch each time it is iterated; ``state()`` and ``load_state()`` between any two batches.
 
     Raises
     ------
@@ -131,19 +138,42 @@ def folds(  # noqa: PLR0913 - the one place where a stranger sees all there is t
     targets: Sequence[str] | None = None,
     ingest: Mapping[str, Any] | None = None,
 ) -> "PanelFolds":
-    """Cut a panel into folds, purged by when targets end; :func:`seawall.windows.splits.folds` tells of each argument.
+    """Cut a panel into folds, purged by when targets end: no train or valid row knows of the next segment.
+
+    Give ``train``, ``valid`` and ``test``, or a ``rolling``, or ``dates``: they walk forward. Or ``combinatorial``.
 
     Parameters
     ----------
     data
         A panel or the path of one, table files, or a table in memory, as :func:`windows` takes them.
+    train, valid, test
+        Lengths of the segments, numbers of dates or spans (``3y``, ``6mo``, ``2w``).
+    dates
+        Folds by their dates.
+    rolling
+        Lengths with step, gap, embargo or an expanding train.
+    combinatorial
+        Every choice of test groups once, with train before and after them.
+    lookback
+        Consecutive rows a sample needs; it may reach back over the start of a segment.
+    targets
+        Names of the targets that purge; None takes all.
     ingest
         For tables: ``entity``, ``time`` and any other key of the config's ``ingest`` section.
+
+    Returns
+    -------
+    PanelFolds
+        Iterated, counted, drawn by ``describe()``, or given to scikit-learn by ``split()``.
 
     Raises
     ------
     ConfigError
         Where no fold fits, or the lengths are not given.
+
+    Notes
+    -----
+    Memory is some bytes a date and 32 for each run of consecutive rows; row ids of a segment only when asked for.
 
     Examples
     --------

@@ -81,6 +81,8 @@ def search(
         The ``costs`` section: every fee and slippage, in basis points of the notional.
     output
         Folder of the results; an earlier search of the same tables and settings there is not repeated.
+    memory
+        Budget of the search and this process together, for example ``"512MiB"``; what the machine offers where missing.
     settings
         Any other section of a search config: ``bars``, ``entries``, ``weights``, ``validation``, ``replay``, and so on;
         ``detail_bars`` may be a frame.
@@ -96,6 +98,11 @@ def search(
     ------
     SeawallError
         ConfigError, BudgetError, DataError, StageError: each says what to do.
+
+    Notes
+    -----
+    Memory grows with the levels and combinations of the grid, not with bars or entries. A bar with a missing price
+    counts as missing.
     """
     folder = Path(output)
     chosen = dict(settings or {})

@@ -31,7 +31,7 @@ def append(
     sources
         Files, folders or globs like those of the ingest; files that are in the panel already are passed by.
     memory
-        Budget, for example ``"2GiB"``.
+        Budget of the work and this process together, for example ``"2GiB"``; what the machine offers where missing.
     progress
         Show how far it is, with memory against the budget: by default in a notebook only.
 
@@ -44,6 +44,11 @@ def append(
     ------
     SeawallError
         With file, line and what to do; the store is untouched.
+
+    Notes
+    -----
+    Memory is one parsed block and the ends of some entities with their halo; it does not grow with rows. A feature that
+    looks ahead was refused by the ingest, and earlier rows keep their values; only targets become known.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     upkeep.append(_work("append", panel, memory, progress), [str(source) for source in listed])
@@ -51,12 +56,30 @@ def append(
 
 
 def compact(panel: str | Path, *, memory: str | None = None, progress: bool | None = None) -> "Panel":
-    """Make one segment of several: the same rows, read faster. ``progress`` is that of :func:`append`.
+    """Make one segment of several: the same rows, read faster.
+
+    Parameters
+    ----------
+    panel
+        A ``NAME.panel`` folder.
+    memory
+        Budget of the work and this process together, for example ``"2GiB"``; what the machine offers where missing.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
     Panel
         The store, mapped read-only.
+
+    Raises
+    ------
+    SeawallError
+        BudgetError where memory or disk do not suffice, FormatError for a damaged store; it is untouched.
+
+    Notes
+    -----
+    Memory is one block of rows and some bytes for each entity and segment; it does not grow with rows.
     """
     upkeep.compact(_work("compact", panel, memory, progress))
     return _opened(panel)
@@ -68,7 +91,20 @@ def export(
     """Write a panel store, or a run folder, for other programs.
 
     Of both: ``parquet``, ``qlib``, ``zipline``, ``backtrader``; of a run also ``qlib-pred``, ``alphalens`` and
-    ``vectorbt``. ``progress`` is that of :func:`append`.
+    ``vectorbt``. Missing values stay missing.
+
+    Parameters
+    ----------
+    panel
+        A ``NAME.panel`` folder, or a run folder.
+    output
+        The folder to write.
+    to
+        One of the kinds above.
+    memory
+        Budget of the work and this process together, for example ``"2GiB"``; what the machine offers where missing.
+    progress
+        Show how far it is, with memory against the budget: by default in a notebook only.
 
     Returns
     -------
@@ -79,6 +115,10 @@ def export(
     ------
     ConfigError
         For an unknown kind, or an output that is there already.
+
+    Notes
+    -----
+    Memory is one block of rows; it does not grow with rows.
     """
     if to not in KINDS:
         raise ConfigError("to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
