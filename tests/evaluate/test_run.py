@@ -149,7 +149,7 @@ def test_the_files_hold_exactly_the_documented_keys(panel: Panel, tmp_path: Path
     block = metrics["overall"]
     numbers = {"quantiles", "spread", "monotonicity", "autocorrelation", "turnover", "coverage"}
     kinds = {"ic", "rank_ic", "top_ic", "bottom_ic"}
-    assert set(block) == {"pooled", *kinds, *numbers, "decay", "months", "years"}
+    assert set(block) == {"pooled", *kinds, *numbers, "decay", "horizons", "groups", "months", "years"}
     assert set(metrics["folds"][0]) == {"fold", "pooled", *kinds, *numbers}
     assert set(block["pooled"]) == {"n", "mse", "rmse", "mae", "r2", "bias", "pearson", "pooled_t"}
     series = (
@@ -161,9 +161,14 @@ def test_the_files_hold_exactly_the_documented_keys(panel: Panel, tmp_path: Path
     assert set(block["decay"][0]) == {"lag", *series.split()}
     counts = ["time", "fold", "num_names", "num_predictions"]
     of_date = ["ic", "rank_ic", "top_ic", "bottom_ic", "autocorrelation", "turnover"]
+    horizons = [f"ic_horizon_{horizon}" for horizon in (1, 2, 5, 10, 20)]
     lags = [f"ic_lag_{lag}" for lag in (1, 2, 3, 5, 10, 20)]
-    assert list(daily.columns) == [*counts, *of_date, "q1", "q2", "q3", *lags]
-    kinds_of_columns = ["datetime64[ns, UTC]", *["int32"] * 3, *["float64"] * (len(of_date) + 3 + len(lags))]
+    assert list(daily.columns) == [*counts, *of_date, "q1", "q2", "q3", *lags, *horizons]
+    kinds_of_columns = [
+        "datetime64[ns, UTC]",
+        *["int32"] * 3,
+        *["float64"] * (len(of_date) + 3 + len(lags) + len(horizons)),
+    ]
     assert [str(kind) for kind in daily.dtypes] == kinds_of_columns
     assert daily["time"].is_monotonic_increasing
 

@@ -17,7 +17,7 @@ from seawall.metrics import ApproximateQuantiles, ExactQuantiles, GroupMoments, 
 
 TOLERANCE = 1e-12
 METHODS = ("update", "merge", "result", "state", "from_state")
-IN_ORDER_OF_TIME = {"Decay", "RankPersistence"}
+IN_ORDER_OF_TIME = {"Decay", "HorizonDecay", "RankPersistence"}
 """They compare a date with the one before: parts of the dates cannot be merged, and they say so by having no merge."""
 
 PROBABILITIES = (0.0, 0.01, 0.5, 0.977, 1.0)

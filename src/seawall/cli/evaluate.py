@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
+from seawall.cli.judged import show_judged, show_run
 from seawall.cli.options import (
     AsJson,
     Duplicates,
@@ -28,7 +26,7 @@ from seawall.cli.run import own_command
 from seawall.cli.stages import Quiet, only
 from seawall.errors import ConfigError
 from seawall.evaluate.config import TablesConfig
-from seawall.pipeline.config import checked_model
+from seawall.pipeline.config import checked_model, load_config
 from seawall.pipeline.outside import evaluate_tables
 
 
@@ -67,6 +65,8 @@ def evaluate(  # noqa: PLR0913 - one option each
         if predictions or returns:
             raise ConfigError("evaluate", "takes a config, or --predictions", found="both")
         only(("evaluate",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
+        if not (as_json or quiet):
+            show_run(load_config(config).output)
         return
     if not predictions:
         raise ConfigError(
@@ -98,46 +98,4 @@ def evaluate(  # noqa: PLR0913 - one option each
     if as_json:
         print_json(outside_json(record))
     elif not quiet:
-        _show(record["summary"])
-
-
-def _show(summary: dict[str, Any]) -> None:
-    console = Console(highlight=False)
-    overall = summary["overall"]
-    span = f"{summary['first_time']} to {summary['last_time']}"
-    console.print(
-        f"{escape(summary['prediction'])} against {escape(summary['target'])}:"
-        f" {summary['num_predictions']:,} predictions, {span}; {summary['num_without_target']:,} without a target",
-        soft_wrap=True,
-    )
-    console.print(_daily_table(overall, summary))
-    pooled = overall["pooled"]
-    console.print(
-        "pooled over all rows: "
-        + ", ".join(f"{name} {_number(pooled[name])}" for name in ("mse", "mae", "r2", "pearson"))
-    )
-    groups = ", ".join(_number(value, digits=5) for value in overall["quantiles"])
-    console.print(f"mean target by prediction, lowest group first: {groups}")
-    for warning in summary["warnings"]:
-        console.print(f"[yellow]check[/] {escape(warning)}", soft_wrap=True)
-
-
-def _daily_table(overall: dict[str, Any], summary: dict[str, Any]) -> Table:
-    undefined = overall["ic"]["num_undefined"]
-    table = Table(
-        title=f"{overall['ic']['num_dates']:,} dates, {undefined:,} undefined (fewer than {summary['min_names']} names,"
-        " or no variance)",
-        title_justify="left",
-    )
-    table.add_column("")
-    for name in ("mean", "std", "ICIR", "positive", "plain t", "t_hac", "p_hac"):
-        table.add_column(name, justify="right")
-    for name, label in (("ic", "IC"), ("rank_ic", "Rank IC")):
-        of = overall[name]
-        shown = [_number(of[key]) for key in ("mean", "std", "icir", "share_positive", "t_plain", "t_hac", "p_hac")]
-        table.add_row(label, *shown)
-    return table
-
-
-def _number(value: float | None, *, digits: int = 4) -> str:
-    return "undefined" if value is None else f"{value:.{digits}f}"
+        show_judged(record["summary"])

@@ -4,10 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STAGE_VERSION: int = 3
+STAGE_VERSION: int = 4
 """Raised when what the stage writes changes for the same inputs."""
 
 Lag = Annotated[int, Field(ge=1, le=250)]
+
+MAX_GROUPS = 32
+"""Each group is two more numbers a date; more of them have too few names to tell anything."""
 
 
 class EvaluateConfig(BaseModel):
@@ -26,6 +29,13 @@ class EvaluateConfig(BaseModel):
     # A week, a month: where a score has lost its hold, holding longer costs nothing but turnover saved.
     decay_lags: tuple[Lag, ...] = Field(
         default=(1, 2, 3, 5, 10, 20), max_length=20, description="also the IC of predictions made so long ago (dates)"
+    )
+    # A day, a week, a month: over which holding time a score tells most, whatever it was trained for.
+    decay_horizons: tuple[Lag, ...] = Field(
+        default=(1, 2, 5, 10, 20), max_length=20, description="also the IC with what is earned over so long (periods)"
+    )
+    group: str | None = Field(
+        default=None, description=f"static attribute: also IC and Rank IC in each of its groups, {MAX_GROUPS} at most"
     )
 
 

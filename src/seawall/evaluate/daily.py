@@ -1,6 +1,7 @@
 """One row per predicted date: names, IC, Rank IC, mean target of each quantile."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,15 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Bool, Float64, Int64
 from seawall.evaluate.config import EvaluateConfig
-from seawall.metrics import Decay, RankPersistence, average_ranks, information_coefficient
+from seawall.evaluate.groups import NO_GROUPS, Groups
+from seawall.metrics import (
+    Decay,
+    HorizonDecay,
+    RankPersistence,
+    average_ranks,
+    information_coefficient,
+    rank_information_coefficient,
+)
 from seawall.metrics.quantiles import group_means, quantile_groups
 from seawall.stores.atomic import flush, replacing
 
@@ -17,6 +26,7 @@ FIFTHS = 5
 MIN_FIFTH_NAMES = 5
 """Fewest names within a fifth that still give an IC."""
 
+_SERIES = ("quantiles", "decay", "horizons", "groups")
 _NUMBERS = ("ic", "rank_ic", "top_ic", "bottom_ic", "autocorrelation", "turnover")
 
 
@@ -24,11 +34,22 @@ PART_DATES = 8192
 """Dates held before they are set aside on disk, and written as one row group."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is judged beside the target: returns over other horizons, and names by group."""
+
+    horizons: tuple[int, ...] = ()
+    groups: Groups = NO_GROUPS
+    sums: bool = False
+    """No returns come with the dates: those over h dates are the sums of h targets of one period."""
+
+
 class DailyTable:
     """Numbers of each date, in order of time.
 
-    Memory: 8,192 dates x (72 + 8 x (quantiles + lags)) bytes, whatever the number of dates: earlier ones are set aside
-    in a file and mapped when they are asked for. Beside that 8 bytes a name for each date back that the decay looks.
+    Memory: 8,192 dates x (72 + 8 x (quantiles + lags + horizons) + 16 x groups) bytes, whatever the number of dates:
+    earlier ones are set aside in a file and mapped when they are asked for. Beside that 8 bytes a name for each date
+    back that the decay looks.
 
     Parameters
     ----------
@@ -36,26 +57,41 @@ class DailyTable:
         File for the dates that are not held, made when there are more than 8,192; :meth:`discard` removes it.
     is_dated
         False where times are steps.
+    beside
+        What is judged beside the target.
     """
 
-    def __init__(self, config: EvaluateConfig, aside: Path, *, is_dated: bool = True) -> None:
-        self.is_dated = is_dated
+    def __init__(
+        self, config: EvaluateConfig, aside: Path, *, is_dated: bool = True, beside: Beside = Beside()
+    ) -> None:
+        self.is_dated, self.beside = is_dated, beside
         self._config = config
         self._aside = aside
         columns = [("time", "<i8"), ("fold", "<i4"), ("num_names", "<i4"), ("num_predictions", "<i4")]
         numbers = [(name, "<f8") for name in _NUMBERS]
         groups = [("quantiles", "<f8", (config.num_quantiles,)), ("decay", "<f8", (len(config.decay_lags),))]
-        self._part: AnyArray = np.zeros(PART_DATES, [*columns, *numbers, *groups])
+        groups += [("horizons", "<f8", (len(beside.horizons),))]
+        by_group = [("groups", "<f8", (len(beside.groups.labels), 2))]
+        self._part: AnyArray = np.zeros(PART_DATES, [*columns, *numbers, *groups, *by_group])
         self._num_in_part = self._num_aside = 0
         self._whole: AnyArray | None = None
         self._persistence, self._decay = RankPersistence(), Decay(config.decay_lags)
+        self._sums = HorizonDecay(beside.horizons) if beside.sums else None
 
     @property
     def num_dates(self) -> int:
         """Dates appended so far."""
         return self._num_aside + self._num_in_part
 
-    def append(self, time: int, fold: int, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
+    def append(
+        self,
+        time: int,
+        fold: int,
+        names: Int64,
+        prediction: AnyArray,
+        target: AnyArray,
+        realised: Float64 | None = None,
+    ) -> None:
         """Judge one date; names without a target are left out, but for what compares predictions with earlier ones.
 
         Below ``min_names`` everything but the counts is undefined.
@@ -66,20 +102,25 @@ class DailyTable:
             In ns, or its plain step.
         names
             int64 [n]; number of each name, the same on every date.
+        realised
+            float64 [n, H]; what each name earned over each horizon.
         """
         if self._num_in_part == PART_DATES:
             self._set_aside()
         row = self._part[self._num_in_part]
         self._num_in_part += 1
-        for name in (*_NUMBERS, "quantiles", "decay"):
+        for name in (*_NUMBERS, *_SERIES):
             row[name] = np.nan
-        predicted = ~np.isnan(prediction)
+        min_names, predicted = self._config.min_names, ~np.isnan(prediction)
         paired = predicted & ~np.isnan(target)
         row["time"], row["fold"] = time, fold
         row["num_names"], row["num_predictions"] = int(paired.sum()), int(predicted.sum())
         self._compare(row, names[predicted], prediction[predicted], target[predicted])
-        if row["num_names"] >= self._config.min_names:
+        if realised is not None:
+            row["horizons"] = [information_coefficient(prediction, of, min_names=min_names) for of in realised.T]
+        if row["num_names"] >= min_names:
             self._judge(row, prediction[paired], target[paired])
+            self._judge_groups(row, names[paired], prediction[paired], target[paired])
 
     def _compare(self, row: AnyArray, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
         """Set what compares with earlier dates: it needs no target to be known today."""
@@ -89,6 +130,21 @@ class DailyTable:
         found = self._persistence.update(names, ranks, is_top, min_names=min_names)
         row["autocorrelation"], row["turnover"] = found
         row["decay"] = self._decay.update(names, prediction, target, min_names=min_names)
+        if self._sums is not None:
+            row["horizons"] = self._sums.update(names, prediction, target, min_names=min_names)
+
+    def _judge_groups(self, row: AnyArray, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
+        """Set IC and Rank IC within each group of names; undefined below ``min_names`` of it."""
+        of_entity = self.beside.groups.of_entity
+        if of_entity is None:
+            return
+        groups, min_names = of_entity[names], self._config.min_names
+        for number in range(len(self.beside.groups.labels)):
+            own = groups == number
+            row["groups"][number] = (
+                information_coefficient(prediction[own], target[own], min_names=min_names),
+                rank_information_coefficient(prediction[own], target[own], min_names=min_names),
+            )
 
     def _judge(self, row: AnyArray, prediction: AnyArray, target: AnyArray) -> None:
         """Set what relates predictions to targets; both are complete."""
@@ -129,7 +185,7 @@ class DailyTable:
     def joined(cls, tables: Sequence["DailyTable"]) -> "DailyTable":
         """Give the rows of several tables one after another, in memory."""
         first = tables[0]
-        made = cls(first._config, first._aside, is_dated=first.is_dated)
+        made = cls(first._config, first._aside, is_dated=first.is_dated, beside=first.beside)
         made._whole = np.concatenate([table._rows() for table in tables])
         return made
 
@@ -137,7 +193,7 @@ class DailyTable:
     def averaged(cls, tables: Sequence["DailyTable"]) -> "DailyTable":
         """Give the mean over several tables of the same dates, of what is defined; the fold is -1."""
         made = cls.joined(tables[:1])
-        for name in (*_NUMBERS, "quantiles", "decay"):
+        for name in (*_NUMBERS, *_SERIES):
             values = np.stack([table.column(name) for table in tables])
             known = np.isfinite(values)
             counts = known.sum(axis=0)
@@ -146,7 +202,7 @@ class DailyTable:
         return made
 
     def column(self, name: str) -> AnyArray:
-        """Give one number of all dates: float64 [T], NaN where undefined; ``decay`` [T, lags], ``quantiles`` [T, Q]."""
+        """Give one number of all dates: float64 [T], NaN where undefined; more of ``quantiles`` and other series."""
         column: AnyArray = self._rows()[name]
         return column
 
@@ -198,4 +254,9 @@ class DailyTable:
         columns |= {f"q{q + 1}": pa.array(column) for q, column in enumerate(rows["quantiles"].T.copy())}
         decays = zip(self._config.decay_lags, rows["decay"].T.copy(), strict=True)
         columns |= {f"ic_lag_{lag}": pa.array(column) for lag, column in decays}
+        horizons = zip(self.beside.horizons, rows["horizons"].T.copy(), strict=True)
+        columns |= {f"ic_horizon_{horizon}": pa.array(column) for horizon, column in horizons}
+        for number in range(len(self.beside.groups.labels)):
+            parts = zip(("ic", "rank_ic"), rows["groups"][:, number].T.copy(), strict=True)
+            columns |= {f"{name}_group_{number:02d}": pa.array(column) for name, column in parts}
         return pa.table(columns)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seawall.budget.claims import Claim, StagePlan, container_claims
-from seawall.evaluate.config import EvaluateConfig
+from seawall.evaluate.config import MAX_GROUPS, EvaluateConfig
 from seawall.stores.shape import PanelShape
 from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
 from seawall.units import KIB, MIB
@@ -43,8 +43,6 @@ FEWEST_DATES = 20_000
 BAND_BYTES = 65_536 * 40
 """Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
 
-EARLIER_NAME_BYTES = 8 * 20 + 32
-"""A name in the scores of the last 20 dates."""
 
 _NUM_PREDICTION_COLUMNS = 5
 _DATE_ROW_BYTES = 160
@@ -70,7 +68,7 @@ def plan(
     num_row_groups = num_paths * -(-shape.num_rows // ROW_GROUP_ROWS)
     num_tables = 2 * num_paths + 1 if num_paths > 1 else 2
     num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets
-    daily_bytes = _daily_row_bytes(config)
+    daily_bytes, row_bytes = _daily_row_bytes(config), _DATE_ROW_BYTES + 8 * (len(config.decay_horizons) + 4)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
     return StagePlan(
         stage="evaluate",
@@ -84,8 +82,8 @@ def plan(
             ),
             Claim(
                 "one date",
-                shape.max_rows_per_date * _DATE_ROW_BYTES,
-                f"{shape.max_rows_per_date:,} names of the largest date x {_DATE_ROW_BYTES} B",
+                shape.max_rows_per_date * row_bytes,
+                f"{shape.max_rows_per_date:,} names of the largest date x {row_bytes} B",
             ),
             Claim(
                 "scores of earlier dates",
@@ -136,7 +134,8 @@ def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: 
     """
     sides = tuple(found.values())
     num_entities, num_rows = max(side["entities"] for side in sides), found["predictions"]["rows"]
-    name_bytes = _DATE_ROW_BYTES + EARLIER_NAME_BYTES
+    held_dates = 2 * max(config.decay_horizons, default=0)
+    name_bytes = _DATE_ROW_BYTES + _earlier_bytes(config, 1) + 8 * held_dates
     daily = _daily_claim(min(num_rows, PART_DATES), _daily_row_bytes(config))
     largest_date = Claim(
         "one date, and the daily table",
@@ -173,8 +172,9 @@ def _paths_claim(num_dates: int, row_bytes: int, num_paths: int) -> Claim:
 
 
 def _daily_row_bytes(config: EvaluateConfig) -> int:
-    """Time, fold, counts, six numbers, and a number for each quantile and lag."""
-    return 72 + 8 * (config.num_quantiles + len(config.decay_lags))
+    """Time, fold, counts, six numbers, a number for each quantile, lag and horizon, and two for each group."""
+    num_series = config.num_quantiles + len(config.decay_lags) + len(config.decay_horizons)
+    return 72 + 8 * (num_series + (2 * MAX_GROUPS if config.group else 0))
 
 
 def _earlier_bytes(config: EvaluateConfig, num_entities: int) -> int:
@@ -183,6 +183,6 @@ def _earlier_bytes(config: EvaluateConfig, num_entities: int) -> int:
 
 
 def _panel_page_bytes(shape: PanelShape) -> int:
-    """Pages of time index and returns that successive dates share; no more than the files have."""
-    widths = (4, 8 * shape.num_targets)
+    """Pages of time index, returns, adjustment and prices that successive dates share; no more than the files have."""
+    widths = (4, 8 * shape.num_targets, 8, 8 * shape.num_prices)
     return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)

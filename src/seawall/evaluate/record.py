@@ -69,6 +69,8 @@ def judged_record(
         "overall": {
             **_block(overall, daily, every_date, horizon_periods),
             "decay": _decay(daily, config, horizon_periods),
+            "horizons": _horizons(daily),
+            "groups": _groups(daily, config, horizon_periods),
             **_periods(daily),
         },
         "folds": folds,
@@ -105,6 +107,25 @@ def _decay(daily: DailyTable, config: EvaluateConfig, horizon_periods: int) -> l
     return [
         {"lag": lag, **series_block(column, horizon_periods)}
         for lag, column in zip(config.decay_lags, daily.column("decay").T, strict=True)
+    ]
+
+
+def _horizons(daily: DailyTable) -> list[dict[str, Any]]:
+    """Give the IC with what is earned over each horizon; its t knows that neighbouring dates share h - 1 periods."""
+    columns = zip(daily.beside.horizons, daily.column("horizons").T, strict=True)
+    return [{"horizon_periods": horizon, **series_block(column, horizon)} for horizon, column in columns]
+
+
+def _groups(daily: DailyTable, config: EvaluateConfig, horizon_periods: int) -> list[dict[str, Any]]:
+    """Give IC and Rank IC within each group of names."""
+    return [
+        {
+            "group": label,
+            "of": config.group,
+            "ic": series_block(daily.column("groups")[:, number, 0], horizon_periods),
+            "rank_ic": series_block(daily.column("groups")[:, number, 1], horizon_periods),
+        }
+        for number, label in enumerate(daily.beside.groups.labels)
     ]
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import FormatError
 from seawall.evaluate.config import EvaluateConfig
-from seawall.evaluate.daily import DailyTable
+from seawall.evaluate.daily import Beside, DailyTable
+from seawall.evaluate.groups import Groups
+from seawall.evaluate.horizons import RealisedReturns
 from seawall.evaluate.inputs import Inputs, open_inputs
 from seawall.evaluate.record import Paths, headline, judged_record
 from seawall.metrics import PointwiseMoments
@@ -115,7 +117,9 @@ class _Judged:
 def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, aside: Path, beat: Beat) -> _Judged:
     """Judge all predictions, or those of one path."""
     file = aside / f"{0 if path is None else path}.rows"
-    daily = DailyTable(config, file, is_dated=inputs.panel.calendar_kind == "timestamp")
+    realised = RealisedReturns.of(inputs, config.decay_horizons)
+    beside = Beside(realised.horizons if realised else (), Groups.of(inputs.panel, config.group))
+    daily = DailyTable(config, file, is_dated=inputs.panel.calendar_kind == "timestamp", beside=beside)
     pooled: dict[int, PointwiseMoments] = {}
     if path is None:
         pooled = {int(manifest["fold"]): PointwiseMoments() for manifest in inputs.store.manifests}
@@ -124,10 +128,9 @@ def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, aside: Path
     for date, names in inputs.store.dates(inputs.panel, path=path):
         fold = _fold_of(date, names, last_date, inputs)
         last_date = date
-        targets = inputs.targets(names.row)
-        daily.append(
-            int(inputs.panel.calendar[date]), fold, inputs.panel.entity_of(names.row), names.prediction, targets
-        )
+        targets, entities = inputs.targets(names.row), inputs.panel.entity_of(names.row)
+        earned = realised(names.row, entities) if realised else None
+        daily.append(int(inputs.panel.calendar[date]), fold, entities, names.prediction, targets, earned)
         pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
         beat(substep, num_read, inputs.store.num_rows // max(1, inputs.store.num_paths))

@@ -12,7 +12,7 @@ from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError
 from seawall.evaluate.config import EvaluateConfig, TablesConfig
-from seawall.evaluate.daily import DailyTable
+from seawall.evaluate.daily import Beside, DailyTable
 from seawall.evaluate.memory import SUMMARY_DATE_BYTES
 from seawall.evaluate.record import headline, judged_record
 from seawall.metrics import PointwiseMoments
@@ -89,7 +89,8 @@ def evaluate_tables(
     if len(tables) == 2:
         require_comparable(tables[0], tables[1], codes)
     kind = tables[0].times.kind
-    daily = DailyTable(_judging(config), work / "daily.rows", is_dated=kind == "timestamp")
+    beside = Beside(config.decay_horizons, sums=True) if config.horizon_periods == 1 else Beside()
+    daily = DailyTable(_judging(config), work / "daily.rows", is_dated=kind == "timestamp", beside=beside)
     pooled, counts = dict[int, PointwiseMoments](), _Counts()
     for block in _blocks(tables, codes, config, counts):
         _judge(block, daily, pooled)

@@ -5,7 +5,7 @@ from seawall.metrics.bootstrap import Band, mean_band
 from seawall.metrics.correlation import information_coefficient, pooled_t, rank_information_coefficient
 from seawall.metrics.exact_quantiles import ExactQuantiles
 from seawall.metrics.grouped import GroupMoments, OutputMoments
-from seawall.metrics.persistence import Decay, Persistence, RankPersistence
+from seawall.metrics.persistence import Decay, HorizonDecay, Persistence, RankPersistence
 from seawall.metrics.pointwise import Agreement, PointwiseMoments, PointwiseResult
 from seawall.metrics.quantiles import quantile_means
 from seawall.metrics.ranks import average_ranks
@@ -18,6 +18,7 @@ __all__ = [
     "Decay",
     "ExactQuantiles",
     "GroupMoments",
+    "HorizonDecay",
     "OutputMoments",
     "Persistence",
     "PointwiseMoments",

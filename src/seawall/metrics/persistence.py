@@ -111,6 +111,46 @@ class Decay:
         return found
 
 
+class HorizonDecay:
+    """IC of predictions with the sum of the targets of the next h dates; memory is 16 bytes x (longest h) x names.
+
+    For targets of one period, so that the sum is what holding so long earned (of log returns exactly, of simple ones to
+    first order). A number stands at the date its sum is complete, h - 1 dates after the prediction. A name that misses
+    one of the dates, or its target, is left out of that sum. Neighbouring numbers share h - 1 targets: judge them with
+    ``summarise_series(..., horizon_periods=h)``.
+
+    Parameters
+    ----------
+    horizons
+        Dates to hold, each at least 1.
+    """
+
+    def __init__(self, horizons: Sequence[int]) -> None:
+        self._horizons = tuple(horizons)
+        self._predictions: list[Float64] = []
+        self._sums: list[Float64] = []
+
+    def update(self, names: Int64, prediction: AnyArray, target: AnyArray, *, min_names: int = 2) -> Float64:
+        """Take the next date and give the IC at each horizon: float64 [horizons], NaN where undefined."""
+        size = int(names.max()) + 1 if len(names) else 0
+        earned, dense = np.full(size, np.nan), np.full(size, np.nan)
+        earned[names], dense[names] = target, prediction
+        for held in self._sums:
+            common = min(len(held), size)
+            held[:common] += earned[:common]
+            held[common:] = np.nan
+        self._predictions.append(dense)
+        self._sums.append(earned)
+        found = np.full(len(self._horizons), np.nan)
+        for place, horizon in enumerate(self._horizons):
+            if horizon <= len(self._sums):
+                held, total = self._predictions[-horizon], self._sums[-horizon]
+                found[place] = information_coefficient(held, total, min_names=min_names)
+        num_done = max(0, len(self._sums) + 1 - max(self._horizons, default=1))
+        del self._predictions[:num_done], self._sums[:num_done]
+        return found
+
+
 def _of_names(dense: Float64, names: Int64) -> Float64:
     """Look up names; NaN for those not there."""
     values = np.full(len(names), np.nan)

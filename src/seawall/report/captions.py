@@ -137,3 +137,8 @@ REPRODUCE = (
     "With the same panel and versions, models, predictions, metrics and backtest come out the same, byte for "
     "byte, on CPU."
 )
+
+IC_HORIZONS = (
+    "IC of the predictions with what the prices returned over so many periods, whatever the target was trained for."
+    " Neighbouring dates share all but one of these periods; each row's t_hac and band know it, the plain t does not."
+)

@@ -52,6 +52,8 @@ def _tables(blocks: Sequence[Block]) -> list[str]:
         note(captions.IC_TABLE),
         *_tails(overall),
         *_decay(overall),
+        *_horizons(overall),
+        *_groups(overall),
         *_years(overall),
         details("Every t of the mean", [table(TESTS_HEADER, tests)]),
         details("Errors over all predictions", [table(POOLED_HEADER, pooled), note(captions.POOLED)]),
@@ -84,6 +86,21 @@ def _decay(overall: Block) -> list[str]:
     rows = [_ic_row(f"{lag.count('lag')} dates", lag) for lag in lags]
     chart = figure(decay_chart(lags), "Decay of the IC", captions.IC_DECAY)
     return [chart, details("Decay in numbers", [table(IC_HEADER, rows)])]
+
+
+def _horizons(overall: Block) -> list[str]:
+    rows = [_ic_row(f"{of.count('horizon_periods')} periods", of) for of in overall.more.parts("horizons")]
+    shown = [table(IC_HEADER, rows, caption="IC with what is earned over the next")]
+    return [*shown, note(captions.IC_HORIZONS)] if rows else []
+
+
+def _groups(overall: Block) -> list[str]:
+    groups = overall.more.parts("groups")
+    if not groups:
+        return []
+    of = groups[0].text("of") or "group"
+    rows = [_ic_row(group.text("group") or "", group.part("rank_ic")) for group in groups]
+    return [table(IC_HEADER, rows, caption=f"Rank IC by {of}")]
 
 
 def _years(overall: Block) -> list[str]:

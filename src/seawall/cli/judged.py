@@ -1,0 +1,150 @@
+"""The page of evaluate: every number with its test, what overlaps, what is undefined, and by which rules."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Numbers = Mapping[str, Any]
+
+_MEAN = ("mean", "95 % low", "high", "ICIR", "> 0", "t_hac", "p_hac", "dates")
+_RULES = (  # said wherever numbers are, as they decide them
+    "Ties share average ranks. A date with fewer than {min_names} names, or without variance, is undefined, left out"
+    " and counted. Periods the target looks ahead: {horizon_periods}; neighbouring dates share {overlap} of them. t_hac"
+    " and its p know that (Student t of the degrees of freedom shown); the plain t does not. Bands: circular block"
+    " bootstrap."
+)
+
+
+def show_judged(summary: Numbers) -> None:
+    """Print what was judged of outside predictions."""
+    console = Console(highlight=False)
+    span = f"{summary['first_time']} to {summary['last_time']}"
+    console.print(
+        f"{escape(summary['prediction'])} against {escape(summary['target'])}:"
+        f" {summary['num_predictions']:,} predictions, {span}; {summary['num_without_target']:,} without a target",
+        soft_wrap=True,
+    )
+    show_record(summary, console)
+
+
+def show_run(folder: Path) -> None:
+    """Print what evaluate has written of a run, target by target."""
+    console = Console(highlight=False)
+    record = json.loads((folder / "metrics" / "metrics.json").read_text(encoding="utf-8"))
+    for one in (record, *record.get("other_targets", [])):
+        console.print(f"predictions against {escape(one['target'])}", style="bold", soft_wrap=True)
+        show_record(one, console)
+
+
+def show_record(record: Numbers, console: Console) -> None:
+    """Print one target's record of metrics.json (FORMAT.md section 5)."""
+    overall = record["overall"]
+    counts = overall["ic"]
+    names = (
+        ("Rank IC", "rank_ic"),
+        ("IC", "ic"),
+        ("IC, top fifth", "top_ic"),
+        ("IC, bottom fifth", "bottom_ic"),
+    )
+    rows = [(label, overall[key]) for label, key in names] + [("top - bottom", overall["spread"])]
+    console.print(_table(f"{counts['num_dates']:,} dates, {counts['num_undefined']:,} of them undefined", _MEAN, rows))
+    console.print(_tests([("Rank IC", overall["rank_ic"]), ("IC", overall["ic"])]))
+    console.print(_lines(overall), soft_wrap=True)
+    for title, rows in _more(record):
+        if rows:
+            console.print(_table(title, _MEAN, rows))
+    overlap = record["horizon_periods"] - 1
+    console.print(_RULES.format(**{**record, "overlap": overlap if overlap else "none"}), style="dim")
+    for warning in record["warnings"]:
+        console.print(f"[yellow]check[/] {escape(warning)}", soft_wrap=True)
+
+
+def _more(record: Numbers) -> list[tuple[str, list[tuple[str, Numbers]]]]:
+    overall = record["overall"]
+    horizons = [(f"{block['horizon_periods']} periods", block) for block in overall.get("horizons", [])]
+    lags = [(f"{block['lag']} dates", block) for block in overall["decay"]]
+    groups = [(str(block["group"]), block["rank_ic"]) for block in overall.get("groups", [])]
+    folds = [(f"fold {block['fold']}", block["rank_ic"]) for block in record["folds"]]
+    return [
+        ("IC with what is earned over the next", horizons),
+        ("IC of predictions made before, with the target of now", lags),
+        ("Rank IC by group of names", groups),
+        ("Rank IC by fold", folds if len(folds) > 1 else []),
+    ]
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, Numbers]]) -> Table:
+    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("", overflow="fold")
+    for name in header:
+        table.add_column(name, justify="right", no_wrap=True)
+    for label, of in rows:
+        num_defined = of["num_dates"] - of["num_undefined"]
+        table.add_row(
+            escape(label),
+            *(number(of[key]) for key in ("mean", "mean_low", "mean_high")),
+            number(of["icir"], 3),
+            number(of["share_positive"], 2),
+            number(of["t_hac"], 2),
+            p_value(of["p_hac"]),
+            f"{num_defined:,}",
+        )
+    return table
+
+
+def _tests(rows: Sequence[tuple[str, Numbers]]) -> Table:
+    """Every t of the mean side by side: where they disagree, targets overlap or scores persist."""
+    table = Table(
+        title="every t of the mean (and its p); apart: dates that do not overlap",
+        title_justify="left",
+        box=None,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("")
+    for name in ("plain", "t_hac", "freedom", "Newey-West", "apart", "its dates"):
+        table.add_column(name, justify="right")
+    for label, of in rows:
+        t = {kind: f"{number(of[f't_{kind}'], 2)} ({p_value(of[f'p_{kind}'])})" for kind in _TESTS}
+        counts = (f"{of['dof_hac']:,}", f"{of['num_non_overlapping']:,}")
+        table.add_row(label, t["plain"], t["hac"], counts[0], t["newey_west"], t["non_overlapping"], counts[1])
+    return table
+
+
+_TESTS = ("plain", "hac", "newey_west", "non_overlapping")
+
+
+def _lines(overall: Numbers) -> str:
+    pooled = overall["pooled"]
+    errors = ", ".join(f"{name} {number(pooled[name])}" for name in ("mse", "mae", "r2", "pearson"))
+    groups = ", ".join(number(value, 5) for value in overall["quantiles"])
+    order = ", ".join(
+        f"{label} {number(overall[key], 3)}"
+        for label, key in (
+            ("monotonicity", "monotonicity"),
+            ("autocorrelation of ranks", "autocorrelation"),
+            ("turnover of the top group", "turnover"),
+            ("coverage", "coverage"),
+        )
+    )
+    parts = ", ".join(f"{year['year']} {number(year['rank_ic'])}" for year in overall["years"])
+    years = f"\nRank IC by year: {parts}" if parts else ""
+    return (
+        f"mean target by prediction, lowest group first: {groups}\n{order}\n"
+        f"pooled over {pooled['n']:,} rows, dates and names alike: {errors}{years}"
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number; what is undefined stays a word."""
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p value; a small one is not nothing."""
+    return "<0.001" if value is not None and value < 0.001 else number(value, 3)
