@@ -19,6 +19,7 @@ from seawall.cli import (
     evaluate,
     evidence,
     export,
+    importing,
     ingest,
     init,
     join,
@@ -55,6 +56,7 @@ app.command("ingest")(ingest.ingest)
 app.command("append")(append.append)
 app.command("compact")(append.compact)
 app.command("export")(export.export)
+app.command("import")(importing.take_in)
 app.command("train")(stages.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)

@@ -23,6 +23,8 @@ from seawall.pipeline.scratch import scratch_folder
 from seawall.pipeline.stages import parent_share_bytes
 from seawall.pipeline.supervise import interrupted
 from seawall.stores.shape import PanelShape, read_manifest, read_shape
+from seawall.train.import_config import ModelsConfig
+from seawall.train.memory import plan_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,19 @@ def export(upkeep: Upkeep, kind: str, output: Path, predictions: Path | None = N
     """
     arguments = {"to": kind, "output": str(output), "predictions": str(predictions) if predictions else ""}
     return _run(upkeep, lambda _: plan_export(kind, read_shape(upkeep.panel)), arguments, writes=False, place=output)
+
+
+def import_models(upkeep: Upkeep, files: Sequence[Path], config: ModelsConfig, output: Path) -> dict[str, Any]:
+    """Make models of a run of weights trained elsewhere.
+
+    Returns
+    -------
+    dict
+        The record: ``summary`` of :func:`seawall.train.importing.import_models`, projected and measured memory.
+    """
+    arguments = {"files": [str(f) for f in files], "config": config.model_dump(mode="json"), "output": str(output)}
+    largest = max(file.stat().st_size for file in files)
+    return _run(upkeep, lambda _: plan_import(config.train, read_shape(upkeep.panel), largest), arguments, writes=False)
 
 
 def _run(

@@ -18,6 +18,12 @@ def do_upkeep(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
         from seawall.ingest.compact import compact
 
         return compact(panel, block_rows=knobs["block_rows"], beat=beat)
+    if request["stage"] == "import":
+        from seawall.train.import_config import ModelsConfig
+        from seawall.train.importing import import_models
+
+        files, config = tuple(map(Path, arguments["files"])), ModelsConfig.model_validate(arguments["config"])
+        return import_models(panel, files, config, Path(arguments["output"]), beat=beat)
     return _export(panel, arguments, knobs, beat)
 
 

@@ -182,6 +182,19 @@ def plan_predict(
     return _with_access("predict", private, disk, config, shape, (budget_bytes, micro_batches))
 
 
+def plan_import(config: TrainConfig, shape: PanelShape, file_bytes: int) -> StagePlan:
+    """Plan taking in weights that were trained elsewhere, one file of at most ``file_bytes`` at a time."""
+    weights = 4 * config.model.num_parameters(model_sizes(config, shape))
+    private = (
+        Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
+        Claim("weights", file_bytes + 3 * weights, "one file as read, its model as built, taken and written"),
+        Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
+        *_entity_claims(config, shape),
+        *_index_claims(shape, shape.num_rows),
+    )
+    return StagePlan(stage="import", private=private, cache=container_claims(dirty_bytes=MIB))
+
+
 def _with_access(
     stage: str,
     private: tuple[Claim, ...],

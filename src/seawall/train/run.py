@@ -46,7 +46,9 @@ def make_folds_record(
         Where a segment has no sample.
     """
     opened = Panel(panel)
-    folds = saved_folds(opened, models, _cut_or_none(opened, config.folds)) if models else _cut(opened, config.folds)
+    folds = (
+        saved_folds(opened, models, _cut_or_none(opened, config.folds)) if models else cut_folds(opened, config.folds)
+    )
     records: list[dict[str, Any]] = []
     num_purged = num_missing = num_predicted = 0
     for fold in folds:
@@ -81,7 +83,7 @@ def lay_out_folds(panel: Path, config: TrainConfig) -> dict[str, Any]:
     opened = Panel(panel)
     return {
         "num_dates": opened.shape.num_dates,
-        "folds": [fold_layout(opened, fold) for fold in _cut(opened, config.folds)],
+        "folds": [fold_layout(opened, fold) for fold in cut_folds(opened, config.folds)],
     }
 
 
@@ -134,12 +136,19 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
 def _cut_or_none(panel: Panel, folds: FoldsConfig) -> list[Fold]:
     """Cut a calendar that may be another than the one the config was made for."""
     try:
-        return _cut(panel, folds)
+        return cut_folds(panel, folds)
     except ConfigError:
         return []
 
 
-def _cut(panel: Panel, folds: FoldsConfig) -> list[Fold]:
+def cut_folds(panel: Panel, folds: FoldsConfig) -> list[Fold]:
+    """Cut the calendar of a panel as the config says.
+
+    Raises
+    ------
+    ConfigError
+        Where no fold fits into it.
+    """
     if folds.num_groups is not None and folds.num_test_groups is not None:
         choice = Combinatorial(
             num_groups=folds.num_groups,
