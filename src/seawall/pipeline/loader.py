@@ -83,7 +83,7 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
 
     Returns
     -------
-    Windows
+    NamedWindows
         One epoch each time it is iterated; ``state()`` and ``load_state()`` between any two batches.
 
     Raises
