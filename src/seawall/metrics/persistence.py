@@ -131,7 +131,22 @@ class HorizonDecay:
         self._sums: list[Float64] = []
 
     def update(self, names: Int64, prediction: AnyArray, target: AnyArray, *, min_names: int = 2) -> Float64:
-        """Take the next date and give the IC at each horizon: float64 [horizons], NaN where undefined."""
+        """Take the next date and give the IC at each horizon.
+
+        Parameters
+        ----------
+        names
+            int64 [n]; number of each name, the same on every date.
+        prediction, target
+            Shape [n]; a NaN on either side leaves the name out.
+        min_names
+            Fewest names that still give a number.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 [horizons]; NaN where undefined, and until as many dates have been seen.
+        """
         size = int(names.max()) + 1 if len(names) else 0
         earned, dense = np.full(size, np.nan), np.full(size, np.nan)
         earned[names], dense[names] = target, prediction
