@@ -20,11 +20,15 @@ WIDTH = 80
 
 def commands() -> list[str]:
     group = typer.main.get_command(app)
-    return sorted(group.commands)  # type: ignore[attr-defined]
+    found = group.commands  # type: ignore[attr-defined]
+    below = [f"{name} {sub}" for name in found for sub in getattr(found[name], "commands", ())]
+    return sorted([*found, *below])
 
 
 def help_of(name: str) -> str:
-    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": str(WIDTH), "TERM": "dumb", "NO_COLOR": "1"})
+    shown = CliRunner().invoke(
+        app, [*name.split(), "--help"], env={"COLUMNS": str(WIDTH), "TERM": "dumb", "NO_COLOR": "1"}
+    )
     assert shown.exit_code == 0
     return shown.output
 
@@ -43,8 +47,9 @@ def test_help_has_an_example_that_the_parser_knows_and_fits_80_columns(name: str
 
 @pytest.mark.parametrize("name", commands())
 def test_every_option_says_what_it_does(name: str) -> None:
-    group = typer.main.get_command(app)
-    found = group.commands[name]  # type: ignore[attr-defined]
+    found = typer.main.get_command(app)
+    for word in name.split():
+        found = found.commands[word]  # type: ignore[attr-defined]
     assert [part.name for part in found.params if not getattr(part, "help", None)] == []
 
 

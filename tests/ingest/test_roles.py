@@ -192,4 +192,4 @@ def test_inspect_tells_roles_beside_other_columns(tmp_path: Path) -> None:
     head = entity_facts(panel, "SPLIT", 3)["head"]
     assert head["dividends"] == np.asarray(panel.dividends)[panel.entity("SPLIT")][:3].tolist()
     assert len(head["weights"]) == len(head["splits"]) == 3
-    assert "weights" not in missing_shares(panel)
+    assert "weights" not in missing_shares(panel, lambda done, total: None)

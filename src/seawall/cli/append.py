@@ -10,7 +10,7 @@ from rich.markup import escape
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline import upkeep
 from seawall.pipeline.upkeep import Upkeep
@@ -28,18 +28,19 @@ def append(
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Add new dates, new entities and late rows to a panel store; folds that saw nothing of it stay as they are.
 
     Example: seawall append bars/2024-06-03.parquet --panel market.panel
     """
-    with Display(quiet=as_json) as display:
+    with Display(quiet=quiet or as_json) as display:
         budget = find_budget(memory, reserve=Left(reserve))
         record = upkeep.append(Upkeep("append", panel, budget, display, own_command()), sources)
     if as_json:
         print_json(record)
-        return
-    _tell_append(record["summary"], panel)
+    elif not quiet:
+        _tell_append(record["summary"], panel)
 
 
 def _tell_append(summary: dict[str, Any], panel: Path) -> None:
@@ -62,12 +63,14 @@ def _tell_append(summary: dict[str, Any], panel: Path) -> None:
         console.print(f"  {summary['num_segments']} segments; seawall compact makes them one")
 
 
-def compact(panel: PanelFolder, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
+def compact(
+    panel: PanelFolder, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False, quiet: Quiet = False
+) -> None:
     """Make one segment of several: the same rows, read faster.
 
     Example: seawall compact market.panel
     """
-    with Display(quiet=as_json) as display:
+    with Display(quiet=quiet or as_json) as display:
         budget = find_budget(memory, reserve=Left(reserve))
         record = upkeep.compact(Upkeep("compact", panel, budget, display, own_command()))
     if as_json:
@@ -75,4 +78,5 @@ def compact(panel: PanelFolder, memory: Memory = None, reserve: Reserve = None, 
         return
     summary = record["summary"]
     text = f"{summary['num_segments']} segments are one now" if summary["compacted"] else "one segment, nothing to do"
-    Console(highlight=False, soft_wrap=True).print(f"{escape(str(panel))}: {text}, {summary['num_rows']:,} rows")
+    console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+    console.print(f"{escape(str(panel))}: {text}, {summary['num_rows']:,} rows")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson
+from seawall.cli.options import AsJson, Quiet
 from seawall.pipeline.clean import CleanChoice, Swept, clean
 from seawall.pipeline.litter import Litter
 from seawall.units import format_bytes, format_seconds, parse_bytes, parse_seconds
@@ -30,6 +30,7 @@ def sweep(
     limit: Limit = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Sweep what killed runs have left: half-written files, spilled rows, unused segments, empty cgroups.
 
@@ -46,7 +47,7 @@ def sweep(
     swept = clean(runs or [], choice)
     if as_json:
         print_json(_record(swept, dry_run))
-    else:
+    elif not quiet:
         _show(swept, dry_run)
     if swept.failed:
         raise typer.Exit(5)

@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, Reserve
+from seawall.cli.options import AsJson, Quiet, Reserve
 from seawall.cli.run import own_command, run_config
 from seawall.pipeline.config import parse_config
 from seawall.pipeline.run import Order
@@ -21,6 +21,7 @@ def demo(
     ),
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the Philippine equities panel from CSV to report: ingest, 4 folds of LSTM with attention, IC, backtest.
 
@@ -30,6 +31,6 @@ def demo(
     """
     text = files("seawall.datasets").joinpath("pse_equities", "demo.yaml").read_text(encoding="utf-8")
     config = parse_config(yaml.safe_load(text) | {"output": str(output)}, "demo.yaml")
-    finished = run_config(config, memory, Order(command=own_command()), quiet=as_json, reserve=reserve)
+    finished = run_config(config, memory, Order(command=own_command()), quiet=quiet or as_json, reserve=reserve)
     if as_json:
         print_json(finished.record)

@@ -14,12 +14,10 @@ from rich.table import Table
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater
+from seawall.cli.live import PLAIN_SECONDS, is_live
 from seawall.cli.pace import Pace
 from seawall.pipeline.stages import STAGES, Unit
 from seawall.units import format_bytes, format_seconds
-
-PLAIN_SECONDS = 10.0
-"""Without a terminal a long sub-step says at this pace that it is alive."""
 
 
 class Display:
@@ -33,6 +31,7 @@ class Display:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._is_live = is_live(self.console)
         self._declared_bytes = 0
         self._bar = Progress(
             SpinnerColumn(),
@@ -49,14 +48,14 @@ class Display:
         self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self._is_live:
             self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:
+        if self._is_live:
             self._bar.stop()
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
@@ -74,7 +73,7 @@ class Display:
         """Start the bar of a unit."""
         self._end_task(unit)
         self._paces[unit.name] = Pace(time.monotonic)
-        if self.console.is_terminal:
+        if self._is_live:
             self._tasks[unit.name] = self._bar.add_task(unit.name, total=None, memory="")
 
     def sampled(self, unit: Unit, heartbeat: dict[str, float | str], high: HighWater) -> None:
@@ -93,7 +92,7 @@ class Display:
             return
         now = time.monotonic()
         told_seconds = self._told_seconds.get(unit.name, 0.0)
-        if substep and not self.console.is_terminal and (now - told_seconds > PLAIN_SECONDS):
+        if substep and not self._is_live and (now - told_seconds > PLAIN_SECONDS):
             if told_seconds:
                 progress = f" {done} of {total}" if total else ""
                 self.console.print(

@@ -25,7 +25,7 @@ from seawall.budget.neighbours import neighbours
 from seawall.budget.processes import own_private_bytes
 from seawall.cli.display import print_json
 from seawall.cli.leak import leak
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.units import format_bytes
 
 ENGINES = {
@@ -43,7 +43,13 @@ app.command("leak")(leak)
 
 
 @app.callback()
-def doctor(context: typer.Context, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
+def doctor(
+    context: typer.Context,
+    memory: Memory = None,
+    reserve: Reserve = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Show every limit found here and which rule won, the fences and why there is no stronger one, GPU and engines.
 
     Example: seawall doctor --reserve 800MiB
@@ -59,7 +65,7 @@ def doctor(context: typer.Context, memory: Memory = None, reserve: Reserve = Non
     table.add_column(overflow="fold")
     for name, text in _lines(facts):
         table.add_row(name, escape(text))
-    Console(highlight=False).print(table)
+    Console(highlight=False, quiet=quiet).print(table)
 
 
 def look_at_machine(budget: Budget) -> dict[str, Any]:

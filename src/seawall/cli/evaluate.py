@@ -14,6 +14,7 @@ from seawall.cli.options import (
     Duplicates,
     Memory,
     OfRun,
+    Quiet,
     Reserve,
     ReturnsEntity,
     ReturnsTime,
@@ -23,7 +24,7 @@ from seawall.cli.options import (
     TimeFormat,
 )
 from seawall.cli.run import own_command
-from seawall.cli.stages import Quiet, only
+from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.evaluate.config import TablesConfig
 from seawall.pipeline.config import checked_model, load_config

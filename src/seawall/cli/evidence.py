@@ -1,6 +1,5 @@
 """``seawall inspect`` and ``seawall verify``: what a panel store holds, and whether it still is what was written."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson
+from seawall.cli.live import OwnProgress
+from seawall.cli.options import AsJson, Quiet
 from seawall.errors import FormatError
 from seawall.stores.shape import read_manifest
 from seawall.stores.verify import MEND, find_damage
@@ -24,6 +24,7 @@ def inspect(
     entity: Annotated[str | None, typer.Option(help="Show this entity's range and first rows.", metavar="NAME")] = None,
     head: Annotated[int, typer.Option(help="Rows shown of the entity.", min=0, max=10_000)] = 5,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show ranges, segments, columns with their missing shares, and the first rows of any entity.
 
@@ -34,6 +35,8 @@ def inspect(
     from seawall.stores.panel import Panel
 
     opened = Panel(panel)
+    with OwnProgress("count missing values", quiet=quiet or as_json) as progress:
+        shares = {} if entity is not None else missing_shares(opened, progress.moved)
     facts: dict[str, Any] = {
         **manifest,
         "first_time": time_text(opened, 0) if opened.shape.num_dates else None,
@@ -41,14 +44,14 @@ def inspect(
         "segments": [
             {**kept, **shown} for kept, shown in zip(manifest["segments"], segment_facts(opened), strict=True)
         ],
-        "missing_shares": {} if entity is not None else missing_shares(opened),
+        "missing_shares": shares,
     }
     if entity is not None:
         facts["entity"] = entity_facts(opened, entity, head)
     if as_json:
         print_json(facts)
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=quiet)
     _show_panel(console, panel, facts)
     if entity is None:
         _show_columns(console, facts)
@@ -103,17 +106,14 @@ def _shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else escape(str(value))
 
 
-def verify(panel: PanelFolder, as_json: AsJson = False) -> None:
+def verify(panel: PanelFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Check every 64 MiB block of every file of a panel store against its checksum. Exit code 4 where one differs.
 
     Example: seawall verify market.panel
     """
     manifest = _read_manifest(panel)
-    console = Console(stderr=True, highlight=False)
-    with console.status("verify") if console.is_terminal and not as_json else nullcontext() as status:
-        damage = find_damage(
-            panel, manifest["files"], lambda done, total: status.update(f"verify {done} of {total}") if status else None
-        )
+    with OwnProgress("verify", quiet=quiet or as_json) as progress:
+        damage = find_damage(panel, manifest["files"], progress.moved)
     num_files = len(manifest["files"])
     num_blocks = sum(len(record["blocks"]) for record in manifest["files"].values())
     if as_json:
@@ -123,7 +123,9 @@ def verify(panel: PanelFolder, as_json: AsJson = False) -> None:
         more = f", and {len(damage) - 1} more: {'; '.join(map(str, damage[1:6]))}" if len(damage) > 1 else ""
         raise FormatError(str(panel / damage[0].file), damage[0].what, found=more.removeprefix(", "), do=MEND)
     if not as_json:
-        Console(highlight=False).print(f"{escape(str(panel))}: {num_files} files, {num_blocks} blocks, all as written")
+        Console(highlight=False, quiet=quiet).print(
+            f"{escape(str(panel))}: {num_files} files, {num_blocks} blocks, all as written"
+        )
 
 
 def _read_manifest(panel: Path) -> dict[str, Any]:

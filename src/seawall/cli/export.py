@@ -11,7 +11,7 @@ from seawall.bridges.memory import KINDS
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.errors import ConfigError, nearest
 from seawall.pipeline import upkeep
@@ -30,6 +30,7 @@ def export(
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a panel store, or the predictions of a run, as other programs read them, in bounded memory.
 
@@ -42,14 +43,14 @@ def export(
     if to not in KINDS:
         raise ConfigError("--to", "unknown kind", found=repr(to), do=nearest(to, KINDS))
     store, predictions = upkeep.source_of(panel, to)
-    with Display(quiet=as_json) as display:
+    with Display(quiet=quiet or as_json) as display:
         budget = find_budget(memory, reserve=Left(reserve))
         work = Upkeep("export", store, budget, display, own_command())
         record = upkeep.export(work, to, output, predictions)
     if as_json:
         print_json(record)
         return
-    summary, console = record["summary"], Console(highlight=False, soft_wrap=True)
+    summary, console = record["summary"], Console(highlight=False, soft_wrap=True, quiet=quiet)
     console.print(f"{escape(str(output))}: {summary['num_rows']:,} rows")
     for name, source in summary["renamed"].items():
         console.print(f"  {escape(name)} is {escape(source)}")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory, Reserve, ScoreColumn, TimeFormat
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve, ScoreColumn, TimeFormat
 from seawall.cli.run import own_command, run_config
 from seawall.errors import ConfigError
 from seawall.pipeline import upkeep
@@ -41,6 +41,7 @@ def take_in(  # noqa: PLR0913 - one option each
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the models, or the predictions, of a run of what was made elsewhere; pickles are never loaded.
 
@@ -56,10 +57,13 @@ def take_in(  # noqa: PLR0913 - one option each
             do = "Write a YAML with train: and scaling:, and name it with --config."
             raise ConfigError("--config", "state dicts need the config they were trained with", do=do)
         models = checked_model(ModelsConfig, read_yaml(config), str(config))
-        with Display(quiet=as_json) as display:
+        with Display(quiet=quiet or as_json) as display:
             work = Upkeep("import", panel, find_budget(memory, reserve=Left(reserve)), display, own_command())
             record = upkeep.import_models(work, files, models, output / "models")
-        _tell_models(record, output / "models", panel, as_json=as_json)
+        if as_json:
+            print_json(record)
+        elif not quiet:
+            _tell_models(record, output / "models", panel)
         return
     if entity is None or time is None or config is not None:
         raise ConfigError(
@@ -69,20 +73,17 @@ def take_in(  # noqa: PLR0913 - one option each
     scores = {"paths": [str(file) for file in files], "duplicates": duplicates, "time_format": time_format, **keys}
     values = {"name": output.name, "output": str(output), "panel": str(panel), "predictions": scores}
     order = Order(None, "predict", own_command())
-    finished = run_config(parse_config(values, "import"), memory, order, quiet=as_json, reserve=reserve)
+    finished = run_config(parse_config(values, "import"), memory, order, quiet=quiet or as_json, reserve=reserve)
     summary = finished.record["units"]["predict/fold_00"]["summary"]
     if as_json:
         print_json(summary)
         return
     left = sum(summary["unmatched"].values())
     text = f"{escape(str(output / 'predictions'))}: {summary['num_rows']:,} predictions, {left:,} without a row"
-    Console(highlight=False, soft_wrap=True).print(text)
+    Console(highlight=False, soft_wrap=True, quiet=quiet).print(text)
 
 
-def _tell_models(record: dict[str, Any], models: Path, panel: Path, *, as_json: bool) -> None:
-    if as_json:
-        print_json(record)
-        return
+def _tell_models(record: dict[str, Any], models: Path, panel: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{escape(str(models))}: {record['summary']['num_models']} models")
     console.print(f"predict with them: seawall predict --models {escape(str(models))} --panel {escape(str(panel))}")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.errors import ConfigError
 from seawall.ingest.words import report_lines
@@ -90,6 +90,7 @@ def ingest(  # noqa: PLR0913 - one option each
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Read tables of any order and size into a memory-mapped panel store; an existing store is replaced at the end.
 
@@ -120,7 +121,7 @@ def ingest(  # noqa: PLR0913 - one option each
         "max_bad_rows": max_bad_rows,
     }
     order = Order(only="ingest", command=own_command())
-    with Display(quiet=as_json) as display:
+    with Display(quiet=quiet or as_json) as display:
         record = run_ingest(
             section,
             output,
@@ -133,8 +134,8 @@ def ingest(  # noqa: PLR0913 - one option each
         write_ingest_page(report, output.name, read_manifest(output))
     if as_json:
         print_json(record)
-        return
-    _print_summary(record, output)
+    elif not quiet:
+        _print_summary(record, output)
 
 
 def _key(name: str | None, option: str, usual: str, format_: str) -> str:

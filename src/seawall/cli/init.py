@@ -10,7 +10,7 @@ from rich.markup import escape
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline.init.run import Asked, Written
 from seawall.pipeline.init.run import init as write_config
@@ -42,6 +42,7 @@ def init(  # noqa: PLR0913 - one option each
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look at a data file and write a commented config that runs, every guess with its reason.
 
@@ -51,12 +52,12 @@ def init(  # noqa: PLR0913 - one option each
         seawall init bars.csv --output config.yaml
     """
     asked = Asked(tuple(sources), output, entity, time, time_format, price, overwrite=force)
-    with Display(quiet=True) as display:
+    with Display(quiet=quiet or as_json) as display:
         written = write_config(asked, find_budget(memory, reserve=Left(reserve)), display, own_command())
     if as_json:
         print_json(written.record())
-        return
-    _show(written)
+    elif not quiet:
+        _show(written)
 
 
 def _show(written: Written) -> None:
@@ -80,6 +81,8 @@ def _short(value: object) -> str:
 def schema(
     output: Annotated[Path | None, typer.Option(help="File to write; printed when missing.", metavar="FILE")] = None,
     search: Annotated[bool, typer.Option("--search", help="Of a search's config, in place of a run's.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print the JSON Schema of the config, by which editors complete and check it.
 
@@ -87,7 +90,7 @@ def schema(
 
         seawall schema --output seawall.schema.json
     """
-    if output is None:
+    if output is not None:
+        write_text(output, schema_text(search_only=search))
+    if as_json or (output is None and not quiet):
         print(schema_text(search_only=search), end="")
-        return
-    write_text(output, schema_text(search_only=search))

@@ -16,6 +16,7 @@ from seawall.cli.options import (
     Duplicates,
     Memory,
     OfRun,
+    Quiet,
     Reserve,
     ReturnsEntity,
     ReturnsTime,
@@ -25,7 +26,7 @@ from seawall.cli.options import (
     TimeFormat,
 )
 from seawall.cli.run import own_command
-from seawall.cli.stages import Quiet, only
+from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.join.config import TablesConfig
 from seawall.pipeline.config import checked_model

@@ -7,9 +7,8 @@ from rich.table import Table
 
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory
+from seawall.cli.options import AsJson, ConfigFile, Memory, Quiet
 from seawall.cli.run import own_command
-from seawall.cli.stages import Quiet
 from seawall.pipeline.config import load_config
 from seawall.pipeline.leak.run import LEAK_EXIT_CODE, find_leaks
 
@@ -29,7 +28,7 @@ def leak(config: ConfigFile, memory: Memory = None, as_json: AsJson = False, qui
         found = find_leaks(loaded, find_budget(memory, config_value=loaded.memory.budget), display, own_command())
     if as_json:
         print_json(found)
-    else:
+    elif not quiet:
         table = Table(title=f"seawall doctor leak: {found['verdict']}", title_justify="left")
         for name in ("check", "verdict", "why"):
             table.add_column(name, overflow="fold")

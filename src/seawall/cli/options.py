@@ -25,6 +25,7 @@ Reserve = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and JSON where it is asked for.")]
 ConfigFile = Annotated[
     Path, typer.Argument(help="Config file (YAML).", metavar="CONFIG.yaml", autocompletion=completion.configs)
 ]

@@ -11,7 +11,7 @@ from seawall.budget.check import smallest_budget_bytes
 from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
+from seawall.cli.options import AsJson, ConfigFile, Memory, Quiet, Reserve
 from seawall.cli.run import budget_of, own_command
 from seawall.pipeline.config import load_config
 from seawall.pipeline.run import Order, Runner, Silent
@@ -20,7 +20,9 @@ from seawall.units import format_bytes
 from seawall.windows.picture import LEGEND, record_lines
 
 
-def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False) -> None:
+def plan(
+    config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_json: AsJson = False, quiet: Quiet = False
+) -> None:
     """Show what each stage will need, before any work; exit code 3 where it does not fit the budget.
 
     Example: seawall plan examples/pse.yaml --memory 512MiB
@@ -32,7 +34,7 @@ def plan(config: ConfigFile, memory: Memory = None, reserve: Reserve = None, as_
     if as_json:
         print_json(_record(plans, budget) | {"resolved": runner.resolved, "folds": runner.fold_layout()})
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, quiet=quiet)
         console.print(_table(plans, budget))
         console.print(
             f"smallest budget that would do: {format_bytes(smallest_budget_bytes(plans, parent_bytes=PARENT_BYTES))}"

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, Memory, OfRun, Reserve
+from seawall.cli.options import AsJson, Memory, OfRun, Quiet, Reserve
 from seawall.cli.run import own_command, run_config
-from seawall.cli.stages import Quiet, only
+from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.pipeline.config import RunConfig, parse_config
 from seawall.pipeline.run import Order

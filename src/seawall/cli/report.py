@@ -11,9 +11,9 @@ from rich.table import Table
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, outside_json, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
-from seawall.cli.stages import Quiet, only
+from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.pipeline.reports import report_runs
 from seawall.units import format_bytes

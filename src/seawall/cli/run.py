@@ -12,7 +12,7 @@ from seawall.budget.limits import Budget, find_budget
 from seawall.budget.limits import Reserve as Left
 from seawall.cli import completion
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
+from seawall.cli.options import AsJson, ConfigFile, Memory, Quiet, Reserve
 from seawall.pipeline.api import start
 from seawall.pipeline.config import RunConfig, load_config
 from seawall.pipeline.result import Run
@@ -41,7 +41,7 @@ def run(
         ),
     ] = None,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a config from tables to report; finished stages and folds are kept.
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, Memory, Reserve
+from seawall.cli.options import AsJson, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline.search import SearchResult, read_section, run_search
 
@@ -34,6 +34,7 @@ def search(  # noqa: PLR0913 - one option each
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Search exits, score weights and thresholds over every entry, exactly, and judge what was found.
 
@@ -47,12 +48,12 @@ def search(  # noqa: PLR0913 - one option each
     section |= {"detail_bars": detail_bars} if detail_bars is not None else {}
     if sample is not None:
         section["sample"] = {**(section.get("sample") or {}), "size": sample}
-    with Display(quiet=as_json) as display:
+    with Display(quiet=quiet or as_json) as display:
         result = run_search(section, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
     if as_json:
         print_json({"search": result.record["units"]["search"], "summary": result.summary})
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=quiet)
     _print(result, console)
     console.print(memory_table(result.record["units"]))
     console.print(f"parameters: {result.parameters_path}", soft_wrap=True)
@@ -62,6 +63,7 @@ def search(  # noqa: PLR0913 - one option each
 
 def _print(result: SearchResult, console: Console) -> None:
     summary = result.summary
+    console.print(_chosen_table(summary["types"]))
     console.print(_result_table(summary["types"]))
     console.print(_verdict_table(summary["types"]))
     for name, own in summary["types"].items():
@@ -72,27 +74,40 @@ def _print(result: SearchResult, console: Console) -> None:
             console.print(f"{escape(name)}: {_sample_text(own)}", soft_wrap=True)
 
 
-def _result_table(types: dict[str, Any]) -> Table:
-    table = Table(title="what was chosen before the hold-out, in basis points of the notional", title_justify="left")
-    for heading in ("", "take-profit", "stop", "trail", "hold", "trades", "mean", "hold-out trades", "mean"):
-        table.add_column(heading, justify="left" if not heading else "right")
+def _chosen_table(types: dict[str, Any]) -> Table:
+    table = _table("what was chosen before the hold-out", "take-profit", "stop", "trail", "holding periods")
     for name, own in types.items():
-        chosen, inside, held = own["chosen"], own["account"]["search"], own["account"]["holdout"]
+        chosen = own["chosen"]
         trail = chosen["trail_distance_bps"]
         shown = "off" if trail is None else f"{trail:.0f} from {chosen['trail_activation_bps']:.0f}"
-        table.add_row(
-            escape(name), _level(chosen["take_profit_bps"]), _level(chosen["stop_loss_bps"]), shown,
-            str(chosen["holding_periods"]), f"{inside['num_trades']:,}", _bps(inside["mean_return"]),
-            f"{held['num_trades']:,}" if held else "-", _bps(held["mean_return"]) if held else "-",
-        )  # fmt: skip
+        levels = _level(chosen["take_profit_bps"]), _level(chosen["stop_loss_bps"])
+        table.add_row(escape(name), *levels, shown, str(chosen["holding_periods"]))
+    return table
+
+
+def _result_table(types: dict[str, Any]) -> Table:
+    table = _table(
+        "what that made, in basis points of the notional", "trades", "mean", "trades of the hold-out", "their mean"
+    )
+    for name, own in types.items():
+        inside, held = own["account"]["search"], own["account"]["holdout"]
+        after = (f"{held['num_trades']:,}", _bps(held["mean_return"])) if held else ("-", "-")
+        table.add_row(escape(name), f"{inside['num_trades']:,}", _bps(inside["mean_return"]), *after)
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    """Begin a table with one row for each type; long words are folded, never cut off."""
+    table = Table(title=title, title_justify="left", padding=0)
+    table.add_column("", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 
 def _verdict_table(types: dict[str, Any]) -> Table:
-    table = Table(title="whether to believe it", title_justify="left")
-    table.add_column("")
-    for heading in ("gate", "reality check p", "walk-forward, bps", "P(loss)", "PBO", "SPA p", "trials"):
-        table.add_column(heading, justify="right")
+    headings = ("gate", "reality check p", "walked forward, bps", "P(loss)", "PBO", "SPA p", "trials")
+    table = _table("whether to believe it", *headings)
     for name, own in types.items():
         checks = own["validation"]
         gate = "[green]passed[/]" if checks["gate"]["passed"] else "[red]not passed[/]"

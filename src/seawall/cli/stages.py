@@ -1,16 +1,10 @@
 """One command for each stage after ingest: the same as ``seawall run CONFIG --only STAGE``."""
 
-from typing import Annotated
-
-import typer
-
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory, Reserve
+from seawall.cli.options import AsJson, ConfigFile, Memory, Quiet, Reserve
 from seawall.cli.run import own_command, run_config
 from seawall.pipeline.config import load_config
 from seawall.pipeline.run import Order
-
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
 def only(

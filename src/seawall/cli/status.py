@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seawall.cli.display import memory_table, print_json, rows_table
-from seawall.cli.options import AsJson, RunFolder
+from seawall.cli.options import AsJson, Quiet, RunFolder
 from seawall.cli.watch import watch_in_terminal
 from seawall.pipeline.aftermath import aftermath
 from seawall.pipeline.attempt import what_was_left
@@ -22,6 +22,7 @@ def status(
     run: RunFolder,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and show the run until it ends.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show what happened to a run, what is safe, what to type next, and memory projected against measured.
 
@@ -30,7 +31,7 @@ def status(
     Example: seawall status runs/pse --watch
     """
     if watch:
-        watch_in_terminal(run)
+        watch_in_terminal(run, quiet=quiet or as_json)
     record, found = read_run_record(run), aftermath(run)
     places = (run, *side_folders(run)) if lock_owner(run) is None else ()
     left = next(filter(None, map(what_was_left, places)), None)
@@ -39,7 +40,7 @@ def status(
         more["ended"] = left.record() if left is not None else None
         print_json({**record, **more})
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=quiet)
     console.print(f"run {escape(record['name'])} in {escape(str(run))}", soft_wrap=True)
     if record["units"]:
         console.print(memory_table(record["units"]))

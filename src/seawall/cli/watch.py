@@ -13,15 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, RunFolder
-from seawall.cli.stages import Quiet
+from seawall.cli.live import PLAIN_SECONDS, is_live
+from seawall.cli.options import AsJson, Quiet, RunFolder
 from seawall.errors import ConfigError
 from seawall.pipeline.watch.look import Snapshot, Watcher
 from seawall.pipeline.watch.server import WatchServer
 from seawall.units import format_bytes, format_seconds
 
 LIVE_SECONDS = 0.5
-PLAIN_SECONDS = 10.0
 ENDED = ("finished", "failed", "interrupted", "killed")
 
 
@@ -50,11 +49,11 @@ def watch(
         server.serve_forever()
 
 
-def watch_in_terminal(run: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+def watch_in_terminal(run: Path, *, quiet: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
     """Show a run until it ends: one display that renews itself, or plain lines where there is no terminal."""
-    console, watcher = Console(highlight=False), Watcher(run)
+    console, watcher = Console(highlight=False, quiet=quiet), Watcher(run)
     snapshot = watcher.look()
-    if console.is_terminal:
+    if is_live(console):
         with Live(screen_of(snapshot), console=console, auto_refresh=False) as live:
             while snapshot.state not in ENDED:
                 sleep(LIVE_SECONDS)

@@ -1,5 +1,6 @@
 """A first look at a panel store: ranges, groups, missing shares, and the first rows of any entity."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ GROUPS = {"features": "features", "targets": "returns", "prices": "prices", "val
 """The array that holds each group exactly."""
 
 
-def missing_shares(panel: Panel) -> dict[str, dict[str, float]]:
-    """Count the share of missing values of each column, by group; one pass, memory is a block of rows."""
+def missing_shares(panel: Panel, watch: Callable[[int, int], None]) -> dict[str, dict[str, float]]:
+    """Count the share of missing values of each column, by group; one pass, memory is a block of rows.
+
+    ``watch`` is told how many rows of a group are counted, of how many.
+    """
     num_rows, found = panel.shape.num_rows, {}
     for group, array in GROUPS.items():
         names = panel.names(group)
@@ -23,6 +27,7 @@ def missing_shares(panel: Panel) -> dict[str, dict[str, float]]:
             continue
         missing = np.zeros(len(names), np.int64)
         for start in range(0, num_rows, BLOCK_ROWS):
+            watch(start, num_rows)
             missing += np.isnan(panel.rows(array, start, min(start + BLOCK_ROWS, num_rows))).sum(axis=0)
         found[group] = {name: int(count) / max(1, num_rows) for name, count in zip(names, missing, strict=True)}
     return found
