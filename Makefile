@@ -12,7 +12,7 @@ help: ## print this list
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,lightning,report,docs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,lightgbm,lightning,report,docs,dev]'
 	touch $(STAMP)
 
 setup: $(STAMP) ## make .venv and install seawall with everything it needs

@@ -4,7 +4,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from seawall.models.config import ModelConfig, NetworkConfig
+from seawall.models.config import ModelConfig
+from seawall.models.network_config import NetworkConfig
 from seawall.models.registry import build_model
 from seawall.models.shape import ModelShape
 

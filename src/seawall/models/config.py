@@ -1,52 +1,13 @@
 """What a model may be, and what it will cost: plain arithmetic, so that planning need not import torch."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from seawall.errors import nearest
+from seawall.models.lightgbm_config import LightGbmConfig
+from seawall.models.network_config import LAST_OUTPUT, Input, NetworkConfig
 from seawall.models.shape import ModelShape
-
-Input: TypeAlias = Literal["features", "static", "entity"]
-
-LAST_OUTPUT: Literal["last"] = "last"
-
-
-class NetworkConfig(BaseModel):
-    """What all networks share: they learn by gradients, and give one value a sample or one a step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    inputs: ClassVar[tuple[Input, ...]] = ("features",)
-    """What the network is called with, in this order."""
-    is_baseline: ClassVar[bool] = False
-
-    # last: a prediction is of the day it is made on; sequence learns from every step of a lookback at once.
-    output: Literal["last", "sequence"] = Field(
-        default="last", description="last gives the value of the last step, sequence one of every step"
-    )
-
-    @property
-    def static_names(self) -> tuple[str, ...]:
-        """Name the static attributes the network takes."""
-        return ()
-
-    @property
-    def kind_name(self) -> str:
-        """Name of the model in a config."""
-        return str(getattr(self, "kind", ""))
-
-    def num_parameters(self, shape: ModelShape) -> int:
-        """Count the weights."""
-        raise NotImplementedError
-
-    def activation_bytes(self, batch_size: int, lookback_periods: int, shape: ModelShape, *, training: bool) -> int:
-        """Bound the bytes held at once for a batch: forward, and in training what backward reads and makes."""
-        raise NotImplementedError
-
-    def unsaid(self) -> set[str]:
-        """Name the choices that are left out of records where they have their default: they came later than records."""
-        return {"output"} if self.output == LAST_OUTPUT else set()
 
 
 class LstmConfig(NetworkConfig):
@@ -241,7 +202,7 @@ class RidgeConfig(NetworkConfig):
         return 8 * (4 if training else 2) * batch_size * (self.num_inputs(shape) + 2)
 
 
-KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention", "ridge")
+KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention", "ridge", "lightgbm")
 """Models by name."""
 
 DEFAULT_KIND = "lstm_attention"
@@ -269,7 +230,8 @@ ModelConfig = Annotated[
     | Annotated[LstmAttentionConfig, Tag("lstm_attention")]
     | Annotated[BranchLstmConfig, Tag("branch_lstm")]
     | Annotated[TcnAttentionConfig, Tag("tcn_attention")]
-    | Annotated[RidgeConfig, Tag("ridge")],
+    | Annotated[RidgeConfig, Tag("ridge")]
+    | Annotated[LightGbmConfig, Tag("lightgbm")],
     Discriminator(_kind_of),
     BeforeValidator(_checked_kind),
 ]

@@ -7,12 +7,13 @@ from torch import nn
 
 from seawall.errors import ConfigError, nearest
 from seawall.models.branch_lstm import BranchLstm
-from seawall.models.config import NetworkConfig
 from seawall.models.lstm import Lstm
 from seawall.models.lstm_attention import LstmAttention
+from seawall.models.network_config import NetworkConfig
 from seawall.models.ridge import Ridge
 from seawall.models.shape import ModelShape
 from seawall.models.tcn_attention import TcnAttention
+from seawall.models.trees import Trees
 
 MODELS: dict[str, Callable[[Any, ModelShape], nn.Module]] = {
     "lstm": Lstm,
@@ -20,6 +21,7 @@ MODELS: dict[str, Callable[[Any, ModelShape], nn.Module]] = {
     "branch_lstm": BranchLstm,
     "tcn_attention": TcnAttention,
     "ridge": Ridge,
+    "lightgbm": Trees,
 }
 
 

@@ -27,7 +27,7 @@ from seawall.stores.atomic import write_json
 
 PR_SET_PDEATHSIG = 1
 
-EXTRAS = {"torch": "train", "safetensors": "train", "plotly": "report"}
+EXTRAS = {"lightgbm": "lightgbm", "torch": "train", "safetensors": "train", "plotly": "report"}
 """Which extra of the package brings a library."""
 
 REPORT_BYTES = 4000

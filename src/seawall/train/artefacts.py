@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seawall.errors import FormatError
-from seawall.models.config import ModelConfig, NetworkConfig
+from seawall.models.config import ModelConfig
+from seawall.models.network_config import NetworkConfig
 from seawall.models.registry import build_model
 from seawall.stores.atomic import file_checksum, replacing, text_key, write_json
 from seawall.stores.scalers import Scaler, load_scaler

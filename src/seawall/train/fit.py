@@ -14,6 +14,7 @@ from seawall.losses.objective import Objective, terms_of
 from seawall.models.config import RidgeConfig
 from seawall.models.registry import build_model
 from seawall.models.ridge import Ridge
+from seawall.models.trees import Trees
 from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler, fit_columns
@@ -31,6 +32,7 @@ from seawall.train.ridge import fit_ridge
 from seawall.train.segments import learnt_steps, refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
+from seawall.train.trees import fit_trees, write_texts
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
@@ -86,6 +88,8 @@ def fit(
         )
         if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
             result = fit_ridge(model, config.model, train, validator, split.part_size(config.batch_size), beat)
+        elif isinstance(model, Trees):
+            result = fit_trees(model, config, train, validator, seed, beat)
         else:
             windows = Windows(
                 gather,
@@ -115,6 +119,7 @@ def fit(
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
     record |= _rounding_record(parts, result)
+    write_texts(output, model)
     write_model(output, result.weights, (scaler, inputs), _history(result), record)
     path.unlink(missing_ok=True)
     (output / NAME).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from seawall.arrays import Bool, Float32, Int64
 from seawall.errors import DataError, FormatError
-from seawall.models.config import NetworkConfig
+from seawall.models.network_config import NetworkConfig
 from seawall.models.shape import ModelShape
 from seawall.stores.atomic import write_json
 from seawall.stores.panel import Panel

@@ -6,6 +6,7 @@ from seawall.models.config import RidgeConfig
 from seawall.models.shape import ModelShape
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
+from seawall.train.lightgbm_memory import tree_claims
 from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
 from seawall.units import MIB, format_bytes, parse_bytes
 from seawall.windows.choose import Chosen, choose_order
@@ -125,6 +126,7 @@ def plan_fit(
         ),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
         *_moment_claims(config, sizes),
+        *tree_claims(config, shape, sizes, num_train_samples),
         *_entity_claims(config, shape),
         *_index_claims(shape, num_train_samples, stride=config.sequence.stride_periods),
     )
@@ -158,6 +160,7 @@ def plan_predict(
         ),
         _batches_claim(config, shape, at_once),
         *_window_claims(config, at_once, packed_rows),
+        *tree_claims(config, shape, sizes, None),
         Claim("weights", 2 * 4 * config.model.num_parameters(sizes), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
         Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
