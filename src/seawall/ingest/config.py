@@ -33,8 +33,8 @@ class Adjustment(Strict):
     """Scale breaks of prices: declared ones, and those no market move can explain."""
 
     detect: bool = Field(default=False, description="find breaks by the rule of min_ratio")
-    min_ratio: float = Field(default=2.0, gt=1.0, description="see detect_breaks")
     # 2.0: exchanges with daily limits allow at most +-50 %, so a whole bar beyond double or half cannot be a trade day
+    min_ratio: float = Field(default=2.0, gt=1.0, description="see detect_breaks")
     open: Name = "open"
     high: Name = "high"
     low: Name = "low"

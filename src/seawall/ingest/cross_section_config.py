@@ -16,8 +16,8 @@ class CrossSection(Strict):
     zscore: Name | None = Field(default=None, description="feature; less the mean, by the standard deviation (ddof 1)")
     demean: Name | None = Field(default=None, description="feature; less the mean")
     winsorise: Name | None = Field(default=None, description="feature; held within the quantiles of limits")
-    limits: tuple[float, float] = Field(default=(0.01, 0.99), description="quantiles (linear) winsorise holds within")
     # 1 % a side: the usual choice of the literature, two names of a hundred are moved
+    limits: tuple[float, float] = Field(default=(0.01, 0.99), description="quantiles (linear) winsorise holds within")
     group: Name | None = Field(
         default=None, description="feature or static attribute; names are compared within equal values of it"
     )

@@ -10,8 +10,8 @@ class ForwardReturn(Strict):
 
     column: Name = Field(description="price column the return is taken from")
     horizon_periods: int = Field(ge=1, description="rows between buying and selling")
-    delay_periods: int = Field(default=1, ge=0, description="rows between the decision and buying")
     # 1: a decision that uses the close of t can trade at t + 1 at the earliest
+    delay_periods: int = Field(default=1, ge=0, description="rows between the decision and buying")
     log: bool = Field(default=False, description="ln(sell / buy) in place of sell / buy - 1")
 
 
