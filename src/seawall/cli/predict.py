@@ -7,13 +7,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from seawall.cli.display import print_json
+from seawall.cli.display import Display, print_json
 from seawall.cli.options import AsJson, Memory, OfRun, Quiet, Reserve
-from seawall.cli.run import own_command, run_config
+from seawall.cli.run import budget_of, own_command, run_config
 from seawall.cli.stages import only
 from seawall.errors import ConfigError
-from seawall.pipeline.config import RunConfig, parse_config
+from seawall.pipeline import upkeep
+from seawall.pipeline.config import RunConfig, load_config, parse_config
 from seawall.pipeline.run import Order
+from seawall.pipeline.upkeep import Upkeep
 
 Models = Annotated[
     Path | None,
@@ -28,11 +30,25 @@ OutputOption = Annotated[
 ]
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one option each
     config: OfRun = None,
     models: Models = None,
     panel: PanelOption = None,
     output: OutputOption = None,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Of a config: only dates after the last test, with target weights.")
+    ] = False,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", help="With --latest: of the backtest section; the first when missing.")
+    ] = None,
+    max_age: Annotated[
+        int | None,
+        typer.Option(
+            "--max-age",
+            min=0,
+            help="With --latest: refuse models older than N dates; missing: warn past their test.",
+        ),
+    ] = None,
     memory: Memory = None,
     reserve: Reserve = None,
     as_json: AsJson = False,
@@ -40,11 +56,14 @@ def predict(
 ) -> None:
     """Predict each fold's test segment into the prediction store.
 
-    With --models from finished models alone: nothing else of their run is needed.
+    With --models from finished models alone: nothing else of their run is needed. With --latest the dates that append
+    has brought since, with what a strategy would hold.
 
     Examples
     --------
         seawall predict examples/pse.yaml
+
+        seawall predict examples/pse.yaml --latest --strategy top_20
 
         seawall predict --models runs/pse/models --panel pse.panel --output again
     """
@@ -52,6 +71,9 @@ def predict(
         if config is None or panel is not None or output is not None:
             do = "Name a config, or --models with --panel and --output."
             raise ConfigError("predict", "neither a config nor models to predict with", do=do)
+        if latest:
+            _latest(config, strategy, max_age, memory, reserve, as_json=as_json)
+            return
         only(("predict",), config, memory, as_json=as_json, quiet=quiet, reserve=reserve)
         return
     if config is not None:
@@ -66,6 +88,26 @@ def predict(
     else:
         where = escape(str(of_models.output / "predictions"))
         Console(highlight=False, soft_wrap=True).print(f"predictions: {where}")
+
+
+def _latest(
+    config: Path, strategy: str | None, max_age: int | None, memory: str | None, reserve: str | None, *, as_json: bool
+) -> None:
+    loaded = load_config(config)
+    if loaded.backtest is None:
+        raise ConfigError("predict --latest", "the config has no strategy to weigh by", do="Add a backtest section.")
+    name = strategy or loaded.backtest.strategies[0].name
+    with Display(quiet=as_json) as display:
+        work = Upkeep("latest", loaded.panel_path, budget_of(loaded, memory, reserve), display, own_command())
+        record = upkeep.score_latest(work, loaded, name, max_age)
+    if as_json:
+        print_json(record)
+        return
+    summary, console = record["summary"], Console(highlight=False, soft_wrap=True)
+    for warning in summary["warnings"]:
+        console.print(f"warning: {escape(warning)}")
+    written = ", ".join(summary["dates"][-3:]) or "nothing new"
+    console.print(f"{escape(summary['output'])}: {len(summary['dates'])} dates ({written}), {summary['num_kept']} kept")
 
 
 def config_of_models(models: Path, panel: Path | None, output: Path | None) -> RunConfig:

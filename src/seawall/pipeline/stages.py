@@ -42,7 +42,7 @@ STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest",
 FOLD_STAGES = ("train", "predict")
 """Stages with a unit for each fold."""
 
-UPKEEP = ("append", "compact", "export", "import")
+UPKEEP = ("append", "compact", "export", "import", "latest")
 """Work on a panel store outside any run."""
 
 VERSIONS = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ from seawall.ingest.compact_memory import plan_compact
 from seawall.ingest.recipe import nothing_new, read_recipe
 from seawall.ingest.sources import fresh_files
 from seawall.pipeline.alone import Means, work_alone
-from seawall.pipeline.config import load_config
-from seawall.pipeline.lock import PanelLock
+from seawall.pipeline.config import RunConfig, load_config
+from seawall.pipeline.lock import PanelLock, run_lock
 from seawall.pipeline.look import look
+from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.run import Listener
+from seawall.pipeline.saved import SavedModels
 from seawall.pipeline.scratch import scratch_folder
 from seawall.pipeline.stages import parent_share_bytes
 from seawall.pipeline.supervise import interrupted
 from seawall.stores.shape import PanelShape, read_manifest, read_shape
 from seawall.train.import_config import ModelsConfig
-from seawall.train.memory import plan_import
+from seawall.train.memory import plan_import, plan_predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,25 @@ def import_models(upkeep: Upkeep, files: Sequence[Path], config: ModelsConfig, o
     arguments = {"files": [str(f) for f in files], "config": config.model_dump(mode="json"), "output": str(output)}
     largest = max(file.stat().st_size for file in files)
     return _run(upkeep, lambda _: plan_import(config.train, read_shape(upkeep.panel), largest), arguments, writes=False)
+
+
+def score_latest(upkeep: Upkeep, config: RunConfig, strategy: str, max_age: int | None) -> dict[str, Any]:
+    """Score the dates after the last test with the newest model of a run, and write what a strategy would hold.
+
+    Returns
+    -------
+    dict
+        The record: ``summary`` of :func:`seawall.pipeline.latest_work.score_latest`, projected and measured memory.
+    """
+    models = config.models or config.output / "models"
+    train, shape = SavedModels.read(models).train, read_shape(upkeep.panel)
+    share_bytes = upkeep.budget.bytes - parent_share_bytes()
+    plan = replace(plan_predict(train, shape, shape.max_rows_per_date, share_bytes), stage="latest")
+    values = json.loads(config.model_dump_json())
+    arguments = {"config": values, "models": str(models), "strategy": strategy, "max_age": max_age}
+    open_folder(config.output)
+    with run_lock(config.output):
+        return _run(upkeep, lambda _: plan, arguments, writes=False, place=config.output)
 
 
 def _run(

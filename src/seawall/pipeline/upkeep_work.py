@@ -24,6 +24,12 @@ def do_upkeep(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
         files, config = tuple(map(Path, arguments["files"])), ModelsConfig.model_validate(arguments["config"])
         return import_models(panel, files, config, Path(arguments["output"]), beat=beat)
+    if request["stage"] == "latest":
+        from seawall.pipeline.config import parse_config
+        from seawall.pipeline.latest_work import score_latest
+
+        run, models = parse_config(arguments["config"], "request"), Path(arguments["models"])
+        return score_latest(run, models, arguments["strategy"], arguments["max_age"], beat)
     return _export(panel, arguments, knobs, beat)
 
 

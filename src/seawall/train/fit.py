@@ -76,9 +76,9 @@ def fit(
     )
     sizes = model_shape(gather.num_features, len(config.target_names), inputs, lookback_periods=config.lookback_periods)
     split = fit_to_device(device, config, sizes, split)
-    key, path = _fit_key(panel, fold, config, device), output / "checkpoint.pt"
+    key, path = fit_key(panel, fold, config, device), output / "checkpoint.pt"
     start = _start_key(config, fold, output)
-    state_key = _fit_key(panel, fold, config, device, library="", start=start)
+    state_key = fit_key(panel, fold, config, device, library="", start=start)
     seed = fold_seed(config, fold.index)
     with repeatable(device, threads=config.threads, seed=seed):
         model, judged = build_model(config.model, sizes), split.part_size(config.predict_batch_size)
@@ -163,7 +163,7 @@ def _start_key(config: TrainConfig, fold: Fold, output: Path) -> str:
     return file_checksum(before) if config.warm_start and before.is_file() else ""
 
 
-def _fit_key(
+def fit_key(
     panel: Panel,
     fold: Fold,
     config: TrainConfig,

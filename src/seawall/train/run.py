@@ -46,9 +46,7 @@ def make_folds_record(
         Where a segment has no sample.
     """
     opened = Panel(panel)
-    folds = (
-        saved_folds(opened, models, _cut_or_none(opened, config.folds)) if models else cut_folds(opened, config.folds)
-    )
+    folds = saved_or_cut(opened, config, models)
     records: list[dict[str, Any]] = []
     num_purged = num_missing = num_predicted = 0
     for fold in folds:
@@ -133,12 +131,15 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     return fit(Panel(panel), read_fold(folds, fold), config, output, means=(random_access, split), beat=beat, tell=tell)
 
 
-def _cut_or_none(panel: Panel, folds: FoldsConfig) -> list[Fold]:
-    """Cut a calendar that may be another than the one the config was made for."""
+def saved_or_cut(panel: Panel, config: TrainConfig, models: tuple[dict[str, Any], ...]) -> list[Fold]:
+    """Give the folds of finished models by their records; without models, those the config cuts."""
+    if not models:
+        return cut_folds(panel, config.folds)
     try:
-        return cut_folds(panel, folds)
-    except ConfigError:
-        return []
+        cut = cut_folds(panel, config.folds)
+    except ConfigError:  # a calendar may be another than the one the config was made for
+        cut = []
+    return saved_folds(panel, models, cut)
 
 
 def cut_folds(panel: Panel, folds: FoldsConfig) -> list[Fold]:
