@@ -116,12 +116,16 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
     if unit.stage == "train":
         from seawall.pipeline.journal import log_event
         from seawall.train.run import fit_fold
+        from seawall.train.trackers import trackers
 
-        def tell(report: Mapping[str, float | None]) -> None:
-            log_event(folder, "report", unit.name, "", **report)
+        with trackers(train.trackers, folder, unit.name) as track:
 
-        means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
-        return fit_fold(panel, folds, fold, train, model, **means)
+            def tell(report: Mapping[str, float | None]) -> None:
+                log_event(folder, "report", unit.name, "", **report)
+                track(report)
+
+            means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
+            return fit_fold(panel, folds, fold, train, model, **means)
     from seawall.train.predict import predict_fold
 
     output = folder / "predictions"

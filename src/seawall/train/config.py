@@ -23,6 +23,9 @@ FIT_VERSION = 1
 PREDICT_VERSION = 1
 """Raised when predictions change for the same model and panel."""
 
+NOT_LEARNT = ("checkpoint_seconds", "report_minutes", "trackers", "preset")
+"""Fields that change how training is watched and kept, and not what is learnt: they are no part of its key."""
+
 ADDED_LATER = (
     "weighted",
     "targets",
@@ -265,6 +268,10 @@ class TrainConfig(BaseModel):
     report_minutes: float = Field(
         default=30.0, ge=0, description="time between exact reports on valid within an epoch; 0: at its end only"
     )
+    # Empty: log.jsonl has every report in any case.
+    trackers: tuple[Literal["tensorboard", "mlflow"], ...] = Field(
+        default=(), description="trackers that get every report too, as files under trackers/ of the run folder"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
 
     @model_validator(mode="before")
@@ -344,7 +351,7 @@ class TrainConfig(BaseModel):
         """
         fields = type(self).model_fields
         unsaid = {name for name in ADDED_LATER if getattr(self, name) == fields[name].get_default()}
-        values = self.model_dump(mode="json", exclude={"checkpoint_seconds", "report_minutes", "preset", *unsaid})
+        values = self.model_dump(mode="json", exclude={*NOT_LEARNT, *unsaid})
         if "sequence" in values:
             del values["sequence"]["reduce"]  # of what is predicted, not of what is learnt
         return values | {"model": self.model.model_dump(mode="json", exclude=self.model.unsaid())}

@@ -8,6 +8,7 @@ from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
 from seawall.train.lightgbm_memory import tree_claims
 from seawall.train.micro import GPU_CONTEXT_BYTES, MicroBatches
+from seawall.train.trackers import tracker_claims
 from seawall.units import MIB, format_bytes, parse_bytes
 from seawall.windows.choose import Chosen, choose_order
 
@@ -331,11 +332,12 @@ def choose_train_order(config: TrainConfig, shape: PanelShape, num_train_samples
 
 
 def _report_claims(config: TrainConfig, shape: PanelShape, judged: int) -> tuple[Claim, ...]:
-    """Count what a report within an epoch reads while the batches of training wait."""
+    """Count what a report within an epoch reads while the batches of training wait, and who else gets it."""
     if not config.report_minutes:
-        return ()
+        return tracker_claims(config.trackers)
+    read_bytes = 8 * judged * config.lookback_periods * shape.num_features
     how = f"2 x {judged:,} windows of valid x {config.lookback_periods} x {shape.num_features} x 4 B (read, scaled)"
-    return (Claim("report", 8 * judged * config.lookback_periods * shape.num_features, how),)
+    return (*tracker_claims(config.trackers), Claim("report", read_bytes, how))
 
 
 def _batches_claim(config: TrainConfig, shape: PanelShape, batch_size: int) -> Claim:
