@@ -58,6 +58,8 @@ def show_record(record: Numbers, console: Console) -> None:
     for title, rows in _more(record):
         if rows:
             console.print(_table(title, _MEAN, rows))
+    if sides := [side for fold in record["folds"] if "in_sample" in fold for side in _sides(fold)]:
+        console.print(_table("Rank IC in sample (all of train) and out of it (test)", _MEAN, sides))
     overlap = record["horizon_periods"] - 1
     console.print(_RULES.format(**{**record, "overlap": overlap if overlap else "none"}), style="dim")
     for warning in record["warnings"]:
@@ -76,6 +78,12 @@ def _more(record: Numbers) -> list[tuple[str, list[tuple[str, Numbers]]]]:
         ("Rank IC by group of names", groups),
         ("Rank IC by fold", folds if len(folds) > 1 else []),
     ]
+
+
+def _sides(fold: Numbers) -> list[tuple[str, Numbers]]:
+    """Set train beside test, the same number by the same rules."""
+    place = fold["fold"]
+    return [(f"fold {place} train", fold["in_sample"]["rank_ic"]), (f"fold {place} test", fold["rank_ic"])]
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, Numbers]]) -> Table:

@@ -34,6 +34,10 @@ class EvaluateConfig(BaseModel):
     decay_horizons: tuple[Lag, ...] = Field(
         default=(1, 2, 5, 10, 20), max_length=20, description="also the IC with what is earned over so long (periods)"
     )
+    # One more pass of prediction, over train, a fold: worth it when a model is doubted, too dear for every run.
+    in_sample: bool = Field(
+        default=False, description="also judge each model on all of its own train segment, beside its test segment"
+    )
     group: str | None = Field(
         default=None, description=f"static attribute: also IC and Rank IC in each of its groups, {MAX_GROUPS} at most"
     )

@@ -15,6 +15,7 @@ from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import Beside, DailyTable
 from seawall.evaluate.groups import Groups
 from seawall.evaluate.horizons import RealisedReturns
+from seawall.evaluate.in_sample import add_in_sample
 from seawall.evaluate.inputs import Inputs, open_inputs
 from seawall.evaluate.record import Paths, headline, judged_record
 from seawall.metrics import PointwiseMoments
@@ -99,6 +100,8 @@ def _judge_target(inputs: Inputs, config: EvaluateConfig, output: Path, ending: 
     pooled = judged[0].pooled if paths is None else _merged(judged)
     spec = inputs.spec
     record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind, paths=paths)
+    if config.in_sample:
+        add_in_sample(record, inputs.store.folder)
     daily.write(output / f"daily{ending}.parquet", time_type(inputs.panel))
     if paths is not None:
         paths.daily.write(output / f"daily_paths{ending}.parquet", time_type(inputs.panel), paths.numbers)

@@ -95,6 +95,8 @@ class RunConfig(Strict):
             raise ValueError("predictions: a run predicts with models or takes the predictions of others, not both")
         if self.backtest is not None and not self.has_predictions:
             raise ValueError("backtest: needs a train section, models, or predictions of others, to trade")
+        if self.evaluate.in_sample and self.predictions is not None:
+            raise ValueError("evaluate: in_sample needs models of its own: nobody knows what others have learnt from")
         return self
 
     @property

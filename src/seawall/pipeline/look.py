@@ -1,5 +1,6 @@
 """A short look at the sources before anything is planned, in a child of its own: the parent imports no parser."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from seawall.budget.meter import Timeline
 from seawall.errors import StageError
 from seawall.pipeline.stages import parent_share_bytes
 from seawall.pipeline.supervise import Job, interrupted, run_job
+from seawall.tables.memory import LIBRARY_TEXT_BYTES as TABLES_TEXT_BYTES
 from seawall.units import MIB
 
 LOOK_PLAN = StagePlan(
@@ -19,6 +21,11 @@ LOOK_PLAN = StagePlan(
     ),
     cache=container_claims(dirty_bytes=MIB),
 )
+
+TABLES_LOOK_PLAN = replace(LOOK_PLAN, cache=container_claims(dirty_bytes=MIB, library_text_bytes=TABLES_TEXT_BYTES))
+"""Tables that are not ours are looked at with NumPy and pyarrow alone."""
+
+OUTSIDE = ("look evaluate", "look join")
 
 
 def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
@@ -55,11 +62,12 @@ def look_for_task(
 
 def _look(what: str, request: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
     parent_bytes = parent_share_bytes()
-    check_plans([LOOK_PLAN], budget_bytes, parent_bytes=parent_bytes)
+    plan = TABLES_LOOK_PLAN if what in OUTSIDE else LOOK_PLAN
+    check_plans([plan], budget_bytes, parent_bytes=parent_bytes)
     job = Job(
         name=what,
         request=request | {"run": str(scratch)},
-        plan=LOOK_PLAN,
+        plan=plan,
         declared_bytes=budget_bytes,
         parent_bytes=parent_bytes,
         command=command,

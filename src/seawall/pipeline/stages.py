@@ -207,8 +207,11 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
     if unit.stage == "predict" and folds.outside is not None:
         return plan_predictions(folds.outside, shape, share_bytes)
     if unit.stage == "predict":
-        num_samples = folds.num_test_samples[fold]
-        return plan_predict(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
+        num_samples, train = folds.num_test_samples[fold], required_train(config)
+        learnt = folds.num_train_samples[fold] if config.evaluate.in_sample else 0
+        return plan_predict(
+            train, shape, num_samples, share_bytes, micro_batches=micro_batches, num_train_samples=learnt
+        )
     if unit.stage == "evaluate":
         return plan_evaluate(
             config.evaluate, shape, share_bytes, num_paths=max(1, config.num_paths), num_targets=config.num_targets
@@ -242,6 +245,7 @@ def planned_reads(unit: Unit, config: RunConfig, shape: PanelShape, folds: Folds
     train, fold = required_train(config), unit.fold or 0
     window_pages = 4 * train.lookback_periods * shape.num_features // PAGE_BYTES + 4
     learned, predicted = folds.num_train_samples[fold] + shape.num_rows, folds.num_test_samples[fold]
+    predicted += learned if config.evaluate.in_sample else 0
     num_windows = train.max_epochs * learned if unit.stage == "train" else predicted
     formula = f"{num_windows:,} windows x {window_pages} pages of {PAGE_BYTES} B"
     return (store, Claim("windows", num_windows * window_pages * PAGE_BYTES, formula))
@@ -260,7 +264,9 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     }
     if config.train is not None and unit.stage in FOLD_STAGES:
         is_reduced = config.train.is_sequence and unit.stage == "predict"
-        return config.train.semantic() | ({"sequence_reduce": config.train.sequence.reduce} if is_reduced else {})
+        judged = config.evaluate.in_sample and unit.stage == "predict"
+        more = {"sequence_reduce": config.train.sequence.reduce} if is_reduced else {}
+        return config.train.semantic() | more | ({"in_sample": config.evaluate.min_names} if judged else {})
     if config.predictions is not None and unit.stage == "predict":
         return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
     section = sections[unit.stage]
@@ -386,7 +392,8 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     if unit.stage == "train":
         return _files((folder / "models" / f"fold_{unit.fold:02d}").glob("*"))
     if unit.stage == "predict":
-        return [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
+        places = [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
+        return places + _files((folder / "predictions" / "in_sample").glob(f"fold_{unit.fold:02d}.parquet"))
     if unit.stage == "evaluate":
         return _files((folder / "metrics").glob("*"))
     if unit.stage == "join":

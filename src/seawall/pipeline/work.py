@@ -129,6 +129,15 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
     from seawall.train.predict import predict_fold
 
     output = folder / "predictions"
+    if config.evaluate.in_sample:
+        from seawall.train.in_sample import FoldFiles, score_in_sample
+
+        files = FoldFiles(panel, folds, fold, model, output)
+        score_in_sample(files, train, config.evaluate.min_names, random_access=random_access, split=split, beat=beat)
+    else:
+        from seawall.stores.in_sample import in_sample_file
+
+        in_sample_file(output, fold).unlink(missing_ok=True)
     return predict_fold(panel, folds, fold, train, model, output, random_access=random_access, split=split, beat=beat)
 
 

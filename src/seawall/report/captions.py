@@ -142,3 +142,8 @@ IC_HORIZONS = (
     "IC of the predictions with what the prices returned over so many periods, whatever the target was trained for."
     " Neighbouring dates share all but one of these periods; each row's t_hac and band know it, the plain t does not."
 )
+
+IC_IN_SAMPLE = (
+    "Each model on every row it learnt from, and on the dates after them, by the same rules. A wide gap is a model that"
+    " has learnt its rows by heart; what counts is test. Train segments of folds overlap: do not add their rows up."
+)

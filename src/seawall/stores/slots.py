@@ -80,6 +80,11 @@ class SlotFile:
         self._uncommitted_bytes = 0
         self._committed_at = time.monotonic()
 
+    def read(self, slots: Int64) -> Float32:
+        """Copy values out of the file; meaningless where nothing was written."""
+        found: Float32 = np.array(self._map()[slots])
+        return found
+
     def written(self, slots: Int64) -> Bool:
         """Tell which slots hold a value."""
         found: Bool = (self._bits[slots >> 3] >> (slots & 7).astype(np.uint8)) & 1 == 1

@@ -144,9 +144,18 @@ def plan_fit(
 
 
 def plan_predict(
-    config: TrainConfig, shape: PanelShape, num_test_samples: int, budget_bytes: int, *, micro_batches: int = 1
+    config: TrainConfig,
+    shape: PanelShape,
+    num_test_samples: int,
+    budget_bytes: int,
+    *,
+    micro_batches: int = 1,
+    num_train_samples: int = 0,
 ) -> StagePlan:
-    """Plan predicting one fold; ``random_access`` and ``micro_batches`` as in :func:`plan_fit`."""
+    """Plan predicting one fold; ``random_access`` and ``micro_batches`` as in :func:`plan_fit`.
+
+    ``num_train_samples`` are judged in sample before; 0 where nobody asks for that.
+    """
     at_once = MicroBatches(micro_batches).part_size(config.predict_batch_size)
     sizes = model_sizes(config, shape)
     num_targets = len(config.target_names)
@@ -174,11 +183,15 @@ def plan_predict(
             "names", shape.num_entities * ENTITY_NAME_BYTES, f"{shape.num_entities:,} entities x {ENTITY_NAME_BYTES} B"
         ),
         *_entity_claims(config, shape),
-        *_index_claims(shape, num_test_samples),
+        *_index_claims(shape, max(num_test_samples, num_train_samples)),
+        *_in_sample_claims(shape, num_train_samples, num_targets),
     )
     row_bytes = 28 + 4 * num_targets
+    learnt = f"{num_train_samples:,} rows x {num_targets} x 4 B and a bit, gone at the end"
+    in_sample = Claim("slot file of train", 4096 + (4 * num_targets + 1) * num_train_samples, learnt, temporary=True)
     disk = (
         _slot_claim(config, shape, num_test_samples),
+        *((in_sample,) if num_train_samples else ()),
         Claim(
             "predictions", row_bytes * num_test_samples, f"{num_test_samples:,} rows x {row_bytes} B before compression"
         ),
@@ -197,6 +210,16 @@ def plan_import(config: TrainConfig, shape: PanelShape, file_bytes: int) -> Stag
         *_index_claims(shape, shape.num_rows),
     )
     return StagePlan(stage="import", private=private, cache=container_claims(dirty_bytes=MIB))
+
+
+def _in_sample_claims(shape: PanelShape, num_train_samples: int, num_targets: int) -> tuple[Claim, ...]:
+    """Count the bitmap of the slot file, the numbers of each date, and the rows of one, as float64."""
+    if not num_train_samples:
+        return ()
+    date_bytes = shape.max_rows_per_date * (16 * shape.num_targets + 64)
+    held = num_train_samples // 8 + 32 * num_targets * shape.num_dates + date_bytes
+    how = f"{num_train_samples:,} bits + {shape.num_dates:,} dates x {32 * num_targets} B + one date"
+    return (Claim("train in sample", held, how),)
 
 
 def _with_access(

@@ -52,6 +52,7 @@ def _tables(blocks: Sequence[Block]) -> list[str]:
         note(captions.IC_TABLE),
         *_tails(overall),
         *_decay(overall),
+        *_in_sample(blocks[1:]),
         *_horizons(overall),
         *_groups(overall),
         *_years(overall),
@@ -86,6 +87,21 @@ def _decay(overall: Block) -> list[str]:
     rows = [_ic_row(f"{lag.count('lag')} dates", lag) for lag in lags]
     chart = figure(decay_chart(lags), "Decay of the IC", captions.IC_DECAY)
     return [chart, details("Decay in numbers", [table(IC_HEADER, rows)])]
+
+
+def _in_sample(blocks: Sequence[Block]) -> list[str]:
+    """Set each model's train segment beside its test segment."""
+    rows: list[tuple[str, ...]] = []
+    for block in blocks:
+        learnt = block.more.part("in_sample")
+        if learnt and block.fold is not None:
+            rows.append(_ic_row(f"{_name(block)}, train", learnt.part("rank_ic")))
+            rows.append(_ic_row(f"{_name(block)}, test", block.rank_ic))
+    shown: list[str] = [
+        table(IC_HEADER, rows, caption="Rank IC in sample and out of sample"),
+        note(captions.IC_IN_SAMPLE),
+    ]
+    return shown if rows else []
 
 
 def _horizons(overall: Block) -> list[str]:
