@@ -249,6 +249,15 @@ def test_blocks_hide_steps_as_shuffle_does(world: World, tmp_path: Path) -> None
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
+def test_a_saved_model_tells_what_is_to_be_stored_of_a_row(world: World, tmp_path: Path) -> None:
+    copy, config = world.copy(tmp_path), sequence_config(sequence={"reduce": "mean"}, max_epochs=1)
+    copy.fit(config)
+    told = TrainConfig.model_validate(read_model(copy.model).record["config"])
+
+    assert told.sequence == config.sequence
+    assert told.semantic() == config.semantic()
+
+
 def test_what_is_stored_of_a_row_is_no_part_of_the_model() -> None:
     mean, last = (sequence_config(sequence={"reduce": reduce, "stride_periods": 2}) for reduce in ("mean", "last"))
 

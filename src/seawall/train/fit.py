@@ -196,9 +196,14 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
         **_skipped(result),
         "panel_key": panel.content_key,
         "segments": fold_layout(panel, fold),
-        "config": config.semantic(),
+        "config": config.semantic() | _reduced(config),
         "torch": str(torch.__version__),
     }
+
+
+def _reduced(config: TrainConfig) -> dict[str, Any]:
+    """Say what is stored of a row: no part of the model, but who predicts from it alone has no other place to ask."""
+    return {"sequence": config.sequence.model_dump(mode="json")} if config.is_sequence else {}
 
 
 def _history(result: FitResult) -> dict[str, Any]:
