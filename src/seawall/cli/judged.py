@@ -68,8 +68,8 @@ def show_record(record: Numbers, console: Console) -> None:
 
 def _more(record: Numbers) -> list[tuple[str, list[tuple[str, Numbers]]]]:
     overall = record["overall"]
-    horizons = [(f"{block['horizon_periods']} periods", block) for block in overall.get("horizons", [])]
-    lags = [(f"{block['lag']} dates", block) for block in overall["decay"]]
+    horizons = [(_counted(block["horizon_periods"], "period"), block) for block in overall.get("horizons", [])]
+    lags = [(_counted(block["lag"], "date"), block) for block in overall["decay"]]
     groups = [(str(block["group"]), block["rank_ic"]) for block in overall.get("groups", [])]
     folds = [(f"fold {block['fold']}", block["rank_ic"]) for block in record["folds"]]
     return [
@@ -78,6 +78,10 @@ def _more(record: Numbers) -> list[tuple[str, list[tuple[str, Numbers]]]]:
         ("Rank IC by group of names", groups),
         ("Rank IC by fold", folds if len(folds) > 1 else []),
     ]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _sides(fold: Numbers) -> list[tuple[str, Numbers]]:

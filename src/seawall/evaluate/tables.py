@@ -13,7 +13,7 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError
 from seawall.evaluate.config import EvaluateConfig, TablesConfig
 from seawall.evaluate.daily import Beside, DailyTable
-from seawall.evaluate.memory import SUMMARY_DATE_BYTES
+from seawall.evaluate.memory import FEWEST_DATES, SUMMARY_DATE_BYTES
 from seawall.evaluate.record import headline, judged_record
 from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
@@ -95,7 +95,7 @@ def evaluate_tables(
     for block in _blocks(tables, codes, config, counts):
         _judge(block, daily, pooled)
         beat("dates", counts.num_rows, tables[0].num_rows)
-    _require_room(daily.num_dates, max_dates)
+        _require_room(daily.num_dates, max_dates, counts.num_rows / max(1, tables[0].num_rows))
     target = chosen[-1].values[0] if len(tables) == 2 else chosen[0].values[1]
     kind_of_target = "forward_return" if len(tables) == 2 else ""
     record = judged_record(target, config.horizon_periods, _judging(config), daily, pooled, kind=kind_of_target)
@@ -120,14 +120,19 @@ def evaluate_tables(
     }
 
 
-def _require_room(num_dates: int, max_dates: int) -> None:
-    """Refuse to summarise more dates than there is memory for; how many there are is known only now."""
+def _require_room(num_dates: int, max_dates: int, share_read: float) -> None:
+    """Refuse to summarise more dates than there is memory for, as soon as they are seen; rows come in order of time.
+
+    What is to be given covers all dates at the rate of those read, and the row buffer, which grows by doubling.
+    """
     if num_dates > max_dates:
+        expected = max(num_dates, round(num_dates / share_read))
+        missing_bytes = 2 * (expected - max_dates + FEWEST_DATES) * SUMMARY_DATE_BYTES
         raise BudgetError(
             "evaluate",
-            f"{num_dates:,} dates need {format_bytes(num_dates * SUMMARY_DATE_BYTES)} to be summarised",
+            f"about {expected:,} dates need {format_bytes(expected * SUMMARY_DATE_BYTES)} to be summarised",
             found=f"room for {max_dates:,}",
-            do=f"Give {format_bytes((num_dates - max_dates) * SUMMARY_DATE_BYTES)} more with --memory.",
+            do=f"Give {format_bytes(missing_bytes)} more with --memory.",
         )
 
 
