@@ -51,8 +51,8 @@ def private_peak_bytes(
     """
     code = f"""
 import pathlib, re, sys, threading, time
-from seawall.pipeline.child import _WithoutPandas
-sys.meta_path.insert(0, _WithoutPandas())
+from seawall.budget.beginning import leave_out_pandas
+leave_out_pandas()
 from seawall.{stage}.config import {stage.capitalize()}Config as Config
 from seawall.{stage}.run import {stage} as act
 peak = 0

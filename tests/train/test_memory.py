@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seawall.budget.claims import StagePlan
+from seawall.budget.processes import sample_tree
 from seawall.stores.shape import PanelShape, read_shape
 from seawall.train.config import TrainConfig
 from seawall.train.memory import choose_train_order, plan_fit, plan_folds, plan_predict
@@ -91,6 +92,45 @@ def test_folds_fit_and_predict_stay_under_their_claims_and_the_claims_are_not_fa
     assert_two_sided(plan_folds(CONFIG, shape, GIB), folds)
     assert_two_sided(plan_fit(CONFIG, shape, 60 * 300, GIB), fit)
     assert_two_sided(plan_predict(CONFIG, shape, 60 * 100, GIB), predict)
+
+
+TREE = """
+from seawall.train.run import fit_fold, predict_fold_by_ranks
+fit_fold(panel, folds, 0, config, model) if act == "train" else predict_fold_by_ranks(
+    panel, folds, 0, config, model, predictions
+)
+assert "torch" not in sys.modules
+"""
+
+
+def tree_peak_bytes(script: str, arguments: list[str], config: TrainConfig) -> int:
+    """Do as :func:`peak_bytes` for a process and all it starts."""
+    highest = 0
+    with subprocess.Popen([sys.executable, "-c", script, config.model_dump_json(), *arguments]) as child:
+        while child.poll() is None:
+            highest = max(highest, sample_tree(child.pid).private_bytes)
+            time.sleep(0.003)
+        assert child.returncode == 0
+    return highest
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("hidden_size", [64, 512])
+def test_two_ranks_and_their_leader_stay_under_their_claims_and_the_claims_are_not_fat(
+    tmp_path: Path, hidden_size: int
+) -> None:
+    make_panel(tmp_path, num_entities=60, num_dates=470, num_features=12)
+    world, shape = World(tmp_path), read_shape(tmp_path / "world.panel")
+    paths = [str(path) for path in (world.panel, world.folds, world.model, world.predictions)]
+    changes = {"ranks": 2, "model": {"hidden_size": hidden_size}, "batch_size": 512 if hidden_size == 64 else 128}
+    config = TrainConfig.model_validate(CONFIG.model_dump(mode="json") | changes)
+    peak_bytes(START + FOLDS, paths, config)
+
+    fit, predict = (tree_peak_bytes(START + f"act = {act!r}" + TREE, paths, config) for act in ("train", "predict"))
+
+    assert_two_sided(plan_fit(config, shape, 60 * 300, GIB), fit)
+    assert_two_sided(plan_predict(config, shape, 60 * 100, GIB), predict)
 
 
 @pytest.mark.slow

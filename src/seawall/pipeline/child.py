@@ -1,22 +1,18 @@
 """The child: one unit of work in a fresh process, behind the fence. Its end is the only full release of memory."""
 
-import ctypes
 import faulthandler
 import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from traceback import extract_tb
-from types import FrameType, ModuleType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
+from seawall.budget.beginning import die_with_parent, leave_out_pandas
 from seawall.budget.causes import cause_of_exception
 from seawall.budget.fence import enter, loosen
 from seawall.budget.heartbeat import Heartbeat
@@ -25,24 +21,11 @@ from seawall.budget.relief import Relief
 from seawall.errors import Interrupted, SeawallError
 from seawall.stores.atomic import write_json
 
-PR_SET_PDEATHSIG = 1
-
 EXTRAS = {"lightgbm": "lightgbm", "torch": "train", "safetensors": "train", "plotly": "report"}
 """Which extra of the package brings a library."""
 
 REPORT_BYTES = 4000
 """A pipe takes this much in one piece without a reader."""
-
-
-class _WithoutPandas(MetaPathFinder):
-    """Keep pandas out of the child: pyarrow would import it, 30 MiB that no claim names."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not used in stages", name=name)
-        return None
 
 
 def main() -> int:
@@ -52,14 +35,13 @@ def main() -> int:
     disk is full, and the log has the whole of it.
     """
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    _die_with_parent(request["parent"])
+    die_with_parent(request["parent"])
     entered = enter(request["fence"])
-    sys.meta_path.insert(0, _WithoutPandas())
+    leave_out_pandas()
     faulthandler.enable()
     sys.excepthook = partial(_unforeseen, request["report"])
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    started = time.process_time()
     heartbeat = Heartbeat(Path(request["heartbeat"]), relief=Relief(Path(request["shrink"])), fence=entered)
     try:
         from seawall.pipeline.work import do_unit
@@ -69,7 +51,8 @@ def main() -> int:
         cause = cause_of_exception(error.__cause__) if error.__cause__ is not None else ""
         _report(request["report"], {"error": error.record(), "cause": cause})
         return error.exit_code
-    cpu_seconds = time.process_time() - started
+    spent = os.times()
+    cpu_seconds = spent.user + spent.system + spent.children_user + spent.children_system
     measures = {"cpu_seconds": cpu_seconds, "read_bytes": read_bytes(os.getpid())}
     write_json(Path(request["result"]), {"ok": True, "fence_kind": entered, **result, **measures})
     return 0
@@ -116,14 +99,6 @@ def _do(error: BaseException) -> str:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Interrupted("stage", "stopped on request")
-
-
-def _die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process if the parent is lost; Linux only, elsewhere the stage runs to its end."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was lost before the kernel was asked; whoever adopts this process need not be 1
-        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -126,19 +126,22 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
 
             means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
             return fit_fold(panel, folds, fold, train, model, **means)
-    from seawall.train.predict import predict_fold
-
     output = folder / "predictions"
+    choices: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat}
     if config.evaluate.in_sample:
         from seawall.train.in_sample import FoldFiles, score_in_sample
 
         files = FoldFiles(panel, folds, fold, model, output)
-        score_in_sample(files, train, config.evaluate.min_names, random_access=random_access, split=split, beat=beat)
+        score_in_sample(files, train, config.evaluate.min_names, **choices)
+        # The scores have brought torch into this process: it predicts by itself, which gives the same bytes.
+        train = train.model_copy(update={"ranks": 1})
     else:
         from seawall.stores.in_sample import in_sample_file
 
         in_sample_file(output, fold).unlink(missing_ok=True)
-    return predict_fold(panel, folds, fold, train, model, output, random_access=random_access, split=split, beat=beat)
+    from seawall.train.run import predict_fold_by_ranks
+
+    return predict_fold_by_ranks(panel, folds, fold, train, model, output, **choices)
 
 
 def _drop_other_strategies(folder: Path, names: list[str]) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,12 +46,27 @@ class Scaler:
         """Scales of all targets, in order of the model's outputs."""
         return (self.target, *self.more_targets)
 
-    def save(self, path: Path) -> None:
-        """Write ``scaler.json`` atomically; floats are kept to the last bit."""
+    def record(self) -> dict[str, Any]:
+        """Give the scaler as plain JSON values; floats are kept to the last bit."""
         record = {"format": SCALER_FORMAT, **asdict(self)}
         if not self.more_targets:
             del record["more_targets"]
-        write_json(path, record)
+        return record
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Scaler":
+        """Read what :meth:`record` gave; KeyError, TypeError or ValueError where it did not."""
+        return cls(
+            tuple(ColumnScale(**column) for column in record["features"]),
+            ColumnScale(**record["target"]),
+            float(record["feature_clip_sigmas"]),
+            None if record["target_clip_sigmas"] is None else float(record["target_clip_sigmas"]),
+            tuple(ColumnScale(**column) for column in record.get("more_targets", [])),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write ``scaler.json`` atomically."""
+        write_json(path, self.record())
 
 
 def load_scaler(path: Path) -> Scaler:
@@ -65,13 +81,7 @@ def load_scaler(path: Path) -> Scaler:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != SCALER_FORMAT:
             raise FormatError(str(path), "unknown format", found=repr(record["format"]), allowed=SCALER_FORMAT)
-        return Scaler(
-            tuple(ColumnScale(**column) for column in record["features"]),
-            ColumnScale(**record["target"]),
-            float(record["feature_clip_sigmas"]),
-            None if record["target_clip_sigmas"] is None else float(record["target_clip_sigmas"]),
-            tuple(ColumnScale(**column) for column in record.get("more_targets", [])),
-        )
+        return Scaler.from_record(record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(str(path), "not a scaler", found=str(error), do="Train the fold again.") from error
 

@@ -1,8 +1,11 @@
 """The slot file: a place on disk for every prediction of a fold, filled in any order; a bitmap says what is there."""
 
+import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,6 +40,8 @@ class SlotFile:
         Content key of what the values are computed from.
     num_steps, stride_periods
         Of slots that hold every step of a window, [step, output] flat: the steps, and the rows between windows.
+    shared
+        Several processes write the file, each slots of its own: bits are added to those on disk, under a lock.
     """
 
     def __init__(
@@ -48,8 +53,9 @@ class SlotFile:
         key: str,
         num_steps: int = 0,
         stride_periods: int = 0,
+        shared: bool = False,
     ) -> None:
-        self.path, self.num_slots, self.num_outputs = path, num_slots, num_outputs
+        self.path, self.num_slots, self.num_outputs, self.shared = path, num_slots, num_outputs, shared
         steps = {"num_steps": num_steps, "stride_periods": stride_periods} if num_steps else {}
         header = _header(num_slots, num_outputs, key, steps)
         self._bits_at = HEADER_BYTES + 4 * num_slots * num_outputs
@@ -75,7 +81,10 @@ class SlotFile:
         """Force values to disk, then the bits that vouch for them."""
         if self._uncommitted_bytes:
             os.fsync(self._descriptor)
-            os.pwrite(self._descriptor, self._bits.tobytes(), self._bits_at)
+            with self._alone():
+                if self.shared:
+                    self.look_again()
+                os.pwrite(self._descriptor, self._bits.tobytes(), self._bits_at)
             os.fsync(self._descriptor)
         self._uncommitted_bytes = 0
         self._committed_at = time.monotonic()
@@ -84,6 +93,11 @@ class SlotFile:
         """Copy values out of the file; meaningless where nothing was written."""
         found: Float32 = np.array(self._map()[slots])
         return found
+
+    def look_again(self) -> None:
+        """Take in what other processes have committed."""
+        bits = os.pread(self._descriptor, self._num_bit_bytes, self._bits_at)
+        self._bits |= np.frombuffer(bits, np.uint8)
 
     def written(self, slots: Int64) -> Bool:
         """Tell which slots hold a value."""
@@ -131,6 +145,17 @@ class SlotFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the bits on disk, where others write them too."""
+        if self.shared:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if self.shared:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _map(self) -> Float32:
         if self._values is None:

@@ -38,6 +38,7 @@ ADDED_LATER = (
     "on_non_finite",
     "seed_per_fold",
     "sequence",
+    "ranks",
 )
 """Fields that models of earlier releases do not know of."""
 
@@ -262,6 +263,10 @@ class TrainConfig(BaseModel):
     threads: int = Field(
         default=1, ge=1, le=1024, description="torch threads; part of the result, not only of its speed"
     )
+    # 1: processes of a small model wait longer than they learn; folds side by side use the cores better.
+    ranks: int = Field(
+        default=1, ge=1, le=64, description="processes that train one fold together, each on a part of every batch"
+    )
     # 300: at most five minutes of work are repeated after a kill; a checkpoint takes 25 ms.
     checkpoint_seconds: float = Field(default=300.0, ge=0, description="time between checkpoints within an epoch")
     # 30: a long epoch is judged while it can still be stopped; a validation takes a few percent of such an epoch.
@@ -328,6 +333,21 @@ class TrainConfig(BaseModel):
         if self.sequence.stride_periods > self.lookback_periods:
             raise ValueError("sequence.stride_periods: more than lookback_periods would leave rows between samples out")
         return self
+
+    @model_validator(mode="after")
+    def _ranks_can_share(self) -> "TrainConfig":
+        if self.ranks == 1:
+            return self
+        if self.model.is_baseline:
+            raise ValueError(f"ranks: {self.model.kind_name} is solved for by one process, not by {self.ranks}")
+        if self.order != "by_time" and self.batch_size % self.ranks:
+            nearest = max(1, round(self.batch_size / self.ranks)) * self.ranks
+            raise ValueError(f"batch_size: must divide evenly among {self.ranks} ranks: set it to {nearest}")
+        return self
+
+    def of_any_ranks(self) -> "TrainConfig":
+        """Leave out the number of ranks where it changes no more than rounding: steps by date are one date a rank."""
+        return self if self.order == "by_time" else self.model_copy(update={"ranks": 1})
 
     @property
     def target_names(self) -> tuple[str, ...]:

@@ -28,10 +28,12 @@ from seawall.train.inference import scaled_gather
 from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
 from seawall.train.micro import MicroBatches
+from seawall.train.ranks import ALONE, Ranks
 from seawall.train.ridge import fit_ridge
 from seawall.train.segments import learnt_steps, refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
+from seawall.train.together import Together
 from seawall.train.trees import fit_trees, write_texts
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
@@ -40,6 +42,7 @@ from seawall.windows.choose import ORDERS, Order
 from seawall.windows.folds import Fold
 from seawall.windows.gather import Beside
 from seawall.windows.samples import Samples, select_ranges
+from seawall.windows.share import Share
 from seawall.windows.stream import Windows
 
 
@@ -52,8 +55,12 @@ def fit(
     means: tuple[bool, MicroBatches],
     beat: Beat,
     tell: Tell | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
-    """Do the work of :func:`seawall.train.run.fit_fold` on an open panel; ``means`` change no more than last bits."""
+    """Do the work of :func:`seawall.train.run.fit_fold` on an open panel; ``means`` change no more than last bits.
+
+    Of several ranks the first one writes the files; all of them return the same.
+    """
     random_access, split = means
     device = resolve_device(config.device)
     check_precision(config.precision, device)
@@ -63,7 +70,8 @@ def fit(
     refuse_empty(fold, {"train": train, "valid": valid}, config)
     beat("fit scaler")
     steps = learnt_steps(panel, fold, config)
-    scaler = fit_scaler(panel, fold, train if steps is None else steps[0], config)
+    scaled = train if steps is None else steps[0]
+    scaler = Scaler.from_record(ranks.from_rank(0, lambda: fit_scaler(panel, fold, scaled, config).record()))
     # A second mapping: advice against reading ahead must not slow the passes in row order down.
     source = Panel(panel.path) if random_access else panel
     inputs = fit_inputs(panel, train, config.model)
@@ -98,31 +106,35 @@ def fit(
                 order=_resolved(config.order),
                 seed=seed,
                 pool_bytes=parse_bytes(config.pool, where="train.pool"),
+                share=Share(ranks.rank, ranks.world_size),
             )
             trainer = Trainer(
                 config,
                 starting_model(model, config, fold.index, output),
                 windows,
                 scaler,
-                validator,
+                Together(validator, ranks, output / "valid.slots") if ranks.are_several else validator,
                 device,
-                save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint),
+                save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint) if ranks.is_first else None,
                 where=f"train fold {fold.index}",
             )
-            trainer.parts, trainer.tell = parts, tell or trainer.tell
+            trainer.parts, trainer.tell, trainer.ranks = parts, tell or trainer.tell, ranks
+            ranks.part_ways(seed)
             trainer.keep_batch = partial(keep_batch, output)
             if checkpoint := load_checkpoint(path, state_key):
                 trainer.restore(checkpoint)
             result = trainer.fit(beat)
             parts = trainer.parts
+    parts = int(max(ranks.add_up([parts * (rank == ranks.rank) for rank in range(ranks.world_size)])))
     beat("write model")
     counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
     record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
     record |= _rounding_record(parts, result)
-    write_texts(output, model)
-    write_model(output, result.weights, (scaler, inputs), _history(result), record)
-    path.unlink(missing_ok=True)
-    (output / NAME).unlink(missing_ok=True)
+    if ranks.is_first:
+        write_texts(output, model)
+        write_model(output, result.weights, (scaler, inputs), _history(result), record)
+        path.unlink(missing_ok=True)
+        (output / NAME).unlink(missing_ok=True)
     purged = {"num_purged": train.num_purged + valid.num_purged}
     return _summary(result) | counts | purged | _rounding_record(parts, result)
 
@@ -174,10 +186,11 @@ def fit_key(
 ) -> str:
     """Key of all that decides the model to the last bit.
 
-    A checkpoint of another key is not continued; one made with another ``library`` is, and says so.
+    A checkpoint of another key is not continued; one made with another ``library``, or by another number of ranks where
+    steps are the same, is, and says so.
     """
     segments = json.dumps([fold.index, fold.train, fold.valid, fold.test[0], fold.train_pieces, fold.test_pieces])
-    choices = json.dumps(config.semantic(), sort_keys=True)
+    choices = json.dumps((config if library else config.of_any_ranks()).semantic(), sort_keys=True)
     content = content_key(panel, fold)  # rows that are appended later are nothing to a model that walks forward
     return text_key(str(FIT_VERSION), choices, content, segments, device.type, library, *([start] if start else []))
 

@@ -22,6 +22,7 @@ from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.environment import changes, environment
 from seawall.train.gpu import drop_step, next_parts
 from seawall.train.numbers import epoch_numbers
+from seawall.train.ranks import ALONE
 from seawall.train.scaling import LossScale, first_scale
 from seawall.train.schedule import rate_share
 from seawall.train.schedule_config import PlateauConfig
@@ -117,6 +118,8 @@ class Trainer:
         """Parts a batch is worked through in; a GPU that is full raises it."""
         self.tell: Tell = tell_nobody
         self.keep_batch: KeepBatch = keep_nothing
+        self.ranks = ALONE
+        """Processes that train this model together, each on its share of ``windows``."""
         self.model = model.to(device)
         self.objective = Objective(terms_of(config.loss, config.target_names))
         self.stepper = Stepper(self.model, self.objective, scaler, device, config.precision)
@@ -132,14 +135,21 @@ class Trainer:
         """Continue where a checkpoint was taken: to the last bit, or, where the machine is another, to rounding."""
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.restore(checkpoint.optimizer)
-        restore_random_state(checkpoint.random, self.device)
+        self._restore_draws(checkpoint)
         self.progress, self.best = checkpoint.progress, checkpoint.best
         self.scale = LossScale(self.progress.loss_factor, self.progress.num_good_steps)
         if self.average is not None:
             self.average.restore(self.progress.num_averaged, checkpoint.average)
-        if changed := changes(checkpoint.environment, environment()):
+        if changed := changes(checkpoint.environment, environment(world_size=self.ranks.world_size)):
             place = {"epoch": self.progress.epoch, "step": self.progress.step}
             self.progress.resumed.append({**place, "changed": changed})
+
+    def _restore_draws(self, checkpoint: Checkpoint) -> None:
+        """Go on drawing where this rank was; one that was not there goes on from its own seed."""
+        before = int(checkpoint.environment.get("world_size", "1"))
+        if self.ranks.rank < before:
+            each = len(checkpoint.random) // before
+            restore_random_state(checkpoint.random[self.ranks.rank * each :][:each], self.device)
 
     def fit(self, beat: Beat) -> FitResult:
         """Train until the epochs are over or patience is."""
@@ -162,15 +172,19 @@ class Trainer:
         while (batch := self._next(batches)) is not None:
             loss = self._learn(batch)
             progress.step += 1
-            if progress.step % self.config.accumulate_batches == 0 or progress.step == num_batches:
+            if moves := progress.step % self.config.accumulate_batches == 0 or progress.step == num_batches:
                 self._move()
             now = time.monotonic()
             progress.epoch_seconds = seconds_before + now - started
-            # Gradients that wait for their step are in no checkpoint.
-            if now - saved_at >= self.config.checkpoint_seconds and not self.optimizer.has_gradients:
+            saves, reports = self.ranks.first_says(
+                # Gradients that wait for their step are in no checkpoint.
+                moves and now - saved_at >= self.config.checkpoint_seconds,
+                0 < 60 * self.config.report_minutes <= now - reported_at and progress.step < num_batches,
+            )
+            if saves:
                 self.save(self._checkpoint())
                 saved_at = time.monotonic()
-            if 0 < 60 * self.config.report_minutes <= now - reported_at and progress.step < num_batches:
+            if reports:
                 self._report(beat)
                 reported_at = time.monotonic()
             beat(substep, progress.step, num_batches, loss=loss or 0.0)
@@ -214,25 +228,35 @@ class Trainer:
         # short last batch. Where a step is a date, every date weighs the same.
         size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
         size *= batch.y[:1, ..., 0].size or 1  # steps of a sample that each count
-        factor = self.scale.factor / self.config.accumulate_batches
+        factor = self.scale.factor / (self.config.accumulate_batches * self._dates_at_once)
         while True:
             states = random_state(self.device) if self.device.type == "cuda" else []
             try:
                 sums = self.stepper.add_gradients(batch, parts=self.parts, size=size, factor=factor)
                 break
             except NotFiniteError as error:
-                self._refuse(batch, error.loss)
-                return None
+                return self._count(batch, error)
             except torch.OutOfMemoryError:
                 if self.config.accumulate_batches > 1:
                     raise
                 self.parts = next_parts(self.parts, self.windows.batch_size)
             drop_step(self.model)
             restore_random_state(states, self.device)
-        return self._count(sums)
+        return self._count(batch, sums)
 
-    def _count(self, sums: StepSums) -> float | None:
-        progress = self.progress
+    @property
+    def _dates_at_once(self) -> int:
+        """Dates of a global batch where a batch is a date: one for each rank. Their gradients are averaged."""
+        return self.ranks.world_size if self.windows.order == "by_time" else 1
+
+    def _count(self, batch: Batch, found: StepSums | NotFiniteError) -> float | None:
+        """Take in what the batch has given on all ranks; nothing where any of them has a loss that is not finite."""
+        if self.ranks.are_several:
+            found = self._of_all_ranks(batch, found)
+        if isinstance(found, NotFiniteError):
+            self._refuse(batch, found)
+            return None
+        sums, progress = found, self.progress
         progress.totals = [a + b for a, b in zip(progress.totals or [0.0] * len(sums.totals), sums.totals, strict=True)]
         progress.counts = [a + b for a, b in zip(progress.counts or [0.0] * len(sums.counts), sums.counts, strict=True)]
         progress.num_flat += sums.num_flat
@@ -240,15 +264,34 @@ class Trainer:
         progress.num_empty_batches += loss is None
         return loss
 
-    def _refuse(self, batch: Batch, loss: float) -> None:
+    def _of_all_ranks(self, batch: Batch, found: StepSums | NotFiniteError) -> StepSums | NotFiniteError:
+        ranks, num_terms = self.ranks, len(self.objective.terms)
+        failed = [float(isinstance(found, NotFiniteError) and rank == ranks.rank) for rank in range(ranks.world_size)]
+        sums = StepSums([0.0] * num_terms, [0.0] * num_terms) if isinstance(found, NotFiniteError) else found
+        added = ranks.add_up([*failed, *sums.totals, *sums.counts, sums.num_flat])
+        failed, numbers = added[: ranks.world_size], added[ranks.world_size :]
+        if not any(failed):
+            return StepSums(numbers[:num_terms], numbers[num_terms:-1], int(numbers[-1]))
+        source = failed.index(1.0)
+        loss = ranks.from_rank(source, lambda: found.loss if isinstance(found, NotFiniteError) else math.nan)
+        return NotFiniteError(loss, source)
+
+    def _refuse(self, batch: Batch, error: NotFiniteError) -> None:
         """Leave out a batch whose loss is not finite, and what it is accumulated with; or stop with the batch saved."""
         if self.config.on_non_finite == "stop":
-            raise self._not_finite(loss, self.keep_batch(batch, self.model, self.progress))
+            saved = self.ranks.from_rank(error.rank, lambda: self._kept(batch))
+            raise self._not_finite(error.loss, None if saved is None else Path(saved))
         self.optimizer.drop_gradients()
         self.progress.num_skipped_batches += 1
 
+    def _kept(self, batch: Batch) -> str | None:
+        saved = self.keep_batch(batch, self.model, self.progress)
+        return None if saved is None else str(saved)
+
     def _move(self) -> None:
         """Take the step that the gradients say, if there are any."""
+        self.ranks.add_gradients(self.optimizer.parameters)
+        self.ranks.share_buffers(self.model)
         if not self.optimizer.has_gradients:
             return
         progress = self.progress
@@ -303,8 +346,9 @@ class Trainer:
     def _checkpoint(self) -> Checkpoint:
         weights, state = self.model.state_dict(), self.optimizer.state
         average = [] if self.average is None else self.average.weights
-        random = random_state(self.device)
-        return Checkpoint(self.progress, weights, state, random, self.best, average, environment())
+        random = self.ranks.gather(random_state(self.device))
+        place = environment(world_size=self.ranks.world_size)
+        return Checkpoint(self.progress, weights, state, random, self.best, average, place)
 
     def _not_finite(self, loss: float, saved: Path | None) -> StageError:
         place = f"{self.where}, epoch {self.progress.epoch}, step {self.progress.step}"

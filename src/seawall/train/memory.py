@@ -36,6 +36,15 @@ ENTITY_NAME_BYTES = 240
 ATTRIBUTE_BYTES = 150
 """A static attribute as Python object, Arrow value and number, while it is read."""
 
+LEADER_BYTES = 24 * MIB
+"""The process that starts ranks."""
+
+RANK_BYTES = 4 * MIB
+"""Threads and buffers of the library that carries messages."""
+
+MESSAGE_COPIES = 2
+"""Gradients of all weights on the way to other ranks: as sent, and as the library receives them."""
+
 DATE_BYTES = 24
 RUN_BYTES = 32
 """First row and count of a run of samples, twice while runs are joined."""
@@ -91,7 +100,7 @@ def plan_fit(
     """
     sizes = model_sizes(config, shape)
     num_parameters = config.model.num_parameters(sizes)
-    copies = _weight_copies(config)
+    copies = _weight_copies(config) + (MESSAGE_COPIES if config.ranks > 1 else 0)
     split = MicroBatches(micro_batches)
     whole = _largest_batch(config, shape)
     learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
@@ -115,7 +124,8 @@ def plan_fit(
             "weights",
             copies * 4 * num_parameters,
             f"{num_parameters:,} weights x 4 B x {copies} (weights, gradients, two moments, best, copy being saved"
-            + (", average)" if config.ema_decay is not None else ")"),
+            + (", average" if config.ema_decay is not None else "")
+            + (", message to other ranks twice)" if config.ranks > 1 else ")"),
         ),
         Claim(
             "kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread, one more gathers ahead"
@@ -132,7 +142,7 @@ def plan_fit(
         *_index_claims(shape, num_train_samples, stride=config.sequence.stride_periods),
     )
     model_bytes = 4 * num_parameters
-    disk = (
+    disk: tuple[Claim, ...] = (
         Claim("model", model_bytes + MIB, "weights, scaler, history"),
         Claim(
             "checkpoint",
@@ -140,7 +150,10 @@ def plan_fit(
             "weights, two moments, best, average; the old one stays until the new is whole",
         ),
     )
-    return _with_access("train", private, disk, config, shape, (budget_bytes, micro_batches))
+    if config.ranks > 1:
+        values = shape.num_rows * len(config.target_names)  # of valid, whose rows are not counted before it is cut
+        disk += (Claim("validation", 4 * values, f"slot file: at most {values:,} predictions x 4 B"),)
+    return _with_access("train", _of_all_ranks(config, private), disk, config, shape, (budget_bytes, micro_batches))
 
 
 def plan_predict(
@@ -196,6 +209,7 @@ def plan_predict(
             "predictions", row_bytes * num_test_samples, f"{num_test_samples:,} rows x {row_bytes} B before compression"
         ),
     )
+    private = _of_all_ranks(config, private)
     return _with_access("predict", private, disk, config, shape, (budget_bytes, micro_batches))
 
 
@@ -244,6 +258,7 @@ def _with_access(
             "batch_size": config.batch_size,
             "predict_batch_size": config.predict_batch_size,
             "threads": config.threads,
+            **({"ranks": config.ranks} if config.ranks > 1 else {}),
             **({"micro_batches": micro_batches} if micro_batches > 1 else {}),
         },
     )
@@ -256,6 +271,18 @@ def gpu_bytes(config: TrainConfig, sizes: ModelShape, micro_batches: int) -> int
     learning = _step_bytes(config, part, sizes, training=True)
     copied = 4 * part * config.lookback_periods * sizes.num_features
     return GPU_CONTEXT_BYTES + weights + learning + copied
+
+
+def _of_all_ranks(config: TrainConfig, private: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Count the same claims once a rank, and the leader that starts them."""
+    if config.ranks == 1:
+        return private
+    number = config.ranks
+    claims = [Claim(claim.purpose, number * claim.bytes, f"{number} ranks x ({claim.formula})") for claim in private]
+    met = Claim(
+        "messages", number * RANK_BYTES, f"{number} ranks x {format_bytes(RANK_BYTES)}, threads that carry them"
+    )
+    return (Claim("leader", LEADER_BYTES, "Python, without torch: starts the ranks"), *claims, met)
 
 
 def _weight_copies(config: TrainConfig) -> int:
@@ -342,7 +369,7 @@ def _pool_claims(config: TrainConfig, shape: PanelShape, num_samples: int) -> tu
 
 def _largest_batch(config: TrainConfig, shape: PanelShape) -> int:
     """Count the samples of the largest step: a date may have as many as the panel has names on it."""
-    return shape.max_rows_per_date if config.order == "by_time" else config.batch_size
+    return shape.max_rows_per_date if config.order == "by_time" else config.batch_size // config.ranks
 
 
 def choose_train_order(config: TrainConfig, shape: PanelShape, num_train_samples: int, budget_bytes: int) -> Chosen:

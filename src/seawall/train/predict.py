@@ -21,6 +21,7 @@ from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
 from seawall.train.micro import MicroBatches
+from seawall.train.ranks import ALONE, Ranks
 from seawall.train.run import WHOLE
 from seawall.train.segments import predicted_samples
 from seawall.windows.folds import Fold
@@ -40,12 +41,14 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     random_access: bool = False,
     split: MicroBatches = WHOLE,
     beat: Beat = silent,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Predict every sample of a fold's test segment, in the unit of the target.
 
     Predictions go to ``output/fold_NN.slots`` batch by batch; run again after a kill, finished batches are not computed
     a second time. Batches are fixed by the config, so resuming changes no bit. A prediction reads the lookback of its
-    row and nothing later. Memory is one batch and 8 bytes a row of the segment.
+    row and nothing later. Memory is one batch and 8 bytes a row of the segment. Of several ranks each predicts some of
+    the batches, and the first one writes the predictions: the same bytes.
 
     Returns
     -------
@@ -71,7 +74,12 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
         *(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size)),
         *([] if windows is None else [config.sequence.reduce]),
     )
-    with SlotFile(slots_path, num_slots=len(whole), num_outputs=num_steps * len(targets), key=key, **stated) as slots:
+    if not ranks.is_first:
+        ranks.wait()  # the first one makes the file
+    sizes: dict[str, Any] = {"num_slots": len(whole), "num_outputs": num_steps * len(targets), **stated}
+    with SlotFile(slots_path, key=key, shared=ranks.are_several, **sizes) as slots:
+        if ranks.is_first:
+            ranks.wait()
         with repeatable(device, threads=config.threads, seed=config.seed):
             gather = scaled_gather(
                 opened,
@@ -81,24 +89,28 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
                 random_access=random_access,
                 beside=fitted.inputs.beside(opened),
             )
-            num_computed = _Work(fitted, gather, split.part_size(config.predict_batch_size), device).fill(
-                slots, whole, beat, every_step=windows is not None
+            work = _Work(fitted, gather, split.part_size(config.predict_batch_size), device, ranks)
+            num_computed = work.fill(slots, whole, beat, every_step=windows is not None)
+        slots.commit()
+        num_computed = int(ranks.add_up([num_computed])[0])
+        if ranks.is_first:
+            beat("write predictions")
+            slots.look_again()
+            write_fold(
+                output / f"fold_{fold:02d}.parquet",
+                opened,
+                fold=fold,
+                rows=rows,
+                predictions=slots.values()
+                if windows is None
+                else StepValues(slots.values(), whole, rows, num_steps, mean=config.sequence.reduce == "mean"),
+                target=targets,
+                model_key=fitted.key,
+                parts=_parts(opened, chosen, rows),
             )
-        beat("write predictions")
-        manifest = write_fold(
-            output / f"fold_{fold:02d}.parquet",
-            opened,
-            fold=fold,
-            rows=rows,
-            predictions=slots.values()
-            if windows is None
-            else StepValues(slots.values(), whole, rows, num_steps, mean=config.sequence.reduce == "mean"),
-            target=targets,
-            model_key=fitted.key,
-            parts=_parts(opened, chosen, rows),
-        )
-    slots_path.unlink()
-    return {"num_rows": manifest["num_rows"], "num_computed": num_computed, "model_key": fitted.key}
+    if ranks.is_first:
+        slots_path.unlink()
+    return {"num_rows": len(rows), "num_computed": num_computed, "model_key": fitted.key}
 
 
 def _window_ends(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Int64, int] | None:
@@ -135,12 +147,13 @@ class _Work:
     gather: Gather
     batch_size: int
     device: torch.device
+    ranks: Ranks
 
     def fill(self, slots: SlotFile, rows: Int64, beat: Beat, *, every_step: bool) -> int:
-        """Compute the batches that are not complete yet; give how many rows that were."""
+        """Compute this rank's batches that are not complete yet; give how many rows that were."""
         module = self.fitted.module.to(self.device)
         num_computed = 0
-        for start in range(0, len(rows), self.batch_size):
+        for start in range(self.ranks.rank * self.batch_size, len(rows), self.ranks.world_size * self.batch_size):
             places = np.arange(start, min(start + self.batch_size, len(rows)))
             if not slots.written(places).all():
                 scaled = predict_scaled(module, self.gather, rows[places], self.device, every_step=every_step)

@@ -8,6 +8,7 @@ from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_layout, fold_record, read_fold, write_folds
+from seawall.train.gang import GangWork, lead
 from seawall.train.micro import MicroBatches
 from seawall.train.saved_folds import saved_folds
 from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
@@ -125,6 +126,9 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     StageError
         Where the loss stops being finite, naming epoch and step.
     """
+    if config.ranks > 1:
+        settings = _settings(panel, folds, fold, config, output) | _means(random_access, split)
+        return lead(_gang("train", settings, config, output / ".ranks"), beat, tell)
     # Here and not on top: torch is 130 MiB that the folds stage does without.
     from seawall.train.fit import fit
 
@@ -140,6 +144,43 @@ def saved_or_cut(panel: Panel, config: TrainConfig, models: tuple[dict[str, Any]
     except ConfigError:  # a calendar may be another than the one the config was made for
         cut = []
     return saved_folds(panel, models, cut)
+
+
+def predict_fold_by_ranks(  # noqa: PLR0913 - as predict_fold, which it stands for
+    panel: Path,
+    folds: Path,
+    fold: int,
+    config: TrainConfig,
+    model_folder: Path,
+    output: Path,
+    *,
+    random_access: bool = False,
+    split: MicroBatches = WHOLE,
+    beat: Beat = silent,
+) -> dict[str, Any]:
+    """Do what :func:`seawall.train.predict.predict_fold` does, in as many processes as the config says."""
+    if config.ranks == 1:
+        from seawall.train.predict import predict_fold
+
+        means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat}
+        return predict_fold(panel, folds, fold, config, model_folder, output, **means)
+    settings = _settings(panel, folds, fold, config, model_folder) | _means(random_access, split)
+    settings["output"] = str(output)
+    return lead(_gang("predict", settings, config, output / f".ranks_{fold:02d}"), beat)
+
+
+def _settings(panel: Path, folds: Path, fold: int, config: TrainConfig, model: Path) -> dict[str, Any]:
+    paths = {"panel": str(panel), "folds": str(folds), "model": str(model)}
+    return {**paths, "fold": fold, "config": config.model_dump(mode="json")}
+
+
+def _means(random_access: int, split: MicroBatches) -> dict[str, Any]:
+    return {"random_access": bool(random_access), "parts": split.parts, "gpu_budget_bytes": split.gpu_budget_bytes}
+
+
+def _gang(act: str, settings: dict[str, Any], config: TrainConfig, folder: Path) -> GangWork:
+    where = f"{act} fold {settings['fold']}"
+    return GangWork(act=act, num_ranks=config.ranks, settings=settings, folder=folder, where=where)
 
 
 def cut_folds(panel: Panel, folds: FoldsConfig) -> list[Fold]:

@@ -20,9 +20,9 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class NotFiniteError(Exception):
     """The loss of a batch is not finite; no step has been taken."""
 
-    def __init__(self, loss: float) -> None:
+    def __init__(self, loss: float, rank: int = 0) -> None:
         super().__init__(str(loss))
-        self.loss = loss
+        self.loss, self.rank = loss, rank
 
 
 @dataclass(slots=True)
@@ -75,11 +75,13 @@ class Stepper:
         NotFiniteError
             Before the part that is not finite goes backward.
         """
+        num_terms = len(self.objective.terms)
+        sums = StepSums([0.0] * num_terms, [0.0] * num_terms)
+        if not len(batch.x):  # no date is left for this rank
+            return sums
         self.model.train()
         target = torch.from_numpy(to_scaled(batch.y, self.scaler)).to(self.device)
         weight = None if batch.weight is None else torch.from_numpy(batch.weight).to(self.device)
-        num_terms = len(self.objective.terms)
-        sums = StepSums([0.0] * num_terms, [0.0] * num_terms)
         cuts = list(parts_of(len(batch.x), parts))
         if self.objective.by_date and len(cuts) > 1:
             self._in_two_passes(batch, cuts, (target, weight, size, factor), sums)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,6 +48,15 @@ class Validation:
     """Dates without variance, over all terms that compare the names of a date."""
 
 
+class Predict(Protocol):
+    """Predicts rows in the scaled unit of the target."""
+
+    def __call__(
+        self, model: nn.Module, gather: Gather, rows: Int64, device: torch.device, *, every_step: bool = False
+    ) -> Tensor:
+        """Give float32 [B, K] on the device, or [B, L, K] of every step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validator:
     """Everything a validation needs but the model.
@@ -65,6 +75,8 @@ class Validator:
     steps: Samples | None = None
     """Rows that count as steps, where every step of a sample is judged: in the loss and the errors; IC is of the last
     step alone."""
+    predict: Predict = predict_scaled
+    """Where predictions come from."""
 
     def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
         """Validate a model on all samples."""
@@ -78,7 +90,7 @@ class Validator:
 
     def _blocks(self, model: nn.Module, rows: Int64) -> "tuple[_Block, _Block]":
         """Give what ICs are taken of, and what errors are: the same, unless every step is judged."""
-        predicted = predict_scaled(model, self.gather, rows, self.device, every_step=True)
+        predicted = self.predict(model, self.gather, rows, self.device, every_step=True)
         targets = self.gather.target_values(rows)
         if self.steps is not None:
             hide_steps(targets, rows, self.steps)
