@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def score_in_sample(
     device, targets, num_computed = resolve_device(config.device), config.target_names, 0
     judged = _Judged(panel, targets, min_names, fold.train[1] - fold.train[0])
     slots_path = path.with_suffix(".slots")
-    stated = {"num_slots": samples.num_samples, "num_outputs": len(targets)}
+    stated: dict[str, Any] = {"num_slots": samples.num_samples, "num_outputs": len(targets)}
     with (
         SlotFile(slots_path, key=key, **stated) as slots,
         repeatable(device, threads=config.threads, seed=config.seed),
