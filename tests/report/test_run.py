@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from seawall.errors import FormatError
 from seawall.report.run import write_report
@@ -116,6 +117,21 @@ def test_the_page_tells_the_numbers_of_the_records(tmp_path: Path) -> None:
         "2 batches x 512 windows",
     ):
         assert expected in text, expected
+
+
+@pytest.mark.parametrize(
+    ("prices", "sentence"),
+    [
+        ([], "This panel has no prices, so nothing is traded."),
+        (["close"], "The config has no backtest section, so nothing is traded."),
+    ],
+)
+def test_a_run_that_trades_nothing_says_why(tmp_path: Path, prices: list[str], sentence: str) -> None:
+    run = make_run(tmp_path)
+    shutil.rmtree(run / "backtest")
+    (run / "config.yaml").write_text(yaml.safe_dump({"name": "rivers", "ingest": {"prices": prices}}))
+    write_report(run, run / "report.html")
+    assert Page(run / "report.html").text.count(sentence) == 2, "in the summary and in its own section"
 
 
 def test_undefined_numbers_are_called_undefined(tmp_path: Path) -> None:

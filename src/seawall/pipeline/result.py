@@ -1,6 +1,7 @@
 """A finished (or half-finished) run seen from Python: everything stays on disk until it is asked for."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,39 @@ class Predictions:
         """Parquet files in order of time; any Parquet reader takes them."""
         return sorted(self.folder.glob("fold_*.parquet"), key=lambda path: (len(path.name), path.name))
 
+    def scan(self, columns: Sequence[str] | None = None, *, batch_rows: int = 65_536) -> "Iterator[pa.RecordBatch]":
+        """Read predictions in batches, in order of time within each file; memory is one batch, whatever their number.
+
+        Parameters
+        ----------
+        columns
+            Columns to read; all when missing.
+        batch_rows
+            Rows at most in a batch.
+
+        Raises
+        ------
+        FormatError
+            Where there are no predictions.
+        """
+        import pyarrow.parquet as pq
+
+        for path in self._found():
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=65_536) as file:
+                named = None if columns is None else list(columns)
+                yield from file.iter_batches(batch_rows, columns=named, use_threads=False)
+
+    def _found(self) -> list[Path]:
+        if not self.paths:
+            raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
+        return self.paths
+
     def to_arrow(self) -> "pa.Table":
         """Load all predictions; memory grows with their number (about 32 bytes a row)."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not self.paths:
-            raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
-        return pa.concat_tables([pq.read_table(path) for path in self.paths])
+        return pa.concat_tables([pq.read_table(path) for path in self._found()])
 
     def to_pandas(self) -> "pd.DataFrame":
         """Load all predictions as a pandas frame; memory grows with their number."""

@@ -179,6 +179,16 @@ class RunRecords:
         return Fields(dict(self.config)).part("train").part("folds").text("kind") == "combinatorial"
 
     @property
+    def why_untraded(self) -> str | None:
+        """Why no strategy was or will be traded; None where a backtest is still to come."""
+        if not self.config or self.config.get("backtest"):
+            return None
+        ingest = self.config.get("ingest")
+        if isinstance(ingest, Mapping) and not ingest.get("prices"):
+            return "This panel has no prices, so nothing is traded."
+        return "The config has no backtest section, so nothing is traded."
+
+    @property
     def declared_bytes(self) -> float | None:
         """The memory budget of the latest unit."""
         declared = [unit.declared_bytes for unit in self.units if unit.declared_bytes is not None]

@@ -96,7 +96,7 @@ def _ic_sentence(name: str, ic: Fields) -> str:
 def _earned(run: RunRecords) -> Finding:
     question = "What would it have earned?"
     if not run.strategies:
-        return Finding(question, "No backtest yet.")
+        return Finding(question, run.why_untraded or "No backtest yet.")
     returns = [strategy.statistics.number("annual_return") for strategy in run.strategies]
     defined = sorted(value for value in returns if value is not None)
     if not defined:

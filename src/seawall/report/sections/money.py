@@ -16,7 +16,7 @@ MAX_YEARS = 240
 def money_section(run: RunRecords) -> Html:
     """Show equity and drawdown of every strategy, its statistics, and the rules and costs it was run with."""
     if not run.strategies:
-        parts = [missing("There is no backtest in this run yet.")]
+        parts = [missing(run.why_untraded or "There is no backtest in this run yet.")]
         return section("money", "After costs", captions.MONEY_LEAD, parts)
     parts = []
     if any(strategy.equity is not None for strategy in run.strategies):
