@@ -33,7 +33,8 @@ def seats_of(config: RunConfig, units: Sequence[Unit], plan_for: PlanFor, room_b
     if config.train is None or config.train.warm_start or (config.train.device != "cpu" and _has_gpu()):
         return 1
     asked = config.folds_at_once
-    most = min(len(units), available_cores() // config.train.threads if asked == "auto" else asked)
+    each = config.train.threads * config.train.ranks
+    most = min(len(units), available_cores() // each if asked == "auto" else asked)
     alone = [plan_for(unit, room_bytes) for unit in units] if most > 1 else []
     for number in range(most, 1, -1):
         plans = [plan_for(unit, room_bytes // number) for unit in units]
