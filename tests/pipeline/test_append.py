@@ -24,7 +24,7 @@ from seawall.stores.shape import PanelShape
 from seawall.train.run import make_folds_record
 from tests.pipeline.world import config, market, write_market
 
-MEMORY = "900MiB"
+MEMORY = "1200MiB"
 
 
 def work(stage: str, panel: Path) -> Upkeep:

@@ -38,7 +38,7 @@ ENGINES = {
 }
 
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.command("leak")(leak)
 
 

@@ -2,75 +2,91 @@
 
 import signal
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from seawall import __version__
-from seawall.cli import (
-    append,
-    clean,
-    demo,
-    doctor,
-    evaluate,
-    evidence,
-    export,
-    importing,
-    ingest,
-    init,
-    join,
-    plan,
-    predict,
-    report,
-    run,
-    search,
-    stages,
-    status,
-    watch,
-)
 from seawall.cli.display import rows_table
-from seawall.errors import SeawallError, StageError
+from seawall.errors import SeawallError, StageError, nearest
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong usage or config, 3 budget refused, 4 bad data, 5 stage killed or failed,"
     " 130 interrupted."
 )
 
+COMMANDS = {
+    "demo": ("demo", "demo"),
+    "init": ("init", "init"),
+    "run": ("run", "run"),
+    "plan": ("plan", "plan"),
+    "ingest": ("ingest", "ingest"),
+    "append": ("append", "append"),
+    "compact": ("append", "compact"),
+    "export": ("export", "export"),
+    "import": ("importing", "take_in"),
+    "train": ("stages", "train"),
+    "predict": ("predict", "predict"),
+    "evaluate": ("evaluate", "evaluate"),
+    "join": ("join", "join"),
+    "backtest": ("stages", "backtest"),
+    "search": ("search", "search"),
+    "report": ("report", "report"),
+    "status": ("status", "status"),
+    "watch": ("watch", "watch"),
+    "schema": ("init", "schema"),
+    "inspect": ("evidence", "inspect"),
+    "verify": ("evidence", "verify"),
+    "doctor": ("doctor", "app"),
+    "clean": ("clean", "sweep"),
+}
+"""Module below ``seawall.cli`` and function of each command, in the order of the help."""
+
+
+class Commands(TyperGroup):
+    """Import a command's module when it is asked for: the waiting parent of a run then holds no other command's."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - a class of click's, which Typer carries
+        """Name all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - the same
+        """Give a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        found = getattr(import_module(f"seawall.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            group = found
+        else:
+            group = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+            group.command(cmd_name)(found)
+        command = typer.main.get_command(group)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - the same
+        """Find the command that is called; a misspelt one is told the nearest names."""
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}: {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="seawall",
+    cls=Commands,
     help="Walk-forward deep learning on panels inside a declared memory budget: exact, and resumable after any kill.",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("demo")(demo.demo)
-app.command("init")(init.init)
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
-app.command("ingest")(ingest.ingest)
-app.command("append")(append.append)
-app.command("compact")(append.compact)
-app.command("export")(export.export)
-app.command("import")(importing.take_in)
-app.command("train")(stages.train)
-app.command("predict")(predict.predict)
-app.command("evaluate")(evaluate.evaluate)
-app.command("join")(join.join)
-app.command("backtest")(stages.backtest)
-app.command("search")(search.search)
-app.command("report")(report.report)
-app.command("status")(status.status)
-app.command("watch")(watch.watch)
-app.command("schema")(init.schema)
-app.command("inspect")(evidence.inspect)
-app.command("verify")(evidence.verify)
-app.add_typer(doctor.app, name="doctor")
-app.command("clean")(clean.sweep)
 
 
 def _version(wanted: bool) -> None:
