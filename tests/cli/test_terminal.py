@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from seawall.cli.live import OwnProgress, is_live
 from seawall.cli.main import app
 from tests.cli.test_commands import seawall
+from tests.cli.test_help import commands_of
 from tests.pipeline.world import config, market, write_market
 
 EDGES = "━│┃─┏└┡┌"
@@ -157,9 +158,8 @@ def test_quiet_work_prints_nothing(world: Path) -> None:
 
 
 def test_every_command_takes_quiet_and_json() -> None:
-    group = typer.main.get_command(app)
-    found = dict(group.commands)  # type: ignore[attr-defined]
-    found |= {f"doctor {name}": command for name, command in found["doctor"].commands.items()}
+    found = commands_of(typer.main.get_command(app))
+    found |= {f"doctor {name}": command for name, command in commands_of(found["doctor"]).items()}
     assert "doctor leak" in found
     for name, command in found.items():
         options = {option for part in command.params for option in part.opts}

@@ -15,7 +15,7 @@ WIDE_CELLS = 262_144
 WIDE_COLUMN_BYTES = 2048
 """Of each entity in each open wide frame: its field, buffers and notes on each batch."""
 
-FLOOR_BYTES = 36 * MIB
+FLOOR_BYTES = 38 * MIB
 """Fresh interpreter with seawall, NumPy and pyarrow imported."""
 
 BLOCK_BYTES = 8 * MIB
