@@ -22,9 +22,10 @@ from seawall.errors import BudgetError, ConfigError, FormatError, Interrupted, R
 from seawall.pipeline.config import parse_config
 from seawall.pipeline.lock import Owner, PanelLock
 from seawall.pipeline.manifest import RunManifest
+from seawall.pipeline.outputs import output_files, remove_other_folds
 from seawall.pipeline.result import Predictions
 from seawall.pipeline.run import Order, Runner, Silent
-from seawall.pipeline.stages import Unit, output_files, remove_other_folds, unit_key
+from seawall.pipeline.stages import Unit, unit_key
 from seawall.report.reading import read_run
 from tests.pipeline.world import config, market, write_market
 

@@ -137,3 +137,8 @@ def open_folder(folder: Path) -> None:
         raise ConfigError(
             f"output {folder}", "the folder cannot be written", found=found, do="Choose another output."
         ) from error
+
+
+def shown_path(path: Path, folder: Path) -> str:
+    """Write a path as seen from the run folder where it lies in it, so that the folder may be moved."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())

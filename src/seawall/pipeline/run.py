@@ -26,6 +26,7 @@ from seawall.pipeline.listener import Silent as Silent
 from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
+from seawall.pipeline.outputs import remove_other_folds
 from seawall.pipeline.resolve import resolve
 from seawall.pipeline.saved import with_saved_models
 from seawall.pipeline.scratch import scratch_folder
@@ -39,7 +40,6 @@ from seawall.pipeline.stages import (
     fold_units,
     parent_share_bytes,
     plan_unit,
-    remove_other_folds,
     required_ingest,
     stages_of,
     unit_key,

@@ -1,8 +1,7 @@
 """The units of a run in order: what each depends on, which part of the config it reads, what it claims and writes."""
 
 import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,14 @@ from seawall.join.config import STAGE_VERSION as JOIN_VERSION
 from seawall.join.memory import plan as plan_join
 from seawall.join.memory import plan_predictions
 from seawall.pipeline.config import RunConfig
-from seawall.pipeline.manifest import RunManifest
+from seawall.pipeline.manifest import RunManifest, shown_path
 from seawall.pipeline.saved import SavedModels, model_checksums
 from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
 from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
 from seawall.search.config import SearchConfig
 from seawall.search.memory import plan as plan_search
-from seawall.stores.atomic import file_checksum, text_key
+from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
 from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
@@ -381,61 +380,3 @@ def panel_key(panel: Path) -> str:
     if not isinstance(key, str):
         raise FormatError(str(panel / "panel.json"), "damaged manifest", found="no content_key", do="Ingest again.")
     return key
-
-
-def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
-    """List the files a finished unit has written."""
-    if unit.stage == "ingest":
-        return _files(panel.rglob("*"))
-    if unit.stage == "folds":
-        return [folder / "folds.json"]
-    if unit.stage == "train":
-        return _files((folder / "models" / f"fold_{unit.fold:02d}").glob("*"))
-    if unit.stage == "predict":
-        places = [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
-        return places + _files((folder / "predictions" / "in_sample").glob(f"fold_{unit.fold:02d}.parquet"))
-    if unit.stage == "evaluate":
-        return _files((folder / "metrics").glob("*"))
-    if unit.stage == "join":
-        return [folder / "backtest" / "coverage.json", *_files((folder / "backtest").glob("table_*.parquet"))]
-    if unit.stage == "backtest":
-        return _files((folder / "backtest").glob("*/*"))
-    if unit.stage == "search":
-        return _files((folder / "search").glob("*")) + _files((folder / "search").glob("*/*"))
-    return [folder / "report.html"]
-
-
-def _files(paths: Iterable[Path]) -> list[Path]:
-    """Leave out hidden names: what a kill left of a file being written is nobody's output."""
-    return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
-
-
-def remove_other_folds(stage: str, num_folds: int, folder: Path) -> None:
-    """Remove files of folds that no longer exist, recorded or not: later stages read every fold they find."""
-    parent = {"train": "models", "predict": "predictions"}.get(stage)
-    if parent is None:
-        return
-    for path in (folder / parent).glob("fold_*"):
-        number = path.name.removeprefix("fold_").partition(".")[0]
-        if not number.isdigit() or int(number) < num_folds:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def shown_path(path: Path, folder: Path) -> str:
-    """Write a path as seen from the run folder where it lies in it, so that the folder may be moved."""
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
-
-
-def output_records(unit: Unit, folder: Path, panel: Path) -> list[dict[str, Any]]:
-    """List the files of a finished unit with size and checksum, by path from the run folder where they lie in it."""
-    records = []
-    files = read_manifest(panel)["files"] if unit.stage == "ingest" else {}
-    known = {panel / name: str(record["xxh3_64"]) for name, record in files.items()}  # summed a moment ago
-    for path in output_files(unit, folder, panel):
-        size_bytes, checksum = path.stat().st_size, known.get(path) or file_checksum(path)
-        records.append({"path": shown_path(path, folder), "bytes": size_bytes, "xxh3_64": checksum})
-    return records

@@ -8,8 +8,9 @@ from typing import Any
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.pipeline.config import parse_config
+from seawall.pipeline.outputs import output_records
 from seawall.pipeline.saved import SavedModels
-from seawall.pipeline.stages import UPKEEP, Unit, output_records, required_ingest, required_train
+from seawall.pipeline.stages import UPKEEP, Unit, required_ingest, required_train
 from seawall.train.micro import MicroBatches
 
 
