@@ -20,8 +20,8 @@ setup: $(STAMP) ## make .venv and install seawall with everything it needs
 demo: $(STAMP) ## real market data from CSV to seawall-demo/report.html inside 1 GiB
 	$(BIN)/seawall demo --memory 1GiB --output seawall-demo
 
-test: $(STAMP) ## all tests but the slow ones (under 15 minutes)
-	$(BIN)/python -m pytest -m "not slow"
+test: $(STAMP) ## all tests but the slow ones, in two processes (under 15 minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: $(STAMP) ## all tests, with the long memory and kill tests
 	$(BIN)/python -m pytest

@@ -37,7 +37,8 @@ def test_the_table_of_runs_fits_eighty_columns_and_quiet_says_nothing(tmp_path: 
     done = _seawall("report", *runs, "--output", "x.html", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "runs side by side" in done.stdout
-    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    table = [line for line in done.stdout.splitlines() if not line.startswith("report: ")]  # a path is not broken
+    assert max(map(len, table)) <= 80
     quiet = _seawall("report", runs[0], "--output", "one.html", "--quiet", folder=tmp_path)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     assert (tmp_path / "one.html").is_file()

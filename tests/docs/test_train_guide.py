@@ -23,4 +23,4 @@ def test_every_model_of_the_guide_is_taken(block: str) -> None:
 
 
 def test_the_guide_lists_every_model() -> None:
-    assert set(re.findall(r"^\| `(\w+)`", TEXT.partition("## Losses")[0], re.MULTILINE)) == set(KINDS)
+    assert set(re.findall(r"^\| `(\w+)`", TEXT.partition("\n### ")[0], re.MULTILINE)) == set(KINDS)

@@ -27,9 +27,7 @@ from tests.train.test_memory import FIT, FOLDS, PREDICT, START, assert_two_sided
 from tests.train.worlds import HORIZONS, World, change_from, planted_world, small_config, three_target_world
 
 TREES = {"kind": "lightgbm", "min_leaf_samples": 10, "max_trees": 120, "patience_trees": 15, "window": "lookback"}
-WITHOUT_PANDAS = (
-    "import sys; from seawall.pipeline.child import _WithoutPandas; sys.meta_path.insert(0, _WithoutPandas())\n"
-)
+WITHOUT_PANDAS = "from seawall.budget.beginning import leave_out_pandas; leave_out_pandas()\n"
 
 
 def config_of(**choices: object) -> TrainConfig:
