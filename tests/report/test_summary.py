@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from seawall.report.facts import best_strategy, cost_drag, verdict
 from seawall.report.fields import Fields
 from seawall.report.reading import read_run
 from seawall.report.summary import findings
+from seawall.report.timeline import pack_timeline
 from seawall.report.words import decimal, percent, probability, significant, size, times, when, whole
 from seawall.units import MIB
 from tests.report.fake_run import make_run
@@ -68,6 +70,20 @@ def test_the_summary_of_a_finished_run_answers_all_four_questions(tmp_path: Path
     assert trusted.answer.startswith("No alarm")
     assert memory.answer.startswith("Stayed inside: ")
     assert "every unit stayed under its projection" in memory.details[1]
+
+
+def test_memory_is_that_of_all_units_that_ran_side_by_side(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    pack_timeline(folder / "memory.csv", folder / "memory.parquet")
+    run = read_run(folder)
+    assert run.timeline is not None
+    together = replace(run.timeline, total_bytes=run.timeline.total_bytes + 300 * MIB)
+    beside, alone = findings(replace(run, timeline=together))[-1], findings(replace(run, timeline=None))[-1]
+    assert f": {size(float(together.total_bytes.max()))} of" in beside.answer
+    assert "side by side" in beside.details[-1]
+    assert "side by side" not in " ".join(alone.details)
+    over = findings(replace(run, timeline=replace(together, total_bytes=together.total_bytes + 2000 * MIB)))[-1]
+    assert over.answer.startswith("Went over: ")
 
 
 def test_an_ic_that_cannot_be_told_from_zero_is_not_called_a_prediction(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from seawall.arrays import Float64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import FormatError
 from seawall.evaluate.blocks import series_block
-from seawall.report.facts import best_strategy, cost_drag, exceeds_budget, model_name, peak_unit
+from seawall.report.facts import best_strategy, cost_drag, exceeds_budget, model_name, peak_bytes, peak_unit
 from seawall.report.fields import Fields
 from seawall.report.reading import read_run
 from seawall.report.records import Daily, RunRecords
@@ -143,7 +143,7 @@ def _summary(run: RunRecords, name: str, folder: Path, beside: Beside | None) ->
         memory={
             "declared_bytes": run.declared_bytes,
             "projected_bytes": max((unit.projected_private_bytes or 0.0 for unit in run.units), default=None),
-            "measured_bytes": peak.measured_total_bytes if peak else None,
+            "measured_bytes": peak_bytes(run),
             "highest_unit": peak.name if peak else None,
             "went_over": any(exceeds_budget(unit) for unit in run.units),
             "wall_seconds": sum(unit.wall_seconds or 0.0 for unit in run.units),

@@ -55,6 +55,18 @@ def peak_unit(run: RunRecords) -> Unit | None:
     return max(measured, key=lambda unit: unit.measured_total_bytes or 0.0, default=None)
 
 
+def peak_bytes(run: RunRecords) -> float | None:
+    """Give the most the run held at once: parent and every unit that ran side by side; None where nothing is measured.
+
+    A unit's own marks are sampled more often than the timeline is written, so the larger of both is told.
+    """
+    unit = peak_unit(run)
+    marks = [] if unit is None or unit.measured_total_bytes is None else [unit.measured_total_bytes]
+    if run.timeline is not None and len(run.timeline.total_bytes):
+        marks.append(float(run.timeline.total_bytes.max()))
+    return max(marks, default=None)
+
+
 def exceeds_projection(unit: Unit) -> bool:
     """Tell whether a unit used more private memory than its plan promised."""
     projected, measured = unit.projected_private_bytes, unit.measured_private_bytes

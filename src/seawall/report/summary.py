@@ -8,6 +8,7 @@ from seawall.report.facts import (
     exceeds_projection,
     is_distinguishable,
     model_name,
+    peak_bytes,
     peak_unit,
     verdict,
 )
@@ -117,18 +118,21 @@ def _strategy_sentence(strategy: Strategy) -> str:
 
 def _memory(run: RunRecords) -> Finding:
     question = "Did memory hold?"
-    declared, peak = run.declared_bytes, peak_unit(run)
-    if declared is None or peak is None:
+    declared, peak, used = run.declared_bytes, peak_unit(run), peak_bytes(run)
+    if declared is None or peak is None or used is None:
         return Finding(question, "No unit has been measured yet.")
-    stayed = "Went over" if any(exceeds_budget(unit) for unit in run.units) else "Stayed inside"
+    went_over = used > declared or any(exceeds_budget(unit) for unit in run.units)
+    stayed = "Went over" if went_over else "Stayed inside"
     projected = max((unit.projected_private_bytes or 0.0 for unit in run.units), default=0.0)
     num_over = sum(exceeds_projection(unit) for unit in run.units)
     held = (
         f"{times(num_over, 'unit')} used more than projected" if num_over else "every unit stayed under its projection"
     )
     measured = f"highest measured {size(peak.measured_private_bytes)} in {peak.name}"
-    details = (
+    details: tuple[str, ...] = (
         f"Declared {size(declared)}, highest projected {size(projected)}, {measured}.",
         f"The waiting parent held {size(peak.parent_private_bytes)} beside it; {held}.",
     )
-    return Finding(question, f"{stayed}: {size(peak.measured_total_bytes)} of {size(declared)}.", details)
+    if used > (peak.measured_total_bytes or 0.0):
+        details = (*details, f"Units that ran side by side held {size(used)} together, parent included.")
+    return Finding(question, f"{stayed}: {size(used)} of {size(declared)}.", details)

@@ -1,7 +1,7 @@
 """The answers a reader wants in ten seconds, the key numbers, and what to know before believing them."""
 
 from seawall.report.cautions import warnings
-from seawall.report.facts import best_strategy, peak_unit
+from seawall.report.facts import best_strategy, peak_bytes
 from seawall.report.fields import Fields
 from seawall.report.markup import Html, card, element, note
 from seawall.report.records import RunRecords
@@ -35,8 +35,7 @@ def _cards(run: RunRecords) -> Html:
         cards.append(card("Mean Rank IC", decimal(rank_ic.number("mean")), below))
     if best := best_strategy(run):
         cards += _money_cards(best.name, best.statistics)
-    if (peak := peak_unit(run)) and run.declared_bytes:
-        used = peak.measured_total_bytes or 0.0
+    if (used := peak_bytes(run)) is not None and run.declared_bytes:
         below = f"of {size(run.declared_bytes)} declared"
         cards.append(card("Peak memory", size(used), below, share=used / run.declared_bytes))
     return element("div", cards, style="cards")
