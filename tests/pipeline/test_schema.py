@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from seawall.pipeline.config import parse_config
 from seawall.pipeline.schema import config_schema, schema_text
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,17 @@ def test_a_misspelt_key_is_marked(section: str, key: str) -> None:
     config = demo()
     (config[section] if section else config)[key] = 1
     assert any(key in message for message in mistakes(config))
+
+
+def test_a_bare_model_name_and_several_targets_in_place_of_one_pass() -> None:
+    config = demo()
+    config["train"] |= {"model": "ridge", "targets": [config["train"].pop("target")]}
+    assert mistakes(config) == []
+    parse_config(config, "test")
+    config["train"]["model"] = "rigde"
+    assert any("rigde" in message for message in mistakes(config))
+    del config["train"]["model"], config["train"]["targets"]
+    assert mistakes(config)
 
 
 def test_missing_costs_are_marked() -> None:

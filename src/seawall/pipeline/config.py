@@ -319,6 +319,8 @@ def _known_keys(model: Any, place: tuple[int | str, ...]) -> list[str]:  # noqa:
 def _branches(schema: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
     if "$ref" in node:
         return _branches(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
+    if "properties" in node:
+        return [node]
     options = node.get("anyOf", []) + node.get("oneOf", []) + node.get("allOf", [])
     return [branch for option in options for branch in _branches(schema, option)] or [node]
 

@@ -122,7 +122,9 @@ def _table(name: str, definition: dict[str, Any], reasons: dict[tuple[str, str],
 
 
 def _default(field: dict[str, Any]) -> str:
-    default = field.get("default", "...")
+    if "default" not in field:
+        return "none"
+    default = field["default"]
     if isinstance(default, dict) and default:
         return "see there"
     return f"`{default}`" if default is not None else "none"

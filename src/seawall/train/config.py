@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from seawall.errors import nearest
 from seawall.losses.config import DATE_LOSSES, HuberConfig, LossConfig, MseConfig, SumConfig
-from seawall.models.config import LstmAttentionConfig, ModelConfig
+from seawall.models.config import KINDS, LstmAttentionConfig, ModelConfig
 from seawall.train.presets import with_preset
 from seawall.train.schedule_config import ConstantConfig, ScheduleConfig
 from seawall.train.sequence_config import SequenceConfig
@@ -161,10 +161,21 @@ def _is_date_term(term: object) -> bool:
     return bool(getattr(term, "by_date", False)) or getattr(term, "ic_goal", None) is not None
 
 
+def _or_its_name(schema: dict[str, Any]) -> None:
+    """Tell editors that a model may be its bare name."""
+    schema["anyOf"] = [{"oneOf": schema.pop("oneOf")}, {"enum": list(KINDS)}]
+
+
+def _target_or_targets(schema: dict[str, Any]) -> None:
+    """Tell editors that one of both is enough."""
+    schema["required"] = [name for name in schema["required"] if name != "target"]
+    schema["anyOf"] = [{"required": ["target"]}, {"required": ["targets"]}]
+
+
 class TrainConfig(BaseModel):
     """Training and prediction of all folds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra=_target_or_targets)
 
     # None: the defaults.
     preset: Literal["low_memory", "fast", "balanced"] | None = Field(
@@ -185,7 +196,7 @@ class TrainConfig(BaseModel):
     # 20: a trading month.
     lookback_periods: int = Field(default=20, ge=1, description="rows of an entity a sample sees")
     folds: FoldsConfig
-    model: ModelConfig = Field(default=LstmAttentionConfig())
+    model: ModelConfig = Field(default=LstmAttentionConfig(), json_schema_extra=_or_its_name)
     # The defaults mean nothing to a model of one value a sample.
     sequence: SequenceConfig = Field(default=SequenceConfig())
     # Huber: daily returns have tails that squared error chases.
