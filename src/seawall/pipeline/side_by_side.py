@@ -112,10 +112,10 @@ class SideBySide:
                 thread.join()
             self._settle(again, errors)
             raise
+        if errors:
+            raise errors[0]  # what a failed unit printed stays in its folder, which the error names
         for path in side_folders(self.folder):
             shutil.rmtree(path, ignore_errors=True)
-        if errors:
-            raise errors[0]
         return again
 
     def _seats(self) -> Iterator[Seat]:
