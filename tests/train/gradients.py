@@ -8,11 +8,11 @@ import torch
 from seawall.losses.objective import Objective, terms_of
 from seawall.models.registry import build_model
 from seawall.stores.panel import Panel
+from seawall.train.claims import model_sizes
 from seawall.train.config import TrainConfig
 from seawall.train.fit import fit_scaler
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import scaled_gather
-from seawall.train.memory import model_sizes
 from seawall.train.ranks import ALONE, Ranks, file_store, joined
 from seawall.train.segments import train_samples
 from seawall.train.start import starting_model
