@@ -54,10 +54,13 @@ def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_folds_side_by_side_are_the_same_bytes_as_in_turn(in_turn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folds_side_by_side_are_the_same_bytes_as_in_turn(
+    in_turn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(side_by_side, "available_cores", lambda: 3)
-    sw.run(small(in_turn, "beside", folds_at_once=3), memory="4GiB")
+    sw.run(small(in_turn, "beside", folds_at_once=3), memory="4GiB", progress=True)
 
+    assert "done before" not in capsys.readouterr().err, "each fold is told once"
     assert artefacts(in_turn / "beside") == artefacts(in_turn / "turn")
     assert not side_folders(in_turn / "beside")
     units = json.loads((in_turn / "beside" / "run.json").read_text())["units"]

@@ -282,20 +282,20 @@ class Runner:
         if stage in FOLD_STAGES:
             remove_other_folds(stage, len(folds), self.config.output)
             self.manifest.forget(set(fold_units(self.manifest, stage)) - {unit.name for unit in units})
-        if is_trained:
-            self._side_by_side(units, shape, folds, timeline)
+        done_now = self._side_by_side(units, shape, folds, timeline) if is_trained else set()
         for unit in units:
-            self._run_unit(unit, shape, folds, timeline)
+            if unit not in done_now:
+                self._run_unit(unit, shape, folds, timeline)
 
-    def _side_by_side(self, units: Sequence[Unit], shape: PanelShape, folds: Folds, timeline: Timeline) -> None:
-        """Do the folds that are to be done, as many at once as fit; those left over are done in order after it."""
+    def _side_by_side(self, units: Sequence[Unit], shape: PanelShape, folds: Folds, timeline: Timeline) -> set[Unit]:
+        """Do the folds that are to be done, as many at once as fit, and give them; the others are left to be done."""
         keys = {unit: unit_key(unit, self.config, self.manifest) for unit in units}
         todo = [(unit, key) for unit, key in keys.items() if not self.manifest.is_done(unit.name, key)]
         room_bytes = self.budget.bytes - self.parent_bytes
         plan_for = partial(self._plan_now, shape=shape, folds=folds)
         number = seats_of(self.config, [unit for unit, _ in todo], plan_for, room_bytes)
         if number < 2:
-            return
+            return set()
         listener = OneAtATime(self.listener)
         listener.noted(f"{units[0].stage}: {number} folds side by side, {format_bytes(room_bytes // number)} each")
         work = UnitRun(self.config, self.budget, listener, self.order.command, self.manifest, self.parent_bytes)
@@ -307,6 +307,7 @@ class Runner:
         again = SideBySide(self.config.output, number, room_bytes, do, work.record).run(todo)
         for unit, _ in again:
             listener.noted(f"{unit.name}: died beside others; done again alone, with the whole budget")
+        return {unit for unit, _ in todo} - {unit for unit, _ in again}
 
     def _read_panel(self) -> None:
         """Keep others from replacing the panel, which nobody must have done since this run ingested it.
