@@ -210,11 +210,12 @@ def _build(
     else:
         _take_narrow_counts(config, scatter, builder)
     size = BucketSize(max(1, knobs["bucket_bytes"] // layout.record_bytes), knobs["staging_bytes"])
+    around = rows_around(config)
     with PanelWriter(output, spec, calendar, settled=before.settled) as writer:
         done = before.num_rows
         for records in even_buckets(scatter.spill, rank_of_code, size, first_row=done):
             beat("sort and compute", done, num_rows, source_bytes=num_rows * layout.record_bytes)
-            _write(records, builder, writer, rows_around(config))
+            _write(records, builder, writer, around)
             done += len(records)
             if checkpoint.is_due:
                 checkpoint.save(Built(done, writer.settle(), builder.quality))
