@@ -39,6 +39,33 @@ EXACT: dict[str, Any] = {
 }
 """Sums and extremes of few binary digits are exact in any order, so that equality has no excuse."""
 
+COMPARED: dict[str, Any] = {
+    **EXACT,
+    "cross_sectional": {
+        "rank": {"rank": "sum_5", "min_names": 2},
+        "apart": {"zscore": "high_10", "within": "all", "min_names": 3},
+        "held": {"winsorise": "volume", "within": "all", "limits": [0.2, 0.8], "min_names": 2},
+        "in_group": {"demean": "deep", "within": "all", "group": "volume", "min_names": 2},
+    },
+}
+NEUTRAL: dict[str, Any] = {
+    **COMPARED,
+    "targets": {
+        "plain": {"forward_return": {"column": "close", "horizon_periods": 1}},
+        "excess": {
+            "forward_return": {"column": "close", "horizon_periods": 3},
+            "market_neutral": True,
+            "min_names": 2,
+        },
+        "side": {
+            "forward_return": {"column": "open", "horizon_periods": 1, "delay_periods": 0},
+            "market_neutral": True,
+            "min_names": 2,
+            "sign": True,
+        },
+    },
+}
+
 PLAIN: dict[str, Any] = {
     "derived": {},
     "features": {"volume": "volume", "close": '"close"'},
@@ -116,6 +143,33 @@ def test_new_dates_appended_day_by_day_or_in_months_equal_one_ingest(cuts: list[
     check_pieces(frame, piece, **EXACT)
 
 
+@pytest.mark.parametrize("changes", [COMPARED, NEUTRAL], ids=["features", "targets"])
+def test_names_are_compared_again_on_the_dates_an_append_touches(tmp_path: Path, changes: dict[str, Any]) -> None:
+    frame = coarse(market(num_entities=7, num_dates=60, seed=9))
+    days = np.unique(frame["date"])
+    day = np.searchsorted(days, frame["date"])
+    piece = np.searchsorted([45, 46, 52], day, side="right")
+    piece[day == 30] = 4  # a whole date that is put between two others
+    piece[(day == 25) & (frame["symbol"] == "SCALE").to_numpy()] = 5  # one late row moves the others of its date
+    sectors = pd.DataFrame({"symbol": np.unique(frame["symbol"])[1:], "sector": [1, 2, 1, 2, 1, 2]})  # one has none
+    rule = {"rank": "sum_5", "group": "sector", "within": "all", "min_names": 2}
+    compared = changes["cross_sectional"] | {"in_sector": rule}
+    static = {"source": str(write(tmp_path / "sectors.csv", sectors))}
+    check_pieces(frame, piece, **{**changes, "cross_sectional": compared, "static": static})
+
+
+def test_a_new_date_costs_no_old_comparison(tmp_path: Path) -> None:
+    frame = coarse(market(num_entities=7, num_dates=60, seed=9))
+    days = np.unique(frame["date"])
+    source = write(tmp_path / "old.csv", frame[frame["date"] < days[50]])
+    for name, changes in (("features", COMPARED), ("targets", NEUTRAL)):
+        panel = tmp_path / f"{name}.panel"
+        ingest(recipe(source, **changes), panel, budget_bytes=BUDGET_BYTES)
+        new = write(tmp_path / f"{name}.csv", frame[frame["date"] == days[50]])
+        done = append([str(new)], panel, budget_bytes=BUDGET_BYTES)
+        assert 0 < done["num_rewritten_rows"] <= 7 * 5, "as far back as a horizon"
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_late_rows_and_new_entities_in_any_pieces_equal_one_ingest(data: st.DataObject) -> None:
@@ -127,7 +181,7 @@ def test_late_rows_and_new_entities_in_any_pieces_equal_one_ingest(data: st.Data
     late = rng.random(len(frame)) < data.draw(st.sampled_from([0.0, 0.02, 0.3]))
     piece[late] = rng.integers(0, number, int(late.sum()))
     piece[(frame["symbol"] == "JUMP").to_numpy()] = number - 1  # an entity that comes with the last piece
-    check_pieces(frame, piece, **data.draw(st.sampled_from([EXACT, PLAIN])))
+    check_pieces(frame, piece, **data.draw(st.sampled_from([EXACT, PLAIN, COMPARED, NEUTRAL])))
 
 
 ROLES: dict[str, Any] = {

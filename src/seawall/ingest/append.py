@@ -12,9 +12,12 @@ from seawall.arrays import Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import BudgetError, ConfigError, FormatError, SeawallError, ends_for_good
 from seawall.ingest.append_memory import plan_append
-from seawall.ingest.attributes import attributes_of
+from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
+from seawall.ingest.by_date import DatePass
+from seawall.ingest.by_date import Rows as Written
 from seawall.ingest.checkpoint import resume_key
+from seawall.ingest.compared import compared_from, keep_comparisons, widened
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.memory import SLAB_BYTES, SQL_FLOOR_BYTES
 from seawall.ingest.recipe import Recipe, nothing_new, raw_config, read_recipe
@@ -63,12 +66,6 @@ def append(sources: Sequence[str], output: Path, *, budget_bytes: int, beat: Bea
     panel = Panel(output)
     check_output(output, continues=True)
     recipe = read_recipe(panel.manifest, sources, str(output))
-    if recipe.config.compares_names:
-        raise ConfigError(
-            f"append to {output}",
-            "cross_sectional features and market_neutral targets compare all names of a date",
-            do="Run seawall ingest on all sources again.",
-        )
     fresh = tuple(str(file) for file in fresh_files(sources, panel.manifest["sources"]))
     work = output.with_name(f".{output.name}.append")
     if not fresh:
@@ -113,7 +110,11 @@ def _append(
 ) -> dict[str, Any]:
     config = recipe.config
     _check_calendar(panel, new, config)
-    tails = find_tails(panel, new, recipe.reach(panel.shape.max_rows_per_entity))
+    reach = recipe.reach(panel.shape.max_rows_per_entity)
+    tails = find_tails(panel, new, reach)
+    compared_time = compared_from(panel, new, tails, config)
+    if compared_time is not None:
+        tails = widened(panel, tails, reach, compared_time)
     longest_rows = max((tail.num_rows for tail in tails), default=0)
     exact = plan_append(config, new.shape, panel.shape, longest_rows=longest_rows, budget_bytes=budget_bytes)
     if exact.projected_cgroup_bytes > budget_bytes:
@@ -122,22 +123,30 @@ def _append(
     calendar = np.union1d(panel.calendar, new.calendar)
     declared = declared_breaks(config, _time_format(config, panel), names)
     builder = Builder(config, calendar, panel.calendar_kind, [], np.empty(0, np.int64), engine, declared)
-    merge, first_places = Merge(panel, new, config), [np.empty(0, np.int64)]
-    with PanelWriter(panel.path, _spec(panel), _calendar_of(panel, new, tails), base=panel.manifest) as writer:
+    merge, first_places = Merge(panel, new, config, every=config.compares_names), [np.empty(0, np.int64)]
+    calendar_written = _calendar_of(panel, new, tails)
+    with PanelWriter(panel.path, _spec(panel), calendar_written, base=panel.manifest) as writer:
         done = num_written = 0
         names_written: list[str] = []
         for rows, num_halo, taken in merge.blocks(tails, exact.neutral["block_rows"]):
             beat("merge and compute", done, len(tails))
             block = _without_halo(builder.compute(rows), num_halo)
+            if compared_time is not None:
+                keep_comparisons(panel, block, taken, compared_time, len(config.cross_sectional))
             writer.append(block)
             names_written += block.names
             first_places.append(np.array([tail.keep - tail.start for tail in taken], np.int64))
             done, num_written = done + len(taken), num_written + len(block.times)
+        attributes = None
         if config.static is not None and names_written:
             attributes, report["static"] = attributes_of(config, config.static, names_written)
             writer.set_attributes(attributes)
         if merge.first_changed is None:
             return nothing_new(panel.path, panel.content_key) | {"num_left_out": merge.num_left_out}
+        if compared_time is not None:
+            codes, rows_written = group_codes(config, attributes, names_written), Written(*writer.close_rows())
+            with DatePass(config, rows_written, codes, exact.neutral["date_rows"]) as dates:
+                dates.run(beat, int(np.searchsorted(calendar_written, compared_time)))
         beat("index and checksum", len(tails), len(tails))
         told = Publication(
             sources=new.manifest["sources"],

@@ -1,8 +1,19 @@
 """Claims of append: the new rows are ingested as they are, then the ends of their entities are computed anew."""
 
+from dataclasses import replace
+
 from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.ingest.config import IngestConfig
-from seawall.ingest.memory import FLOOR_BYTES, SLAB_BYTES, SQL_FLOOR_BYTES, WINDOW_STATE_BYTES, bucket_sizes, plan
+from seawall.ingest.memory import (
+    FLOOR_BYTES,
+    SLAB_BYTES,
+    SQL_FLOOR_BYTES,
+    WINDOW_STATE_BYTES,
+    bucket_sizes,
+    date_row_bytes,
+    date_rows,
+    plan,
+)
 from seawall.ingest.recipe import raw_config
 from seawall.stores.shape import PanelShape
 from seawall.units import MIB, format_bytes
@@ -50,10 +61,16 @@ def plan_append(
     block_rows = max(BLOCK_ROWS_MIN, longest_rows, room_bytes // sizes.working_bytes)
     held_rows = max(longest_rows, min(block_rows, num_entities * longest_rows))
     how = f"{held_rows:,} rows x {sizes.working_bytes:,} B (merged copy, SQL table, results, arrays)"
+    num_date_rows = date_rows(
+        config, replace(panel, num_rows=num_entities * longest_rows, max_rows_per_date=num_entities)
+    )
+    date_bytes = num_date_rows * date_row_bytes(config)
+    how_dates = f"{num_date_rows:,} rows of whole dates x {date_row_bytes(config):,} B (features, targets, sorting)"
+    ends = Claim("ends of entities", held_rows * sizes.working_bytes, how)
     computing = (
         Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
         Claim("sql", engine_bytes, f"DuckDB, and {WINDOW_STATE_BYTES} B x rows of the longest end x expressions"),
-        Claim("ends of entities", held_rows * sizes.working_bytes, how),
+        max(ends, Claim("dates", date_bytes, how_dates), key=lambda claim: claim.bytes),
         Claim("indexes", index_bytes + slab_bytes, f"{ENTITY_BYTES} B an entity, {DATE_BYTES} B a date, one slab"),
     )
     private = max(reading.private, computing, key=lambda claims: sum(claim.bytes for claim in claims))
@@ -66,5 +83,5 @@ def plan_append(
             *(Claim(claim.purpose, claim.bytes, claim.formula, temporary=True) for claim in reading.disk),
             Claim("new segment", store_bytes, f"new rows and rewritten ends, {format_bytes(store_bytes)} at most"),
         ),
-        neutral={"block_rows": int(block_rows)},
+        neutral={"block_rows": int(block_rows)} | ({"date_rows": num_date_rows} if num_date_rows else {}),
     )

@@ -112,10 +112,10 @@ class DatePass:
             if (rows.folder / f"{name}.npy").exists()
         }
 
-    def run(self, beat: Beat) -> None:
-        """Go through all dates in order."""
+    def run(self, beat: Beat, first_date: int = 0) -> None:
+        """Go through all dates in order, or through those from a calendar index on."""
         num_dates = len(self._rows.rows_per_date)
-        for slab, stop in self._slabs():
+        for slab, stop in self._slabs(first_date):
             if self._config.cross_sectional:
                 self._fill_features(slab)
             if any(target.market_neutral for target in self._config.targets.values()):
@@ -127,14 +127,23 @@ class DatePass:
         num_rows = int(self._rows.offsets[-1])
         return {name: count / max(1, num_rows) for name, count in self._missing.items()}
 
-    def _slabs(self) -> Iterator[tuple[Slab, int]]:
+    def _slabs(self, start: int) -> Iterator[tuple[Slab, int]]:
         ends = np.cumsum(self._rows.rows_per_date)
-        cursor, start = self._rows.offsets[:-1].copy(), 0
+        cursor = self._first_rows(start)
         while start < len(ends):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._slab_rows, side="right")))
             yield self._slab(cursor, start, stop), stop
             start = stop
+
+    def _first_rows(self, date: int) -> Int64:
+        """Find the first row of each entity at or after a date."""
+        rows = self._rows.offsets[:-1].copy()
+        for number, (first, end) in enumerate(zip(rows.tolist(), self._rows.offsets[1:].tolist(), strict=True)):
+            if date and first < end:
+                found = self._files["time_index"].read([(first, min(end - first, date))])[:, 0]
+                rows[number] += int(np.searchsorted(found, date))
+        return rows
 
     def _slab(self, cursor: Int64, start: int, stop: int) -> Slab:
         """Take the next rows of every entity up to a date; an entity has at most one row a date."""

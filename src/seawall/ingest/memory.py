@@ -136,7 +136,7 @@ def plan(
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
     held_bytes = max(min(bucket_bytes, filled_bytes), held_rows * sizes.record_bytes)
-    date_rows = _date_rows(config, shape)
+    num_date_rows = date_rows(config, shape)
     return StagePlan(
         stage="ingest",
         private=(
@@ -148,7 +148,7 @@ def plan(
                 engine_bytes=engine_bytes,
                 held_bytes=held_bytes,
                 factor=sizes.factor,
-                date_bytes=date_rows * date_row_bytes(config),
+                date_bytes=num_date_rows * date_row_bytes(config),
             ),
             Claim(
                 "indexes", indexes_bytes, f"{DATE_BYTES} B a date, 240 B an entity, one by-time slab, blocks of rows"
@@ -168,7 +168,7 @@ def plan(
             "staging_bytes": staging_bytes,
             "parse_threads": threads,
         }
-        | ({"date_rows": date_rows} if config.compares_names else {}),
+        | ({"date_rows": num_date_rows} if config.compares_names else {}),
     )
 
 
@@ -177,7 +177,7 @@ def date_row_bytes(config: IngestConfig) -> int:
     return 4 * len(config.feature_names) + 24 * len(config.targets) + DATE_SORT_BYTES
 
 
-def _date_rows(config: IngestConfig, shape: PanelShape) -> int:
+def date_rows(config: IngestConfig, shape: PanelShape) -> int:
     """Rows of whole dates held at once: a slab, one date at least."""
     if not config.compares_names:
         return 0

@@ -48,14 +48,14 @@ def find_tails(panel: Panel, new: Panel, reach: Reach) -> list[Tail]:
             tails.append(Tail(name, rows, 0, 0, 0, 0))
             continue
         start, stop = (int(row) for row in panel.offsets[number_of[name] : number_of[name] + 2])
-        first = _first_at(panel, start, stop, int(date_of[new.time_index[rows.start]]))
+        first = first_at(panel, start, stop, int(date_of[new.time_index[rows.start]]))
         keep = max(start, first - reach.ahead)
         halo = max(start, min(keep - reach.back, first - 1))  # the row before a break is read too
         tails.append(Tail(name, rows, start, halo, keep, stop))
     return tails
 
 
-def _first_at(panel: Panel, start: int, stop: int, date: int) -> int:
+def first_at(panel: Panel, start: int, stop: int, date: int) -> int:
     """Find the first row of an entity at or after a calendar index, looking from its end."""
     look, low = FIRST_LOOK_ROWS, stop
     while low > start:
@@ -77,10 +77,12 @@ class Merge:
         The recipe of the panel.
     new
         The new rows, every number column a price.
+    every
+        Give entities without a new row too.
     """
 
-    def __init__(self, panel: Panel, new: Panel, config: IngestConfig) -> None:
-        self._panel, self._new, self._config = panel, new, config
+    def __init__(self, panel: Panel, new: Panel, config: IngestConfig, *, every: bool = False) -> None:
+        self._panel, self._new, self._config, self._every = panel, new, config, every
         self._columns = config.value_columns
         self.num_new_rows = self.num_replaced = self.num_left_out = 0
         self.first_changed: int | None = None
@@ -110,7 +112,7 @@ class Merge:
         int64 [e]
             How many of each entity's first rows here are halo and not written again.
         list of Tail
-            The entities; those without a new row to take are left out.
+            The entities; those without a new row to take are left out, but where every one is wanted.
         """
         held: list[Tail] = []
         num_rows = 0
@@ -159,7 +161,7 @@ class Merge:
                 old_times, old_values = old_times[old], old_values[old]
             times, values = times[kept], values[kept]
         if not len(times):
-            return None
+            return (old_times, old_values) if self._every else None
         self.num_new_rows += len(times)
         first = int(times[0])
         self.first_changed = first if self.first_changed is None else min(self.first_changed, first)
