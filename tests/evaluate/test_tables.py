@@ -116,3 +116,42 @@ def test_infinite_scores_leave_the_ic_of_their_date_undefined(tmp_path: Path) ->
     _judge(tmp_path, target="y")
     daily = pq.read_table(tmp_path / "out" / "daily.parquet").to_pandas().set_index("time")
     assert np.isnan(daily.loc[DAYS[3], "ic"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_groups_of_a_column_have_an_ic_each_and_may_change_with_time(tmp_path: Path, kind: str, apart: bool) -> None:
+    frame = _frame()
+    number = frame["symbol"].astype(int) + (frame["date"] > DAYS[20])  # some names move to the next group
+    frame["sector"] = [("mines", "banks")[n % 2] if n < 22 else None for n in number]
+    if apart:
+        frame[["date", "symbol", "y"]].to_parquet(tmp_path / "r.parquet")
+    table = frame.drop(columns="y") if apart else frame
+    table.to_csv(tmp_path / "p.csv", index=False) if kind == "csv" else table.to_parquet(tmp_path / "p.parquet")
+    source: dict[str, Any] = {"returns": (str(tmp_path / "r.parquet"),)} if apart else {"target": "y"}
+
+    summary = _judge(tmp_path, group="sector", min_names=4, **source)
+
+    groups = summary["overall"]["groups"]
+    assert [(group["of"], group["group"]) for group in groups] == [
+        ("sector", "(none)"),
+        ("sector", "banks"),
+        ("sector", "mines"),
+    ]
+    daily = pq.read_table(tmp_path / "out" / "daily.parquet").to_pandas().set_index("time")
+    own = frame.assign(sector=frame["sector"].fillna("(none)")).dropna(subset=["y"])
+    for place, name in enumerate(("(none)", "banks", "mines")):
+        for day, found in daily[f"rank_ic_group_{place:02d}"].items():
+            names = own[(own["date"] == day) & (own["sector"] == name)]
+            enough = len(names) >= 4 and names["score"].nunique() > 1
+            judge = spearmanr(names["score"], names["y"]).statistic if enough else np.nan
+            np.testing.assert_allclose(found, judge, atol=1e-12)
+
+
+def test_a_group_column_of_too_many_values_or_with_another_part_is_refused(tmp_path: Path) -> None:
+    frame = _frame()
+    frame.assign(each=np.arange(len(frame)).astype(str)).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(ConfigError, match=r"each splits the rows too finely.*32"):
+        _judge(tmp_path, target="y", group="each")
+    with pytest.raises(ConfigError, match=r"another part already.*'symbol'"):
+        _judge(tmp_path, target="y", group="symbol")

@@ -44,6 +44,9 @@ def evaluate(  # noqa: PLR0913 - one option each
     return_column: Annotated[str | None, typer.Option(help="Its column; a usual name when missing.")] = None,
     returns_entity: ReturnsEntity = None,
     returns_time: ReturnsTime = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column of the predictions: also IC within each of its groups, as a sector.")
+    ] = None,
     horizon: Annotated[int, typer.Option(help="Periods the target looks ahead: neighbouring dates overlap.")] = 1,
     min_names: Annotated[int, typer.Option(help="Fewest names of a date that still give an IC.")] = 10,
     quantiles: Annotated[int, typer.Option(help="Groups of names by prediction.")] = 5,
@@ -86,6 +89,7 @@ def evaluate(  # noqa: PLR0913 - one option each
         "return_column": return_column,
         "returns_entity": returns_entity,
         "returns_time": returns_time,
+        "group": group,
         "horizon_periods": horizon,
         "min_names": min_names,
         "num_quantiles": quantiles,

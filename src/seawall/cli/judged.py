@@ -11,12 +11,13 @@ from rich.table import Table
 
 Numbers = Mapping[str, Any]
 
-_MEAN = ("mean", "95 % low", "high", "ICIR", "> 0", "t_hac", "p_hac", "dates")
+_MEAN = ("mean", "low", "high", "std", "ICIR", "> 0", "t_hac", "p_hac", "dates")
 _RULES = (  # said wherever numbers are, as they decide them
     "Ties share average ranks. A date with fewer than {min_names} names, or without variance, is undefined, left out"
     " and counted. Periods the target looks ahead: {horizon_periods}; neighbouring dates share {overlap} of them. t_hac"
-    " and its p know that (Student t of the degrees of freedom shown); the plain t does not. Bands: circular block"
-    " bootstrap."
+    " and its p know that (Student t of the degrees of freedom shown); the plain t does not. low, high: 95 % band"
+    " of the mean by circular block bootstrap. top IC, bottom IC: within the highest and lowest fifth by prediction."
+    " spread: mean target of the highest of {num_quantiles} groups less that of the lowest."
 )
 
 
@@ -48,10 +49,10 @@ def show_record(record: Numbers, console: Console) -> None:
     names = (
         ("Rank IC", "rank_ic"),
         ("IC", "ic"),
-        ("IC, top fifth", "top_ic"),
-        ("IC, bottom fifth", "bottom_ic"),
+        ("top IC", "top_ic"),
+        ("bottom IC", "bottom_ic"),
     )
-    rows = [(label, overall[key]) for label, key in names] + [("top - bottom", overall["spread"])]
+    rows = [(label, overall[key]) for label, key in names] + [("spread", overall["spread"])]
     console.print(_table(f"{counts['num_dates']:,} dates, {counts['num_undefined']:,} of them undefined", _MEAN, rows))
     console.print(_tests([("Rank IC", overall["rank_ic"]), ("IC", overall["ic"])]))
     console.print(_lines(overall), soft_wrap=True)
@@ -99,7 +100,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, Numbers]
         num_defined = of["num_dates"] - of["num_undefined"]
         table.add_row(
             escape(label),
-            *(number(of[key]) for key in ("mean", "mean_low", "mean_high")),
+            *(number(of[key]) for key in ("mean", "mean_low", "mean_high", "std")),
             number(of["icir"], 3),
             number(of["share_positive"], 2),
             number(of["t_hac"], 2),
@@ -145,11 +146,21 @@ def _lines(overall: Numbers) -> str:
         )
     )
     parts = ", ".join(f"{year['year']} {number(year['rank_ic'])}" for year in overall["years"])
-    years = f"\nRank IC by year: {parts}" if parts else ""
+    years = f"\nRank IC by year: {parts}{_months(overall['months'])}" if parts else ""
     return (
         f"mean target by prediction, lowest group first: {groups}\n{order}\n"
         f"pooled over {pooled['n']:,} rows, dates and names alike: {errors}{years}"
     )
+
+
+def _months(months: Sequence[Numbers]) -> str:
+    """Say how even the months are: a mean can rest on a few of them."""
+    known = sorted((month for month in months if month["rank_ic"] is not None), key=lambda month: month["rank_ic"])
+    if len(known) < 2:
+        return ""
+    positive = sum(month["rank_ic"] > 0 for month in known)
+    lowest, highest = (f"{month['month']} {number(month['rank_ic'])}" for month in (known[0], known[-1]))
+    return f"\nRank IC by month: above 0 in {positive} of {len(known)}, lowest {lowest}, highest {highest}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

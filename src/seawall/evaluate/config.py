@@ -55,6 +55,10 @@ class TablesConfig(EvaluateConfig):
     return_column: str | None = Field(default=None, description="its column; a usual name where missing")
     returns_entity: str | None = Field(default=None, description="entity column of the returns, where it differs")
     returns_time: str | None = Field(default=None, description="time column of the returns, where it differs")
+    group: str | None = Field(
+        default=None,
+        description=f"column of the predictions: also IC and Rank IC in each of its {MAX_GROUPS} groups at most",
+    )
     # One period is the usual daily target; a longer one must be said, or its t would flatter.
     horizon_periods: int = Field(default=1, ge=1, description="how far the target looks ahead (periods)")
     duplicates: Literal["error", "first", "last"] = Field(default="error", description="repeated keys of the returns")

@@ -91,6 +91,7 @@ class DailyTable:
         prediction: AnyArray,
         target: AnyArray,
         realised: Float64 | None = None,
+        groups: Int64 | None = None,
     ) -> None:
         """Judge one date; names without a target are left out, but for what compares predictions with earlier ones.
 
@@ -104,6 +105,8 @@ class DailyTable:
             int64 [n]; number of each name, the same on every date.
         realised
             float64 [n, H]; what each name earned over each horizon.
+        groups
+            int64 [n]; the group each name is in, as a place among the labels.
         """
         if self._num_in_part == PART_DATES:
             self._set_aside()
@@ -120,7 +123,8 @@ class DailyTable:
             row["horizons"] = [information_coefficient(prediction, of, min_names=min_names) for of in realised.T]
         if row["num_names"] >= min_names:
             self._judge(row, prediction[paired], target[paired])
-            self._judge_groups(row, names[paired], prediction[paired], target[paired])
+            if groups is not None:
+                self._judge_groups(row, groups[paired], prediction[paired], target[paired])
 
     def _compare(self, row: AnyArray, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
         """Set what compares with earlier dates: it needs no target to be known today."""
@@ -133,12 +137,9 @@ class DailyTable:
         if self._sums is not None:
             row["horizons"] = self._sums.update(names, prediction, target, min_names=min_names)
 
-    def _judge_groups(self, row: AnyArray, names: Int64, prediction: AnyArray, target: AnyArray) -> None:
+    def _judge_groups(self, row: AnyArray, groups: Int64, prediction: AnyArray, target: AnyArray) -> None:
         """Set IC and Rank IC within each group of names; undefined below ``min_names`` of it."""
-        of_entity = self.beside.groups.of_entity
-        if of_entity is None:
-            return
-        groups, min_names = of_entity[names], self._config.min_names
+        min_names = self._config.min_names
         for number in range(len(self.beside.groups.labels)):
             own = groups == number
             row["groups"][number] = (

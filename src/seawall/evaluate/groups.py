@@ -1,5 +1,6 @@
-"""Groups of names by a static attribute: sector, exchange, basin."""
+"""Groups of names by a static attribute, or by a column of a table: sector, exchange, basin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +9,19 @@ from seawall.arrays import Int64
 from seawall.errors import ConfigError, nearest
 from seawall.evaluate.config import MAX_GROUPS
 from seawall.stores.panel import Panel
-
-WITHOUT = "(none)"
-"""Label of the names that have no value of the attribute."""
+from seawall.tables.names import WITHOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The group of each entity of a panel, and what the groups are called."""
+    """What groups are called, and the group of each entity of a panel, or of each number of a table's column."""
 
     labels: tuple[str, ...] = ()
-    of_entity: Int64 | None = None
+    of_number: Int64 | None = None
+
+    def __call__(self, numbers: Int64) -> Int64 | None:
+        """Give the group of each number; None where there are no groups."""
+        return None if self.of_number is None else self.of_number[numbers]
 
     @classmethod
     def of(cls, panel: Panel, attribute: str | None) -> "Groups":
@@ -42,6 +45,12 @@ class Groups:
             what, do = f"{attribute} splits the names too finely", "Name an attribute of fewer values."
             raise ConfigError("evaluate.group", what, found=f"{len(labels):,} groups", allowed=f"{MAX_GROUPS}", do=do)
         return cls(tuple(labels.tolist()), groups.astype(np.int64))
+
+    @classmethod
+    def of_column(cls, labels: Sequence[str]) -> "Groups":
+        """Group by the texts of a column, given in order of their numbers."""
+        names = sorted(labels)
+        return cls(tuple(names), np.array([names.index(label) for label in labels], np.int64))
 
 
 NO_GROUPS = Groups()

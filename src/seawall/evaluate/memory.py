@@ -33,9 +33,11 @@ PART_DATES = 8192
 WRITER_BYTES = 8 * MIB
 """Parquet writer of some twenty columns (6-7 MiB measured)."""
 
-SUMMARY_DATE_BYTES = 224
-"""What summarising one number a date holds: the series, its Fourier transform and the plans NumPy keeps of such (140 to
-190 B measured at 20,000 and 100,000 dates, round numbers and primes)."""
+SUMMARY_DATE_BYTES = 64
+"""What summarising one number a date holds: the series, its copies without what is undefined (32 B measured), marks."""
+
+TRANSFORM_DATES, TRANSFORM_DATE_BYTES = 32_768, 190
+"""Dates of a series transformed at once (metrics/cosines.py), and what a transform and its plan take of each."""
 
 FEWEST_DATES = 20_000
 """Dates that can be summarised beside the smallest row buffer."""
@@ -93,11 +95,7 @@ def plan(
             Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
             _daily_claim(min(shape.num_dates, PART_DATES), daily_bytes),
             *([_paths_claim(shape.num_dates, daily_bytes, num_paths)] if num_paths > 1 else []),
-            Claim(
-                "summaries",
-                shape.num_dates * SUMMARY_DATE_BYTES,
-                f"{shape.num_dates:,} dates x {SUMMARY_DATE_BYTES} B (a series, its transform, plans)",
-            ),
+            _summaries_claim(shape.num_dates),
         ),
         cache=(
             *container_claims(),
@@ -122,8 +120,8 @@ def plan(
 def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: int) -> StagePlan:
     """Plan to judge outside predictions: the row buffer takes what the fixed parts leave.
 
-    How many dates there are is known only after the one reading. Their numbers are summarised when the row buffer is
-    done with, so a plan has room for 20,000 dates and for as many more as that buffer is worth: ``max_dates``.
+    How many dates there are is known only after the one reading. Their numbers are summarised when reader and row
+    buffer are done with, so a plan has room for 20,000 dates, and for all that those two are worth: ``max_dates``.
 
     Parameters
     ----------
@@ -134,18 +132,18 @@ def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: 
     """
     sides = tuple(found.values())
     num_entities, num_rows = max(side["entities"] for side in sides), found["predictions"]["rows"]
-    held_dates = 2 * max(config.decay_horizons, default=0)
-    name_bytes = _DATE_ROW_BYTES + _earlier_bytes(config, 1) + 8 * held_dates
-    daily = _daily_claim(min(num_rows, PART_DATES), _daily_row_bytes(config))
+    held_bytes = _held_bytes(config, num_entities)
+    summing = BAND_BYTES + _transform_bytes(TRANSFORM_DATES)
+    writing = _daily_claim(min(num_rows, PART_DATES), _daily_row_bytes(config))
     largest_date = Claim(
         "one date, and the daily table",
-        SCIPY_BYTES + num_entities * name_bytes + daily.bytes + BAND_BYTES + FEWEST_DATES * SUMMARY_DATE_BYTES,
-        f"scipy.special, {num_entities:,} names x {name_bytes} B, {daily.formula}, bands,"
-        f" and {FEWEST_DATES:,} dates summarised x {SUMMARY_DATE_BYTES} B (more take the place of rows in memory)",
+        held_bytes + max(summing + FEWEST_DATES * SUMMARY_DATE_BYTES, writing.bytes),
+        f"scipy.special, {num_entities:,} names x {held_bytes // num_entities} B, and either bands, a transform and"
+        f" {FEWEST_DATES:,} dates summarised x {SUMMARY_DATE_BYTES} B, or {writing.formula}",
     )
     fixed, cache = fewest_claims(sides, largest_date), table_cache_claims()
     rows, buffer_rows = rows_claim(sides, budget_bytes - sum(claim.bytes for claim in (*fixed, *cache)))
-    max_dates = FEWEST_DATES + rows.bytes // SUMMARY_DATE_BYTES
+    max_dates = (fixed[-1].bytes + rows.bytes - held_bytes - summing) // SUMMARY_DATE_BYTES
     daily_bytes = 2 * min(num_rows, max_dates) * _daily_row_bytes(config)
     return StagePlan(
         stage="evaluate",
@@ -169,6 +167,25 @@ def _paths_claim(num_dates: int, row_bytes: int, num_paths: int) -> Claim:
     num_tables = 2 * num_paths + 2
     formula = f"{num_dates:,} dates x {row_bytes} B x {num_tables} ({num_paths} paths, compared; their mean, a copy)"
     return Claim("paths", num_tables * num_dates * row_bytes, formula)
+
+
+def _summaries_claim(num_dates: int) -> Claim:
+    at_once = min(num_dates, TRANSFORM_DATES)
+    formula = (
+        f"{num_dates:,} dates x {SUMMARY_DATE_BYTES} B (a series), {at_once:,} x {TRANSFORM_DATE_BYTES} B (transform)"
+    )
+    return Claim("summaries", num_dates * SUMMARY_DATE_BYTES + _transform_bytes(at_once), formula)
+
+
+def _transform_bytes(num_dates: int) -> int:
+    return num_dates * TRANSFORM_DATE_BYTES
+
+
+def _held_bytes(config: EvaluateConfig, num_entities: int) -> int:
+    """Give what stays until the last date is summarised: SciPy, one date, earlier scores, and the dates held."""
+    held_dates = 2 * max(config.decay_horizons, default=0)
+    name_bytes = _DATE_ROW_BYTES + _earlier_bytes(config, 1) + 8 * held_dates
+    return SCIPY_BYTES + num_entities * name_bytes + PART_DATES * _daily_row_bytes(config)
 
 
 def _daily_row_bytes(config: EvaluateConfig) -> int:

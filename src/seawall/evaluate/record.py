@@ -56,8 +56,13 @@ def judged_record(
         overall.merge(moments)
     every_date = np.ones(len(daily.ic), bool)
     dates = daily if paths is None else paths.daily
+    whole = _block(overall, daily, every_date, horizon_periods)
     folds = [
-        {"fold": fold, **_block(moments, dates, dates.in_fold(fold), horizon_periods)}
+        # One fold is all dates: long tables of anybody have no others, and summarising takes as long as judging.
+        {
+            "fold": fold,
+            **(whole if daily is dates and len(pooled) == 1 else _fold(fold, moments, dates, horizon_periods)),
+        }
         for fold, moments in sorted(pooled.items())
     ]
     of_paths = [] if paths is None else [paths.block(number, horizon_periods) for number in sorted(paths.pooled)]
@@ -67,7 +72,7 @@ def judged_record(
         "min_names": config.min_names,
         "num_quantiles": config.num_quantiles,
         "overall": {
-            **_block(overall, daily, every_date, horizon_periods),
+            **whole,
             "decay": _decay(daily, config, horizon_periods),
             "horizons": _horizons(daily),
             "groups": _groups(daily, config, horizon_periods),
@@ -77,6 +82,10 @@ def judged_record(
         **({"paths": of_paths} if of_paths else {}),
         "warnings": leak_warnings(kind, summarise_series(daily.ic, horizon_periods), daily.num_names),
     }
+
+
+def _fold(fold: int, moments: PointwiseMoments, dates: DailyTable, horizon_periods: int) -> dict[str, Any]:
+    return _block(moments, dates, dates.in_fold(fold), horizon_periods)
 
 
 def _block(pooled: PointwiseMoments, daily: DailyTable, dates: Bool, horizon_periods: int) -> dict[str, Any]:

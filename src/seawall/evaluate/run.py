@@ -133,7 +133,8 @@ def _judge(inputs: Inputs, config: EvaluateConfig, path: int | None, aside: Path
         last_date = date
         targets, entities = inputs.targets(names.row), inputs.panel.entity_of(names.row)
         earned = realised(names.row, entities) if realised else None
-        daily.append(int(inputs.panel.calendar[date]), fold, entities, names.prediction, targets, earned)
+        groups, time = beside.groups(entities), int(inputs.panel.calendar[date])
+        daily.append(time, fold, entities, names.prediction, targets, earned, groups)
         pooled.setdefault(fold, PointwiseMoments()).update(names.prediction, targets)
         num_read += len(names.row)
         beat(substep, num_read, inputs.store.num_rows // max(1, inputs.store.num_paths))

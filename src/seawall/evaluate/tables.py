@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from seawall.arrays import Float64, Int64
 from seawall.budget.heartbeat import Beat, silent
-from seawall.errors import BudgetError
+from seawall.errors import BudgetError, ConfigError
 from seawall.evaluate.config import EvaluateConfig, TablesConfig
 from seawall.evaluate.daily import Beside, DailyTable
-from seawall.evaluate.memory import FEWEST_DATES, SUMMARY_DATE_BYTES
+from seawall.evaluate.groups import NO_GROUPS, Groups
+from seawall.evaluate.memory import SUMMARY_DATE_BYTES
 from seawall.evaluate.record import headline, judged_record
 from seawall.metrics import PointwiseMoments
 from seawall.stores.atomic import write_json
@@ -29,7 +30,7 @@ from seawall.tables.keyed import (
 from seawall.tables.keys import EntityCodes
 from seawall.tables.matching import Matcher
 from seawall.tables.names import ENTITY_NAMES, PREDICTION_NAMES, RETURN_NAMES, TIME_NAMES
-from seawall.tables.runs import repeated, without_duplicates
+from seawall.tables.runs import SortedRows, repeated, without_duplicates
 from seawall.tables.sources import expand
 from seawall.units import format_bytes
 
@@ -42,6 +43,8 @@ class Block(NamedTuple):
     folds: Int64
     predictions: Float64
     targets: Float64
+    labels: Int64
+    """Number of the label of each row; all 0 without groups."""
 
 
 def evaluate_tables(
@@ -89,11 +92,13 @@ def evaluate_tables(
     if len(tables) == 2:
         require_comparable(tables[0], tables[1], codes)
     kind = tables[0].times.kind
-    beside = Beside(config.decay_horizons, sums=True) if config.horizon_periods == 1 else Beside()
+    groups = Groups.of_column(tables[0].labels) if config.group else NO_GROUPS
+    has_sums = config.horizon_periods == 1
+    beside = Beside(config.decay_horizons if has_sums else (), groups, sums=has_sums)
     daily = DailyTable(_judging(config), work / "daily.rows", is_dated=kind == "timestamp", beside=beside)
     pooled, counts = dict[int, PointwiseMoments](), _Counts()
     for block in _blocks(tables, codes, config, counts):
-        _judge(block, daily, pooled)
+        _judge(block, daily, pooled, groups)
         beat("dates", counts.num_rows, tables[0].num_rows)
         _require_room(daily.num_dates, max_dates, counts.num_rows / max(1, tables[0].num_rows))
     target = chosen[-1].values[0] if len(tables) == 2 else chosen[0].values[1]
@@ -123,11 +128,11 @@ def evaluate_tables(
 def _require_room(num_dates: int, max_dates: int, share_read: float) -> None:
     """Refuse to summarise more dates than there is memory for, as soon as they are seen; rows come in order of time.
 
-    What is to be given covers all dates at the rate of those read, and the row buffer, which grows by doubling.
+    What is to be given covers all dates at the rate of those read, twice: the row buffer grows by doubling.
     """
     if num_dates > max_dates:
         expected = max(num_dates, round(num_dates / share_read))
-        missing_bytes = 2 * (expected - max_dates + FEWEST_DATES) * SUMMARY_DATE_BYTES
+        missing_bytes = 2 * (expected - max_dates) * SUMMARY_DATE_BYTES
         raise BudgetError(
             "evaluate",
             f"about {expected:,} dates need {format_bytes(expected * SUMMARY_DATE_BYTES)} to be summarised",
@@ -159,20 +164,24 @@ def sources(config: TablesConfig) -> tuple[KeyedSource, ...]:
     from seawall.tables.read import column_names
 
     fold = ("fold",) if all("fold" in column_names(file) for file in files) and prediction != "fold" else ()
+    label = choose_column(files, config.group, (), keys, "group") if config.group else None
+    if label in (*keys, prediction, *fold):
+        raise ConfigError("evaluate --group", "has another part already", found=repr(label), do="Name another column.")
     if not config.returns:
         target = choose_column(files, config.target, RETURN_NAMES, (*keys, prediction), "target")
-        return (KeyedSource("predictions", files, *keys, (prediction, target, *fold), config.time_format),)
+        return (KeyedSource("predictions", files, *keys, (prediction, target, *fold), config.time_format, label),)
     others = tuple(expand(config.returns))
     other_keys = (config.returns_entity or entity, config.returns_time or time)
     column = choose_column(others, config.return_column, RETURN_NAMES, other_keys, "return")
     return (
-        KeyedSource("predictions", files, *keys, (prediction, *fold), config.time_format),
+        KeyedSource("predictions", files, *keys, (prediction, *fold), config.time_format, label),
         KeyedSource("returns", others, *other_keys, (column,), config.returns_time_format),
     )
 
 
 def _judging(config: TablesConfig) -> EvaluateConfig:
-    return EvaluateConfig(min_names=config.min_names, num_quantiles=config.num_quantiles, decay_lags=config.decay_lags)
+    names = ("min_names", "num_quantiles", "decay_lags", "group")
+    return EvaluateConfig(**{name: getattr(config, name) for name in names})
 
 
 def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, counts: _Counts) -> Iterator[Block]:
@@ -180,9 +189,7 @@ def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, 
     if len(tables) == 2:
         matcher = Matcher(tables[0], tables[1], codes, config.prediction_duplicates, config.duplicates)
         for matched in matcher:
-            rows = matched.rows
-            folds = rows.values[:, 1] if rows.values.shape[1] > 1 else np.zeros(len(rows))
-            block = Block(rows.times, rows.ranks, folds.astype(np.int64), rows.values[:, 0], matched.right[:, 0])
+            block = _block(matched.rows, matched.right[:, 0], tables[0].source)
             counts.add(block)
             yield block
         counts.num_left_repeated, counts.num_right_repeated = matcher.num_left_repeated, matcher.num_right_repeated
@@ -193,16 +200,25 @@ def _blocks(tables: list[KeyedTable], codes: EntityCodes, config: TablesConfig, 
                 require_unique(taken, repeated(taken), tables[0], codes)
             rows, num_repeated = without_duplicates(taken, config.prediction_duplicates)
             counts.num_left_repeated += num_repeated
-            folds = rows.values[:, 2] if rows.values.shape[1] > 2 else np.zeros(len(rows))
-            block = Block(rows.times, rows.ranks, folds.astype(np.int64), rows.values[:, 0], rows.values[:, 1])
+            block = _block(rows, rows.values[:, 1], tables[0].source)
             counts.add(block)
             yield block
 
 
-def _judge(block: Block, daily: DailyTable, pooled: dict[int, PointwiseMoments]) -> None:
+def _block(rows: SortedRows, targets: Float64, source: KeyedSource) -> Block:
+    """Name the values of the rows of the predictions."""
+    num_rows = len(rows)
+    folds = rows.values[:, source.values.index("fold")] if "fold" in source.values[1:] else np.zeros(num_rows)
+    labels = rows.values[:, -1] if source.label else np.zeros(num_rows)
+    keys = (rows.times, rows.ranks, folds.astype(np.int64))
+    return Block(*keys, rows.values[:, 0], targets, labels.astype(np.int64))
+
+
+def _judge(block: Block, daily: DailyTable, pooled: dict[int, PointwiseMoments], groups: Groups) -> None:
     starts = np.flatnonzero(np.diff(block.times, prepend=block.times[0] - 1))
     for start, end in zip(starts, [*starts[1:], len(block.times)], strict=True):
         fold = int(block.folds[start])
         predictions, targets = block.predictions[start:end], block.targets[start:end]
-        daily.append(int(block.times[start]), fold, block.names[start:end], predictions, targets)
+        time, of_names = int(block.times[start]), groups(block.labels[start:end])
+        daily.append(time, fold, block.names[start:end], predictions, targets, groups=of_names)
         pooled.setdefault(fold, PointwiseMoments()).update(predictions, targets)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seawall.arrays import Float64
+from seawall.metrics.cosines import low_cosine_energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def summarise_series(series: npt.ArrayLike, horizon_periods: int) -> SeriesSumma
 
     Notes
     -----
-    Memory is 33 bytes a date.
+    Memory is 33 bytes a date, and up to 6 MiB for the transforms of a long series.
 
     ``t_newey_west`` has Bartlett weights over h - 1 lags (W. K. Newey, K. D. West, Econometrica 55, 1987): familiar,
     and too large for long horizons. ``t_non_overlapping`` is the plain t of every h-th date: honest, and wasteful.
@@ -131,14 +132,9 @@ def _newey_west_variance(centred: Float64, horizon_periods: int) -> float:
 def _long_run_variance(centred: Float64, dof: int) -> float:
     """Average the squares of the first ``dof`` cosine transforms sqrt(2/T) sum_t y_t cos(pi j (t - 1/2) / T), j = 1 ..
 
-    The sums over j come from one Fourier transform of the series, even places first and odd ones backwards after them
-    (J. Makhoul, A fast cosine transform in one and two dimensions, 1980). A constant has none of them, so the series
-    may come centred, and then one without variance gives exactly zero instead of rounding dust.
+    A constant has none of them, so the series may come centred, and then one without variance gives exactly zero
+    instead of rounding dust.
     """
     if dof < 2:
         return math.nan
-    num_dates = len(centred)
-    spectrum = np.fft.rfft(np.concatenate([centred[::2], centred[1::2][::-1]]))[1 : dof + 1]
-    spectrum *= np.exp((-0.5j * np.pi / num_dates) * np.arange(1, dof + 1))
-    transforms = np.real(spectrum)
-    return float(np.square(transforms).sum()) * 2.0 / num_dates / dof
+    return low_cosine_energy(centred, dof) * 2.0 / len(centred) / dof

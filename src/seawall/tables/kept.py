@@ -36,6 +36,7 @@ def kept_or_spilled(source: KeyedSource, codes: EntityCodes, folder: Path, buffe
         "paths": [path.name for path in table.paths],
         "seen": np.flatnonzero(table.seen).tolist(),
         "names": codes.names,
+        "labels": table.labels,
         "times": {
             "format": table.times.format.name if table.times.format else None,
             "kind": table.times.kind,
@@ -60,12 +61,13 @@ def _restored(
     times = TimeReader(source.name, held_to, kept["kind"], kept["has_offsets"], kept["examples"])
     paths = [folder / name for name in found["paths"]]
     first_time, last_time = found["span"]
-    return KeyedTable(source, found["num_rows"], times, first_time, last_time, seen, paths, buffer_rows)
+    labels = found["labels"]
+    return KeyedTable(source, found["num_rows"], times, first_time, last_time, seen, paths, buffer_rows, labels)
 
 
 def _key(source: KeyedSource, codes: EntityCodes) -> str:
     files = [fingerprint(file).record() for file in source.files]
-    columns = [source.entity, source.time, *source.values, source.time_format]
+    columns = [source.entity, source.time, *source.values, source.time_format, source.label]
     return xxhash.xxh3_128_hexdigest(json.dumps([files, columns, codes.names]).encode())
 
 

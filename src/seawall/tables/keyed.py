@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from seawall.arrays import Bool
+from seawall.arrays import Bool, Float64
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError, DataError, nearest
 from seawall.tables.keys import EntityCodes, TimeReader, disagreement
+from seawall.tables.names import WITHOUT
 from seawall.tables.read import (
     BadRow,
     RawBlock,
@@ -36,6 +38,19 @@ class KeyedSource:
     time: str
     values: tuple[str, ...]
     time_format: str | None = None
+    label: str | None = None
+    """A column of few texts; the number of each row's text is one value more at the end."""
+    max_labels: int = 32
+
+    @property
+    def num_values(self) -> int:
+        """Values a row is kept with."""
+        return len(self.values) + (self.label is not None)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (self.entity, self.time, *self.values, *([self.label] if self.label else []))
 
 
 @dataclass(slots=True)
@@ -51,10 +66,12 @@ class KeyedTable:
     """bool [E]; which entity codes it has, of those known when its reading ended."""
     paths: list[Path]
     buffer_rows: int
+    labels: list[str]
+    """Texts of the label column, in order of their numbers."""
 
     def open(self, codes: EntityCodes) -> RunReader:
         """Read it again in order of (time, entity name)."""
-        return RunReader(self.paths, len(self.source.values), codes.ranks(), self.buffer_rows)
+        return RunReader(self.paths, self.source.num_values, codes.ranks(), self.buffer_rows)
 
     def entity_examples(self, codes: EntityCodes, count: int = 3) -> list[str]:
         """Give its first entity names."""
@@ -84,14 +101,15 @@ def spill(source: KeyedSource, codes: EntityCodes, folder: Path, buffer_rows: in
     folder.mkdir(parents=True, exist_ok=True)
     declared = declared_format(source.time_format, where=source.name) if source.time_format else None
     times = TimeReader(source.name, declared)
-    runs = RunWriter(folder, len(source.values), buffer_rows)
-    seen: set[int] = set()
+    runs = RunWriter(folder, source.num_values, buffer_rows)
+    labels, seen = EntityCodes(), set[int]()
     for file in source.files:
         before = fingerprint(file)
         for block in _blocks(file, source):
             codes_of_rows, present = codes.encode(block.entity)
             _require_entities(present, block, file)
-            runs.add(times.read(block.time, block.line, str(file)), codes_of_rows, block.values)
+            values = _with_labels(block, labels, source)
+            runs.add(times.read(block.time, block.line, str(file)), codes_of_rows, values)
             seen.update(np.unique(codes_of_rows).tolist())
             beat(f"read {source.name}", runs.num_rows, 0)
         check_unchanged(before)
@@ -100,15 +118,37 @@ def spill(source: KeyedSource, codes: EntityCodes, folder: Path, buffer_rows: in
         raise DataError(f"{source.name} {source.files[0]}", "no rows", do="Check that the files are complete.")
     marks = np.zeros(len(codes), bool)
     marks[list(seen)] = True
-    return KeyedTable(source, runs.num_rows, times, runs.first_time, runs.last_time, marks, runs.paths, buffer_rows)
+    span = (runs.first_time, runs.last_time)
+    return KeyedTable(source, runs.num_rows, times, *span, marks, runs.paths, buffer_rows, labels.names)
+
+
+def _with_labels(block: RawBlock, labels: EntityCodes, source: KeyedSource) -> Float64:
+    """Set the number of each row's label beside its values.
+
+    Raises
+    ------
+    ConfigError
+        For more labels than are allowed.
+    """
+    if block.label is None:
+        return block.values
+    numbers, present = labels.encode(block.label)
+    if not present.all():
+        numbers = np.where(present, numbers, labels.encode(pa.array([WITHOUT]))[0])
+    if len(labels) > source.max_labels:
+        where = f"{source.name} {source.files[0]}"
+        what, found = f"{source.label} splits the rows too finely", f"{len(labels):,} groups so far"
+        do = "Name a column of fewer values."
+        raise ConfigError(where, what, found=found, allowed=f"{source.max_labels}", do=do)
+    return np.column_stack([block.values, numbers])
 
 
 def _blocks(file: Path, source: KeyedSource) -> Iterator[RawBlock]:
     """Read fast; where a cell is no number, read again cell by cell to name the row."""
     columns = (source.entity, source.time, source.values)
-    require_columns(file, (source.entity, source.time, *source.values))
+    require_columns(file, source.columns)
     try:
-        yield from read_blocks(file, *columns)
+        yield from read_blocks(file, *columns, label=source.label)
     except TypedReadError as error:
         bad: list[BadRow] = []
         for _ in read_rows_checked(file, *columns, bad):

@@ -24,7 +24,7 @@ def sizes(source: KeyedSource) -> dict[str, Any]:
     ConfigError, DataError
         For unknown columns or files that cannot be read.
     """
-    columns = (source.entity, source.time, *source.values)
+    columns = source.columns
     for file in source.files:
         require_columns(file, columns)
     sample = take_sample(source.files, source.entity, source.time)
@@ -35,7 +35,7 @@ def sizes(source: KeyedSource) -> dict[str, Any]:
     return {
         "rows": num_rows,
         "entities": num_entities,
-        "values": len(source.values),
+        "values": source.num_values,
         "text_bytes": sample.source_bytes,
         "group_bytes": max((_group_bytes(str(file), columns) for file in parquet), default=0),
     }

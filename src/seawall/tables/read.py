@@ -64,6 +64,8 @@ class RawBlock:
     line: Int64
     after: Position | None = None
     """Where reading can go on after this block."""
+    label: pa.Array | None = None
+    """A column of texts or integers, where one was asked for."""
 
 
 class TypedReadError(Exception):
@@ -134,6 +136,7 @@ def read_blocks(
     *,
     num_threads: int = 1,
     start: Position | None = None,
+    label: str | None = None,
 ) -> Iterator[RawBlock]:
     """Read a file in small blocks with fixed types: the fast way; from its beginning, or from after a block.
 
@@ -147,18 +150,19 @@ def read_blocks(
     """
     part = of(source)
     if part.kind == "parquet":
-        yield from _read_parquet(part, entity, time, values, start)
+        yield from _read_parquet(part, entity, time, values, start, label)
         return
     if layout.thousands:
         raise TypedReadError("numbers with a thousands mark are read as text")
     keys = pa.dictionary(pa.int32(), pa.string())
-    types = {entity: keys, time: keys, **dict.fromkeys(values, pa.float64())}
+    types = {entity: keys, time: keys, **dict.fromkeys(values, pa.float64()), **({label: keys} if label else {})}
     has_header, begin = start is None and not layout.columns, start or Position(first_line(layout))
     line = begin.line
     try:
         names = _csv_head(part, layout).names
+        named = (entity, time, label)
         parse = partial(
-            _parse_piece, part=part, layout=layout, names=names, types=types, keys=(entity, time), has_header=has_header
+            _parse_piece, part=part, layout=layout, names=names, types=types, keys=named, has_header=has_header
         )
         with open_bytes(part, layout) as stream:
             pieces = cut_pieces(stream, BLOCK_BYTES, where=f"source {part.label}", start=begin.offset)
@@ -181,7 +185,7 @@ def _parse_piece(
     layout: Layout,
     names: list[str],
     types: dict[str, pa.DataType],
-    keys: tuple[str, str],
+    keys: tuple[str, str, str | None],
     has_header: bool,
 ) -> tuple[int, RawBlock]:
     """Parse whole lines, and tell where they end; only the first piece begins with the header, where there is one."""
@@ -196,7 +200,8 @@ def _parse_piece(
     )
     columns = {name: _whole(column) for name, column in zip(types, table.itercolumns(), strict=True)}
     block = _float_block([column for name, column in columns.items() if name not in keys], table.num_rows)
-    return piece.end, RawBlock(columns[keys[0]], columns[keys[1]], block, np.arange(table.num_rows))
+    label = columns[keys[2]] if keys[2] else None
+    return piece.end, RawBlock(columns[keys[0]], columns[keys[1]], block, np.arange(table.num_rows), label=label)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -279,12 +284,12 @@ def _lines(first: int, num_rows: int, ragged: list[BadRow]) -> Int64:
 
 
 def _read_parquet(
-    part: Part, entity: str, time: str, values: Sequence[str], start: Position | None
+    part: Part, entity: str, time: str, values: Sequence[str], start: Position | None, label: str | None
 ) -> Iterator[RawBlock]:
     """Read a Parquet file; row groups before the start are not touched."""
     try:
         with pq.ParquetFile(part.path, pre_buffer=False, buffer_size=STREAM_BYTES) as file:
-            columns = list(dict.fromkeys((entity, time, *values)))
+            columns = list(dict.fromkeys((entity, time, *values, *([label] if label else []))))
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
             ends = np.cumsum(sizes, dtype=np.int64)
             first = int(np.searchsorted(ends, start.line - 1, side="right")) if start else 0
@@ -295,7 +300,7 @@ def _read_parquet(
                 use_threads=False,
             )
             line = 1 + (int(ends[first - 1]) if first else 0)
-            yield from typed_blocks(batches, part, entity, time, values, line=line, start=start)
+            yield from typed_blocks(batches, part, entity, time, values, line=line, start=start, label=label)
     except UNREADABLE as error:
         raise unreadable(part, error) from error
 
@@ -309,6 +314,7 @@ def typed_blocks(
     *,
     line: int = 1,
     start: Position | None = None,
+    label: str | None = None,
 ) -> Iterator[RawBlock]:
     """Turn batches of columns that have types into blocks, at most 16,384 rows each.
 
@@ -330,7 +336,8 @@ def typed_blocks(
             numbers = [_numeric(batch.column(name), f"source {part.label}: {name}") for name in values]
             lines = np.arange(line, line + n)
             line += n
-            yield RawBlock(entities, times, _float_block(numbers, n), lines, Position(line))
+            labels = _encoded(batch.column(label), part) if label else None
+            yield RawBlock(entities, times, _float_block(numbers, n), lines, Position(line), labels)
 
 
 def _block_rows(num_values: int) -> int:
