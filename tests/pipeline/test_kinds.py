@@ -15,6 +15,7 @@ from tests.pipeline.world import config, market, write_market
 MODELS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in KINDS}
 MODELS["branch_lstm"] |= {"static": ["age"]}
 MODELS["lightgbm"] |= {"max_trees": 20}
+MODELS["module"] |= {"target": "tests/models/own_networks.py:Conv"}
 SEQUENCE = {"kind": "lstm", "output": "sequence"}
 
 

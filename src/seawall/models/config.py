@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 
 from seawall.errors import nearest
 from seawall.models.lightgbm_config import LightGbmConfig
+from seawall.models.module_config import ModuleConfig
 from seawall.models.network_config import LAST_OUTPUT, Input, NetworkConfig
 from seawall.models.shape import ModelShape
 
@@ -202,7 +203,7 @@ class RidgeConfig(NetworkConfig):
         return 8 * (4 if training else 2) * batch_size * (self.num_inputs(shape) + 2)
 
 
-KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention", "ridge", "lightgbm")
+KINDS = ("lstm", "lstm_attention", "branch_lstm", "tcn_attention", "ridge", "lightgbm", "module")
 """Models by name."""
 
 DEFAULT_KIND = "lstm_attention"
@@ -231,7 +232,8 @@ ModelConfig = Annotated[
     | Annotated[BranchLstmConfig, Tag("branch_lstm")]
     | Annotated[TcnAttentionConfig, Tag("tcn_attention")]
     | Annotated[RidgeConfig, Tag("ridge")]
-    | Annotated[LightGbmConfig, Tag("lightgbm")],
+    | Annotated[LightGbmConfig, Tag("lightgbm")]
+    | Annotated[ModuleConfig, Tag("module")],
     Discriminator(_kind_of),
     BeforeValidator(_checked_kind),
 ]

@@ -21,6 +21,11 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no 
         self.live_bytes = self.peak_bytes = 0
         self.seen: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no: to keep its compiler away from here torch would import it first, 63 MiB."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],

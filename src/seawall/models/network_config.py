@@ -26,6 +26,11 @@ class NetworkConfig(BaseModel):
     )
 
     @property
+    def takes(self) -> tuple[Input, ...]:
+        """What the model is called with."""
+        return self.inputs
+
+    @property
     def static_names(self) -> tuple[str, ...]:
         """Name the static attributes the network takes."""
         return ()

@@ -14,6 +14,7 @@ from seawall.models.ridge import Ridge
 from seawall.models.shape import ModelShape
 from seawall.models.tcn_attention import TcnAttention
 from seawall.models.trees import Trees
+from seawall.models.user_module import UserModule
 
 MODELS: dict[str, Callable[[Any, ModelShape], nn.Module]] = {
     "lstm": Lstm,
@@ -22,6 +23,7 @@ MODELS: dict[str, Callable[[Any, ModelShape], nn.Module]] = {
     "tcn_attention": TcnAttention,
     "ridge": Ridge,
     "lightgbm": Trees,
+    "module": UserModule,
 }
 
 

@@ -61,8 +61,15 @@ def look_for_task(
 
 
 def _look(what: str, request: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
-    parent_bytes = parent_share_bytes()
     plan = TABLES_LOOK_PLAN if what in OUTSIDE else LOOK_PLAN
+    return look_under_plan(what, plan, request, scratch, budget_bytes, command)
+
+
+def look_under_plan(
+    what: str, plan: StagePlan, request: dict[str, Any], scratch: Path, budget_bytes: int, command: str
+) -> dict[str, Any]:
+    """Look in a child with a plan of its own; returns and raises as :func:`look` does."""
+    parent_bytes = parent_share_bytes()
     check_plans([plan], budget_bytes, parent_bytes=parent_bytes)
     job = Job(
         name=what,

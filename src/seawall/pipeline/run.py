@@ -27,6 +27,7 @@ from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
 from seawall.pipeline.outputs import remove_other_folds
+from seawall.pipeline.probe_model import with_measures, with_source
 from seawall.pipeline.resolve import resolve
 from seawall.pipeline.saved import with_saved_models
 from seawall.pipeline.scratch import scratch_folder
@@ -87,7 +88,7 @@ class Runner:
     """Units that were not done before."""
 
     def __post_init__(self) -> None:
-        self.config = with_saved_models(self.config)
+        self.config = with_source(with_saved_models(self.config))
 
     def run(self) -> RunManifest:
         """Do what is not done.
@@ -173,8 +174,9 @@ class Runner:
         shape = self._shape() if "ingest" in stages else self._panel_shape()
         folds = self._folds_or_guess(shape)
         share_bytes, plans = self.budget.bytes - self.parent_bytes, []
+        self.config, measured = with_measures(self.config, shape, self.budget.bytes, share_bytes, self.order.command)
         self.config, resolved = resolve(self.config, shape, folds, share_bytes)
-        self.resolved |= resolved
+        self.resolved |= measured | resolved
         for stage in stages:
             units = units_of(stage, len(folds))
             of_stage = [plan_unit(unit, self.config, shape, folds, share_bytes) for unit in units]

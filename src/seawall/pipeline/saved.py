@@ -49,7 +49,7 @@ class SavedModels:
             records.append(_record(path))
         configs = [_train_config(path, record) for path, record in zip(found, records, strict=True)]
         for path, config in zip(found, configs, strict=True):
-            if config != configs[0]:
+            if config.semantic() != configs[0].semantic():
                 what, do = "trained with another config than fold_00", "Predict with the models of one run."
                 raise FormatError(str(path), what, do=do)
         return cls(folder, tuple(records), configs[0])

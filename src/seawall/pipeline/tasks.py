@@ -26,6 +26,8 @@ def do_task(
         from seawall.pipeline.init.look import look_at_sources
 
         return look_at_sources(settings, beat)
+    if name == "look at the model":
+        return _probe(settings)
     if name == "look report":
         from seawall.pipeline.reports import look_at_runs
 
@@ -41,6 +43,15 @@ def do_task(
 
         return do_leak(name, settings, folder, knobs, beat)
     raise ConfigError("task", "unknown", found=repr(name))
+
+
+def _probe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    from seawall.models.module_config import ModuleConfig
+    from seawall.models.probe import probe
+    from seawall.models.shape import ModelShape
+
+    config, shape = ModuleConfig.model_validate(settings["model"]), ModelShape(**settings["shape"])
+    return probe(config, shape, **{name: settings[name] for name in ("key", "batch_size", "room_bytes")})
 
 
 def _join(name: str, settings: Mapping[str, Any], folder: Path, knobs: Mapping[str, int], beat: Beat) -> dict[str, Any]:

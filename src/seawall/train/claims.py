@@ -3,6 +3,7 @@
 from seawall.budget.claims import Claim
 from seawall.losses.config import SumConfig
 from seawall.models.config import RidgeConfig
+from seawall.models.module_config import ModuleConfig
 from seawall.models.shape import ModelShape
 from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
@@ -77,7 +78,7 @@ def model_sizes(config: TrainConfig, shape: PanelShape) -> ModelShape:
         num_outputs=len(config.target_names),
         lookback_periods=config.lookback_periods,
         num_static=len(config.model.static_names),
-        num_entities=shape.num_entities if "entity" in config.model.inputs else 0,
+        num_entities=shape.num_entities if "entity" in config.model.takes else 0,
     )
 
 
@@ -89,6 +90,13 @@ def moment_claims(config: TrainConfig, sizes: ModelShape) -> tuple[Claim, ...]:
     return (Claim("sums of products", config.model.moment_bytes(sizes), how),)
 
 
+def module_claims(config: TrainConfig) -> tuple[Claim, ...]:
+    """Count what a user's own module imports."""
+    if not isinstance(config.model, ModuleConfig) or not config.model.found.library_bytes:
+        return ()
+    return (Claim("libraries of the module", config.model.found.library_bytes, "as the probe has measured"),)
+
+
 def entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
     """Count what a model that takes more than features is told of each entity."""
     num_static, entities = len(config.model.static_names), f"{shape.num_entities:,} entities"
@@ -98,7 +106,7 @@ def entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
         claims.append(
             Claim("static attributes", each * shape.num_entities, f"{entities} x {num_static} x {ATTRIBUTE_BYTES} B")
         )
-    if "entity" in config.model.inputs:
+    if "entity" in config.model.takes:
         how = f"{entities} x {ENTITY_NAME_BYTES} B, names of those learnt and their numbers"
         claims.append(Claim("entities learnt", ENTITY_NAME_BYTES * shape.num_entities, how))
     return tuple(claims)

@@ -12,6 +12,7 @@ from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
 from seawall.losses.objective import Objective, terms_of
 from seawall.models.config import RidgeConfig
+from seawall.models.module_config import ModuleConfig
 from seawall.models.registry import build_model
 from seawall.models.ridge import Ridge
 from seawall.models.trees import Trees
@@ -209,14 +210,20 @@ def _model_record(panel: Panel, fold: Fold, config: TrainConfig, scaler: Scaler,
         **_skipped(result),
         "panel_key": panel.content_key,
         "segments": fold_layout(panel, fold),
-        "config": config.semantic() | _reduced(config),
+        "config": _recorded(config),
         "torch": str(torch.__version__),
     }
 
 
-def _reduced(config: TrainConfig) -> dict[str, Any]:
-    """Say what is stored of a row: no part of the model, but who predicts from it alone has no other place to ask."""
-    return {"sequence": config.sequence.model_dump(mode="json")} if config.is_sequence else {}
+def _recorded(config: TrainConfig) -> dict[str, Any]:
+    """Say, beside what decides the model, what is stored of a row and what a user's module holds.
+
+    Who predicts from the model alone has no other place to ask.
+    """
+    record = config.semantic() | ({"sequence": config.sequence.model_dump(mode="json")} if config.is_sequence else {})
+    if isinstance(config.model, ModuleConfig) and config.model.measured is not None:
+        record["model"] = record["model"] | {"measured": config.model.measured.model_dump()}
+    return record
 
 
 def _history(result: FitResult) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class ModelsConfig(BaseModel):
                 missing = [name for name in names if name not in known]
                 if missing:
                     raise ValueError(f"scaling.{what}: {missing[0]!r} has no mean and std")
-        embeds = "entity" in self.train.model.inputs and getattr(self.train.model, "embedding_size", 0) > 0
+        embeds = "entity" in self.train.model.takes and getattr(self.train.model, "embedding_size", 0) > 0
         if embeds and not self.entities:
             raise ValueError("entities: the model has an embedding; name the entities in the order of its rows")
         if self.train.model.static_names and isinstance(self.scaling, Scaling):

@@ -69,14 +69,14 @@ def fit_inputs(panel: Panel, train: Samples, config: NetworkConfig) -> ModelInpu
         Where one is text, or has no value for any entity of train.
     """
     static: tuple[ColumnScale, ...] = ()
-    if not config.static_names and "entity" not in config.inputs:
+    if not config.static_names and "entity" not in config.takes:
         return ModelInputs()
     in_train = _entities_of(panel, train)
     if config.static_names:
         chosen = np.flatnonzero(in_train)
         columns = range(len(config.static_names))
         static = fit_columns(_attributes(panel, config.static_names), [chosen], columns, config.static_names)
-    learnt = "entity" in config.inputs
+    learnt = "entity" in config.takes
     names = tuple(name for name, is_in in zip(panel.entities, in_train, strict=True) if is_in) if learnt else ()
     return ModelInputs(static, names)
 

@@ -361,4 +361,4 @@ class Trainer:
 
 
 def _copied(weights: dict[str, Tensor]) -> Weights:
-    return {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in weights.items()}

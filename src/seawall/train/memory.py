@@ -11,6 +11,7 @@ from seawall.train.claims import (
     index_claims,
     loss_claims,
     model_sizes,
+    module_claims,
     moment_claims,
     pool_claims,
     report_claims,
@@ -82,7 +83,7 @@ def plan_fit(
     num_parameters = config.model.num_parameters(sizes)
     copies = _weight_copies(config) + (MESSAGE_COPIES if config.ranks > 1 else 0)
     split = MicroBatches(micro_batches)
-    whole = _largest_batch(config, shape)
+    whole = largest_batch(config, shape)
     learned, judged = split.part_size(whole), split.part_size(config.predict_batch_size)
     learning = _step_bytes(config, learned, sizes, training=True)
     judging = _step_bytes(config, judged, sizes, training=False)
@@ -119,6 +120,7 @@ def plan_fit(
         *moment_claims(config, sizes),
         *tree_claims(config, shape, sizes, num_train_samples),
         *entity_claims(config, shape),
+        *module_claims(config),
         *index_claims(shape, num_train_samples, stride=config.sequence.stride_periods),
     )
     model_bytes = 4 * num_parameters
@@ -176,6 +178,7 @@ def plan_predict(
             "names", shape.num_entities * ENTITY_NAME_BYTES, f"{shape.num_entities:,} entities x {ENTITY_NAME_BYTES} B"
         ),
         *entity_claims(config, shape),
+        *module_claims(config),
         *index_claims(shape, max(num_test_samples, num_train_samples)),
         *in_sample_claims(shape, num_train_samples, num_targets),
     )
@@ -201,6 +204,7 @@ def plan_import(config: TrainConfig, shape: PanelShape, file_bytes: int) -> Stag
         Claim("weights", file_bytes + 3 * weights, "one file as read, its model as built, taken and written"),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
         *entity_claims(config, shape),
+        *module_claims(config),
         *index_claims(shape, shape.num_rows),
     )
     return StagePlan(stage="import", private=private, cache=container_claims(dirty_bytes=MIB))
@@ -268,7 +272,7 @@ def _kernel_bytes(config: TrainConfig) -> int:
     return KERNEL_SCRATCH_BYTES * (config.threads + 1)
 
 
-def _largest_batch(config: TrainConfig, shape: PanelShape) -> int:
+def largest_batch(config: TrainConfig, shape: PanelShape) -> int:
     """Count the samples of the largest step: a date may have as many as the panel has names on it."""
     return shape.max_rows_per_date if config.order == "by_time" else config.batch_size // config.ranks
 
