@@ -90,7 +90,7 @@ def check_contract(module: UserModule, config: ModuleConfig, shape: ModelShape) 
         if not torch.equal(once, again):
             do = "Draw random numbers only where self.training is set."
             raise ConfigError(WHERE, "the same sample is predicted differently each time", do=do)
-        mixed = tuple(None if a is None else torch.cat([a[:1], b[1:]]) for a, b in zip(first, second, strict=True))
+        mixed = [a if a is None or b is None else torch.cat([a[:1], b[1:]]) for a, b in zip(first, second, strict=True)]
         if not _close(module(*mixed)[:1], once[:1]):
             do = "Normalise over features or steps, not over the batch, while self.training is not set."
             raise ConfigError(WHERE, "a prediction depends on the other samples of its batch", do=do)
