@@ -66,7 +66,7 @@ def asked_to_shrink(beat: Beat) -> int:
 def read_heartbeat(path: Path) -> dict[str, float | str]:
     """Read the last report, or an empty one where there is none yet."""
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -58,6 +58,18 @@ class HighWater:
             max(self.parent_private_bytes, parent_private_bytes),
         )
 
+    def merged(self, other: "HighWater") -> "HighWater":
+        """Give the higher of each mark."""
+        charges = [mark.cgroup_bytes for mark in (self, other) if mark.cgroup_bytes is not None]
+        return HighWater(
+            max(self.held_bytes, other.held_bytes),
+            max(self.private_bytes, other.private_bytes),
+            max(self.shared_bytes, other.shared_bytes),
+            max(self.file_bytes, other.file_bytes),
+            max(charges, default=None),
+            max(self.parent_private_bytes, other.parent_private_bytes),
+        )
+
 
 class Timeline:
     """Append to ``memory.csv``; an existing one is continued in time, after a half-written last line is cut off.
@@ -139,19 +151,21 @@ class Meter:
     def __init__(
         self, timeline: Timeline, *, pid: int, unit: str, heartbeat: Path, charged: Callable[[], int | None]
     ) -> None:
-        self.high = HighWater()
+        self.parent_private_bytes = 0
         self._timeline, self._unit, self._charged = timeline, unit, charged
         self._tree = TreeReader(pid)
         self._heartbeat = _LastReport(heartbeat)
         self._count = 0
         self._others: tuple[int | None, int] = (None, 0)
-        self._row, self._row_substep, self._row_started = HighWater(), "", time.monotonic()
+        self._written, self._row = HighWater(), HighWater()
+        self._row_substep, self._row_started = "", time.monotonic()
 
     def sample(self) -> Sample:
         """Measure now; a row is written when the sub-step changes and at least every ``ROW_SECONDS``."""
         sample = self._tree.sample()
         if self._count % OTHERS_EVERY == 0:
             self._others = self._charged(), self._tree.own_private_bytes()
+            self.parent_private_bytes = max(self.parent_private_bytes, self._others[1])
         self._count += 1
         charged_bytes, parent_bytes = self._others
         substep, now = str(self._heartbeat.read().get("substep", "")), time.monotonic()
@@ -159,8 +173,12 @@ class Meter:
             self._write_row()
             self._row_substep, self._row_started = substep, now
         self._row = self._row.raised_by(sample, charged_bytes, parent_bytes)
-        self.high = self.high.raised_by(sample, charged_bytes, parent_bytes)
         return sample
+
+    @property
+    def high(self) -> HighWater:
+        """The marks of all samples so far."""
+        return self._written.merged(self._row)
 
     @property
     def heartbeat(self) -> Mapping[str, float | str]:
@@ -175,20 +193,20 @@ class Meter:
     def _write_row(self) -> None:
         if self._row != HighWater():
             self._timeline.append(self._unit, self._row_substep, self._row)
-            self._row = HighWater()
+            self._written, self._row = self.high, HighWater()
 
 
 class _LastReport:
     """What a heartbeat file says, parsed again only when the file was replaced."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._name = path, str(path)
         self._seen = (0, 0)
         self.last: dict[str, float | str] = {}
 
     def read(self) -> dict[str, float | str]:
         try:
-            status = self._path.stat()
+            status = os.stat(self._name)  # noqa: PTH116 - twenty times a second, and a Path costs as much as the call
         except OSError:
             return self.last
         seen = (status.st_ino, status.st_mtime_ns)

@@ -10,11 +10,13 @@ from pathlib import Path
 from seawall.budget import portable
 from seawall.units import KIB
 
-_RESIDENT = re.compile(rb"RssAnon:\s*(\d+) kB\nRssFile:\s*(\d+) kB\nRssShmem:\s*(\d+) kB")
 _NAME = re.compile(rb"Name:\t(.*)\n")
 _READ_BYTES = re.compile(rb"read_bytes: (\d+)")
 _STATUS_BYTES = 8192
 """A status file has some 1.5 KiB; one read takes all of it."""
+
+_RESIDENT_BYTES = 96
+"""The three lines of resident memory have at most this much together; to search the whole file would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,8 @@ def read_bytes(pid: int) -> int | None:
 def held_and_name(pid: int) -> tuple[str, int]:
     """Give a process's name and what it holds that the kernel cannot take back; 0 for one that has ended."""
     text = _read(f"/proc/{pid}/status")
-    name, match = _NAME.match(text), _RESIDENT.search(text)
-    held_kib = int(match.group(1)) + int(match.group(3)) if match else 0
-    return (name.group(1).decode("utf-8", "replace") if name else "?"), held_kib * KIB
+    name, (anonymous_kib, _, shared_kib) = _NAME.match(text), _resident_of(text)
+    return (name.group(1).decode("utf-8", "replace") if name else "?"), (anonymous_kib + shared_kib) * KIB
 
 
 class TreeReader:
@@ -149,8 +150,12 @@ def _resident_kib(pid: int) -> tuple[int, int, int]:
 
 
 def _resident_of(status: bytes) -> tuple[int, int, int]:
-    match = _RESIDENT.search(status)
-    return (int(match.group(1)), int(match.group(2)), int(match.group(3))) if match else (0, 0, 0)
+    """Give RssAnon, RssFile and RssShmem, which follow one another; nothing where the process has ended."""
+    start = status.find(b"\nRssAnon:") + 1
+    if not start:
+        return 0, 0, 0
+    fields = status[start : start + _RESIDENT_BYTES].split()
+    return int(fields[1]), int(fields[4]), int(fields[7])
 
 
 def _children_of(pid: int) -> list[int]:

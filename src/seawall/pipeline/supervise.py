@@ -188,7 +188,7 @@ class _Attempt:
                     raise stop
                 self.fence.started(child.pid)
                 sample, now = meter.sample(), time.monotonic()
-                held_bytes = sample.held_bytes + meter.high.parent_private_bytes
+                held_bytes = sample.held_bytes + meter.parent_private_bytes
                 decision = guard.decide(held_bytes, now, others_need=self._others_need(now))
                 if decision == "shrink":
                     with suppress(OSError):
@@ -259,12 +259,12 @@ class _Ends:
         self._descriptor: int | None = None
         with suppress(OSError, AttributeError):  # kernels before 5.3, and systems other than Linux
             self._descriptor = os.pidfd_open(child.pid)
+            self._poll = select.poll()
+            self._poll.register(self._descriptor, select.POLLIN)
 
     def within(self, seconds: float) -> bool:
         if self._descriptor is not None:
-            poll = select.poll()
-            poll.register(self._descriptor, select.POLLIN)
-            return bool(poll.poll(seconds * 1000)) and self._child.wait() is not None
+            return bool(self._poll.poll(seconds * 1000)) and self._child.wait() is not None
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(seconds)
         return self._child.poll() is not None
