@@ -82,9 +82,10 @@ def place_of(stage: str) -> int:
 def goes_on_from(folder: Path, unit: str) -> str:
     """Tell what an unfinished unit goes on from; empty for no unit."""
     stage, _, fold = unit.partition("/")
-    places = {"train": folder / "models" / fold / "checkpoint.pt", "predict": folder / "predictions" / f"{fold}.slots"}
-    path = places.get(stage)
-    if path is None or not path.is_file():
+    patterns = {"train": f"models/{fold}/checkpoint.pt", "predict": f"predictions/{fold}.*slots"}
+    found = sorted(folder.glob(patterns[stage])) if fold and stage in patterns else []
+    path = max(found, key=lambda one: one.stat().st_mtime, default=None)
+    if path is None:
         return f"{unit} starts anew" if unit else ""
     age = format_seconds(max(time.time() - path.stat().st_mtime, 0.0))
     what = "its last checkpoint" if stage == "train" else "the predictions it has written"

@@ -18,7 +18,7 @@ _TEMPORARY = re.compile(r"\..+\.tmp|\.tmp-.+", re.DOTALL)
 
 EMPTY_CGROUP = "empty cgroup"
 
-_RUN_FOLDERS = ("", "models/*", "predictions", "metrics", "backtest", "backtest/*")
+_RUN_FOLDERS = ("", "models/*", "models/*/*", "predictions", "metrics", "backtest", "backtest/*")
 """Folders of a run that files are written to."""
 
 
@@ -80,9 +80,11 @@ def litter_of_run(folder: Path) -> list[Litter]:
 def _progress(folder: Path) -> Iterator[tuple[str, Path]]:
     """Give what units keep while they run; the unit of the last report may be at it again with another config."""
     for path in _inside(folder, "predictions/fold_*.slots"):
-        yield f"predict/{path.stem}", path
+        yield f"predict/{path.name.partition('.')[0]}", path
     for path in _inside(folder, "models/fold_*/checkpoint.pt"):
         yield f"train/{path.parent.name}", path
+    for path in _inside(folder, "models/fold_*/*/checkpoint.pt"):
+        yield f"train/{path.parent.parent.name}/{path.parent.name}", path
 
 
 def _published(units: dict[str, dict[str, object]]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from seawall.pipeline.manifest import shown_path
 from seawall.pipeline.stages import Unit
 from seawall.stores.atomic import file_checksum
 from seawall.stores.shape import read_manifest
+from seawall.train.config import TrainConfig
+from seawall.train.members import MEMBERS, member_folder, trained_members
 
 
 def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
@@ -18,7 +20,7 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
     if unit.stage == "folds":
         return [folder / "folds.json"]
     if unit.stage == "train":
-        return _files((folder / "models" / f"fold_{unit.fold:02d}").glob("*"))
+        return _files(member_folder(folder / "models", unit.fold or 0, unit.member).glob("*"))
     if unit.stage == "predict":
         places = [folder / "predictions" / f"fold_{unit.fold:02d}{ending}" for ending in (".json", ".parquet")]
         return places + _files((folder / "predictions" / "in_sample").glob(f"fold_{unit.fold:02d}.parquet"))
@@ -51,6 +53,17 @@ def remove_other_folds(stage: str, num_folds: int, folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def remove_other_members(train: TrainConfig, folder: Path) -> None:
+    """Remove files of models a fold no longer has: predictions are made with every model that is found."""
+    wanted = trained_members(train)
+    for fold in (folder / "models").glob("fold_*"):
+        for path in fold.iterdir() if fold.is_dir() else ():
+            if path.is_dir() and path.name.startswith(MEMBERS) and path.name not in wanted:
+                shutil.rmtree(path)
+            elif path.is_file() and "" not in wanted:
+                path.unlink()
 
 
 def output_records(unit: Unit, folder: Path, panel: Path) -> list[dict[str, Any]]:

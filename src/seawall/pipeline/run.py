@@ -26,7 +26,7 @@ from seawall.pipeline.listener import Silent as Silent
 from seawall.pipeline.lock import Owner, PanelLock, run_lock
 from seawall.pipeline.look import look
 from seawall.pipeline.manifest import RunManifest, open_folder
-from seawall.pipeline.outputs import remove_other_folds
+from seawall.pipeline.outputs import remove_other_folds, remove_other_members
 from seawall.pipeline.probe_model import with_measures, with_source
 from seawall.pipeline.resolve import resolve
 from seawall.pipeline.saved import with_saved_models
@@ -42,6 +42,7 @@ from seawall.pipeline.stages import (
     parent_share_bytes,
     plan_unit,
     required_ingest,
+    required_train,
     stages_of,
     unit_key,
     units_of,
@@ -178,7 +179,7 @@ class Runner:
         self.config, resolved = resolve(self.config, shape, folds, share_bytes)
         self.resolved |= measured | resolved
         for stage in stages:
-            units = units_of(stage, len(folds))
+            units = units_of(stage, len(folds), self.config.train)
             of_stage = [plan_unit(unit, self.config, shape, folds, share_bytes) for unit in units]
             plans.append(max(of_stage, key=lambda plan: plan.projected_cgroup_bytes))
         return plans
@@ -216,7 +217,8 @@ class Runner:
             if has_folds and not self._is_current("folds"):
                 return False
             num_folds = len(Folds.read(self.config.output / "folds.json")) if has_folds else 1
-            units = [(self.manifest.units.get(unit.name), unit) for unit in units_of(stage, num_folds)]
+            wanted = units_of(stage, num_folds, self.config.train)
+            units = [(self.manifest.units.get(unit.name), unit) for unit in wanted]
             return all(record and record["key"] == unit_key(unit, self.config, self.manifest) for record, unit in units)
         except FormatError:
             return False
@@ -280,9 +282,11 @@ class Runner:
         shape = self._shape() if stage == "ingest" else self._panel_shape()
         is_trained = stage in FOLD_STAGES and self.config.train is not None
         folds = Folds.read(self.config.output / "folds.json") if is_trained else self._folds_or_guess(shape)
-        units = units_of(stage, len(folds))
+        units = units_of(stage, len(folds), self.config.train)
         if stage in FOLD_STAGES:
             remove_other_folds(stage, len(folds), self.config.output)
+            if stage == "train" and is_trained:
+                remove_other_members(required_train(self.config), self.config.output)
             self.manifest.forget(set(fold_units(self.manifest, stage)) - {unit.name for unit in units})
         done_now = self._side_by_side(units, shape, folds, timeline) if is_trained else set()
         for unit in units:
@@ -299,7 +303,8 @@ class Runner:
         if number < 2:
             return set()
         listener = OneAtATime(self.listener)
-        listener.noted(f"{units[0].stage}: {number} folds side by side, {format_bytes(room_bytes // number)} each")
+        what = "folds" if len({unit.member for unit in units}) == 1 else "models"
+        listener.noted(f"{units[0].stage}: {number} {what} side by side, {format_bytes(room_bytes // number)} each")
         work = UnitRun(self.config, self.budget, listener, self.order.command, self.manifest, self.parent_bytes)
 
         def do(unit: Unit, key: str, seat: Seat) -> Done:

@@ -11,6 +11,7 @@ from seawall.errors import ConfigError, FormatError
 from seawall.pipeline.config import RunConfig
 from seawall.stores.atomic import file_checksum
 from seawall.train.config import TrainConfig
+from seawall.train.members import MEMBERS, judged_members
 
 WEIGHED = ("model.safetensors", "scaler.json", "inputs.json")
 """Files of a model that decide its predictions, in the order in which their checksums are part of a key."""
@@ -22,7 +23,7 @@ class SavedModels:
 
     folder: Path
     records: tuple[dict[str, Any], ...]
-    """``model.json`` of each fold."""
+    """``model.json`` of each fold, of its first seed where there are several."""
     train: TrainConfig
     """What all of them were trained with."""
 
@@ -41,22 +42,19 @@ class SavedModels:
         if not found:
             what, do = "no models here", "Name the folder models/ of a run."
             raise ConfigError(f"models {folder}", what, found=_contents(folder), allowed="fold_00, fold_01 ...", do=do)
-        records = []
+        members: list[dict[str, dict[str, Any]]] = []
         for number, path in enumerate(found):
             if path.name != f"fold_{number:02d}":
                 what, do = "a fold is missing", "Bring the models of all folds, from fold_00 on."
                 raise FormatError(str(folder), what, found=path.name, allowed=f"fold_{number:02d}", do=do)
-            records.append(_record(path))
-        configs = [_train_config(path, record) for path, record in zip(found, records, strict=True)]
+            members.append(_members(path))
+        configs = [_whole_config(path, of_fold) for path, of_fold in zip(found, members, strict=True)]
         for path, config in zip(found, configs, strict=True):
             if config.semantic() != configs[0].semantic():
                 what, do = "trained with another config than fold_00", "Predict with the models of one run."
                 raise FormatError(str(path), what, do=do)
-        return cls(folder, tuple(records), configs[0])
-
-    def checksums(self, fold: int) -> list[str]:
-        """Give what identifies the model of a fold, as the record of its training does."""
-        return model_checksums(self.folder / f"fold_{fold:02d}")
+        first = judged_members(configs[0])[0]
+        return cls(folder, tuple(of_fold[first] for of_fold in members), configs[0])
 
 
 def model_checksums(folder: Path) -> list[str]:
@@ -79,6 +77,28 @@ def with_saved_models(config: RunConfig) -> RunConfig:
         what, do = "the models were trained with another config", "Leave train out: the models say what they are."
         raise ConfigError("train", what, found=str(config.models), do=do)
     return config.model_copy(update={"train": config.train or saved.train})
+
+
+def _members(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the records of all models of a fold, by the names of its members; the only one has none."""
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.name.startswith(MEMBERS))
+    records = {path.name: _record(path) for path in inner}
+    if not any(name.startswith("seed_") for name in records):
+        records[""] = _record(folder)
+    return records
+
+
+def _whole_config(folder: Path, members: dict[str, dict[str, Any]]) -> TrainConfig:
+    """Put together what all models of a fold were trained with."""
+    configs = {name: _train_config(folder / name, record) for name, record in members.items()}
+    seeds = sorted(int(name.removeprefix("seed_")) for name in members if name.startswith("seed_"))
+    whole = configs[f"seed_{seeds[0]}" if seeds else ""]
+    for seed in seeds:
+        if configs[f"seed_{seed}"].model_copy(update={"seed": whole.seed}) != whole:
+            what, do = f"trained with another config than seed {seeds[0]}", "Predict with the models of one run."
+            raise FormatError(str(folder / f"seed_{seed}"), what, do=do)
+    baselines = tuple(configs[name].model for name in sorted(members) if name.startswith("baseline_"))
+    return whole.model_copy(update={"seeds": tuple(seeds) or None, "baselines": baselines})
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -33,7 +33,9 @@ from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
 from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
-from seawall.train.memory import plan_fit, plan_folds, plan_predict
+from seawall.train.members import baseline_members, member_folder, of_member, trained_members
+from seawall.train.members_memory import plan_predict_members
+from seawall.train.memory import plan_fit, plan_folds
 
 STAGES = ("ingest", "folds", "train", "predict", "evaluate", "join", "backtest", "search", "report")
 """Stages in order of the flow."""
@@ -71,11 +73,14 @@ class Unit:
 
     stage: str
     fold: int | None = None
+    member: str = ""
+    """Of several models of a fold, the one (train/members.py)."""
 
     @property
     def name(self) -> str:
         """Name in run.json and in the timeline."""
-        return self.stage if self.fold is None else f"{self.stage}/fold_{self.fold:02d}"
+        of_fold = self.stage if self.fold is None else f"{self.stage}/fold_{self.fold:02d}"
+        return f"{of_fold}/{self.member}" if self.member else of_fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +162,10 @@ def check_stage(stage: str, config: RunConfig) -> None:
         )
 
 
-def units_of(stage: str, num_folds: int) -> list[Unit]:
+def units_of(stage: str, num_folds: int, train: TrainConfig | None = None) -> list[Unit]:
     """List the units of a stage."""
+    if stage == "train" and train is not None:
+        return [Unit(stage, fold, member) for fold in range(num_folds) for member in trained_members(train)]
     if stage in FOLD_STAGES:
         return [Unit(stage, fold) for fold in range(num_folds)]
     return [Unit(stage)]
@@ -202,13 +209,15 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
         return plan_folds(required_train(config), shape, share_bytes)
     if unit.stage == "train":
         num_samples = folds.num_train_samples[fold]
-        return plan_fit(required_train(config), shape, num_samples, share_bytes, micro_batches=micro_batches)
+        return plan_fit(
+            of_member(required_train(config), unit.member), shape, num_samples, share_bytes, micro_batches=micro_batches
+        )
     if unit.stage == "predict" and folds.outside is not None:
         return plan_predictions(folds.outside, shape, share_bytes)
     if unit.stage == "predict":
         num_samples, train = folds.num_test_samples[fold], required_train(config)
         learnt = folds.num_train_samples[fold] if config.evaluate.in_sample else 0
-        return plan_predict(
+        return plan_predict_members(
             train, shape, num_samples, share_bytes, micro_batches=micro_batches, num_train_samples=learnt
         )
     if unit.stage == "evaluate":
@@ -264,7 +273,11 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
     if config.train is not None and unit.stage in FOLD_STAGES:
         is_reduced = config.train.is_sequence and unit.stage == "predict"
         judged = config.evaluate.in_sample and unit.stage == "predict"
-        more = {"sequence_reduce": config.train.sequence.reduce} if is_reduced else {}
+        more: dict[str, Any] = {"sequence_reduce": config.train.sequence.reduce} if is_reduced else {}
+        if unit.stage == "train":
+            return of_member(config.train, unit.member).semantic()
+        if config.train.baselines:
+            more["baselines"] = baseline_members(config.train)
         return config.train.semantic() | more | ({"in_sample": config.evaluate.min_names} if judged else {})
     if config.predictions is not None and unit.stage == "predict":
         return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
@@ -311,21 +324,22 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         return panel
     if unit.stage == "train":
         fold = unit.fold or 0
-        is_warm = fold > 0 and required_train(config).warm_start
-        before = manifest.checksums(Unit("train", fold - 1).name, ending=".safetensors") if is_warm else []
+        is_warm = fold > 0 and of_member(required_train(config), unit.member).warm_start
+        before = manifest.checksums(Unit("train", fold - 1, unit.member).name, ending=".safetensors") if is_warm else []
         return [_seen_by_fold(manifest.folder / "folds.json", fold), *before]
     if unit.stage == "predict" and config.predictions is not None:
         return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
     if unit.stage == "predict" and config.models is not None:
-        return panel + model_checksums(config.models / f"fold_{unit.fold:02d}")
+        folders = [
+            member_folder(config.models, unit.fold or 0, name) for name in trained_members(required_train(config))
+        ]
+        return panel + [sum_ for folder in folders for sum_ in model_checksums(folder)]
     if unit.stage == "predict":
-        model = Unit("train", unit.fold).name
-        return (
-            panel
-            + manifest.checksums(model, ending=".safetensors")
-            + manifest.checksums(model, ending="scaler.json")
-            + manifest.checksums(model, ending="inputs.json")
-        )
+        models = [Unit("train", unit.fold, name).name for name in trained_members(required_train(config))]
+        endings = (".safetensors", "scaler.json", "inputs.json")
+        return panel + [
+            sum_ for model in models for ending in endings for sum_ in manifest.checksums(model, ending=ending)
+        ]
     if unit.stage in ("evaluate", "join"):
         return panel + [
             sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")

@@ -169,6 +169,7 @@ class UnitRun:
         return {
             "stage": unit.stage,
             "fold": unit.fold,
+            "member": unit.member,
             "run": str(self.config.output),
             "config": json.loads(self.config.model_dump_json()),
             "budget_bytes": seat.room_bytes,
@@ -195,6 +196,7 @@ class UnitRun:
         return {
             "stage": unit.stage,
             "fold": unit.fold,
+            **({"member": unit.member} if unit.member else {}),
             "key": key,
             "version": __version__,
             "projected_private_bytes": refined["projected_private_bytes"],

@@ -11,6 +11,7 @@ from seawall.pipeline.config import parse_config
 from seawall.pipeline.outputs import output_records
 from seawall.pipeline.saved import SavedModels
 from seawall.pipeline.stages import UPKEEP, Unit, required_ingest, required_train
+from seawall.train.members import member_folder, of_member
 from seawall.train.micro import MicroBatches
 
 
@@ -33,7 +34,7 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
         return {"summary": do_upkeep(request, beat), "outputs": []}
     config = parse_config(request["config"], "request")
-    folder, panel, unit = Path(request["run"]), config.panel_path, Unit(request["stage"], request["fold"])
+    folder, panel, unit = Path(request["run"]), config.panel_path, _unit_of(request)
     if unit.stage == "probe":
         from seawall.ingest.probe import probe
 
@@ -55,6 +56,10 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
     summary = _act(unit, request, folder, panel, beat)
     beat("checksum")
     return {"summary": summary, "outputs": output_records(unit, folder, panel)}
+
+
+def _unit_of(request: dict[str, Any]) -> Unit:
+    return Unit(request["stage"], request["fold"], request.get("member", ""))
 
 
 def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: Beat) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
         return make_folds_record(panel, train, folds, models=saved)
     if fold is None:
         raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
-    model = (config.models or folder / "models") / f"fold_{fold:02d}"
+    model = member_folder(config.models or folder / "models", fold, unit.member)
     random_access = bool(request["knobs"]["random_access"])
     split = MicroBatches(request["micro_batches"], request["gpu_budget_bytes"])
     if unit.stage == "train":
@@ -126,7 +131,7 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
                 track(report)
 
             means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
-            return fit_fold(panel, folds, fold, train, model, **means)
+            return fit_fold(panel, folds, fold, of_member(train, unit.member), model, **means)
     output = folder / "predictions"
     choices: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat}
     if config.evaluate.in_sample:

@@ -177,7 +177,7 @@ def training_chart(training: Training) -> Chart:
         "yaxis": axis("loss") | {"domain": [0.44, 1.0], "nticks": 5},
         "yaxis2": axis("IC") | {"domain": [0.0, 0.34], "nticks": 4},
     }
-    return finished(f"training-{training.fold}", 300, figure, layout)
+    return finished(f"training-{training.fold}{training.member and '-'}{training.member}", 300, figure, layout)
 
 
 def _curve(training: Training, key: str, name: str, colour: str) -> go.Scatter:

@@ -171,18 +171,20 @@ def _segment(kind: str, fields: Fields) -> Segment:
 
 def _trainings(models: Path) -> tuple[Training, ...]:
     found = []
-    for path in sorted(models.glob("fold_*/history.json")):
-        history = read_fields(path)
+    for path in sorted([*models.glob("fold_*/history.json"), *models.glob("fold_*/*/history.json")]):
+        history, of_fold = read_fields(path), path.parent.parent == models
+        place, member = (path.parent, "") if of_fold else (path.parent.parent, path.parent.name)
         found.append(
             Training(
-                fold=int(path.parent.name.removeprefix("fold_")),
+                member=member,
+                fold=int(place.name.removeprefix("fold_")),
                 epochs=history.parts("epochs"),
                 best_epoch=history.count("best_epoch"),
                 stopped=history.text("stopped"),
                 model=read_fields(path.with_name("model.json")),
             )
         )
-    return tuple(sorted(found, key=lambda training: training.fold))
+    return tuple(sorted(found, key=lambda training: (training.is_baseline, training.fold, training.member)))
 
 
 def _block(fields: Fields, fold: int | None, path: int | None = None) -> Block:

@@ -92,6 +92,13 @@ class Training:
     best_epoch: int | None
     stopped: str | None
     model: Fields
+    member: str = ""
+    """Of several models of a fold, which: ``seed_N`` or ``baseline_KIND``."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is there to be beaten."""
+        return self.member.startswith("baseline_")
 
     @property
     def best(self) -> Fields:

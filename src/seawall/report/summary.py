@@ -52,7 +52,7 @@ def _trained(run: RunRecords) -> Finding:
     question = "What was trained?"
     if not run.folds and not run.trainings:
         return Finding(question, "Nothing yet: the run has no folds and no trained models.")
-    num_trained, num_folds = len(run.trainings), len(run.folds)
+    num_trained, num_folds = len({training.fold for training in run.trainings}), len(run.folds)
     kind = "combinatorial fold" if run.is_combinatorial else "walk-forward fold"
     folds = times(num_trained, kind)
     if num_trained < num_folds:

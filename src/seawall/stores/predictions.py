@@ -1,8 +1,7 @@
 """The prediction store: one Parquet file per fold, sorted by (time, entity), read back in order of time."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +13,10 @@ import pyarrow.parquet as pq
 from seawall.arrays import Float32, Int64
 from seawall.errors import ConfigError, FormatError, ResumeError, nearest
 from seawall.stores.atomic import DirtyWindow, file_checksum, replacing, write_json
+from seawall.stores.columns import member_column
 from seawall.stores.panel import Panel
+from seawall.stores.prediction_manifest import PREDICTIONS_FORMAT, read_manifest
 
-PREDICTIONS_FORMAT = "seawall-predictions/1"
 ROW_GROUP_ROWS = 65_536
 """Rows per Parquet row group: small enough that a reader needs a few MB, large enough to compress."""
 
@@ -26,6 +26,21 @@ class Sliced(Protocol):
 
     def __getitem__(self, rows: slice, /) -> Float32:
         """Give float32 [n] or [n, K]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Columns beside the predictions: their spread, those of each seed and of baselines, each float32 [n] or [n, K]."""
+
+    columns: Mapping[str, Sliced] = field(default_factory=dict)
+    """By name, without that of a target."""
+    seeds: tuple[int, ...] = ()
+    """Of which the predictions are the mean."""
+
+    def record(self) -> dict[str, Any]:
+        """Say in the manifest what there is; nothing where there is nothing."""
+        seeds = {"seeds": list(self.seeds)} if self.seeds else {}
+        return {**seeds, "beside": list(self.columns)} if self.columns else seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,7 @@ def key_columns(panel: Panel, rows: Int64, dictionary: pa.Array) -> tuple[pa.Arr
     return times, pa.DictionaryArray.from_arrays(codes, dictionary)
 
 
-def write_fold(
+def write_fold(  # noqa: PLR0913 - one keyword a part of the file
     path: Path,
     panel: Panel,
     *,
@@ -59,6 +74,7 @@ def write_fold(
     target: str | Sequence[str],
     model_key: str,
     parts: Sequence[tuple[int, int]] = (),
+    beside: Beside = Beside(),
 ) -> dict[str, Any]:
     """Write the predictions of one fold and its manifest.
 
@@ -76,6 +92,8 @@ def write_fold(
     parts
         Of combinatorial folds, the path and the number of rows of each test group, in order of time: a column ``path``
         says it, and a row group belongs to one of them.
+    beside
+        Further columns of each target.
 
     Returns
     -------
@@ -85,7 +103,7 @@ def write_fold(
     path.parent.mkdir(parents=True, exist_ok=True)
     dictionary = pa.array(panel.entities, pa.string())
     targets = (target,) if isinstance(target, str) else tuple(target)
-    schema = _schema(panel, targets, has_paths=bool(parts))
+    schema = _schema(panel, targets, ("prediction", *beside.columns), has_paths=bool(parts))
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=["entity"]) as writer,
@@ -99,7 +117,11 @@ def write_fold(
                 times,
                 entities,
                 pa.array(np.full(len(part), fold, np.int32)),
-                *_prediction_arrays(predictions[start:stop], len(targets)),
+                *(
+                    column
+                    for values in (predictions, *beside.columns.values())
+                    for column in _prediction_arrays(values[start:stop], len(targets))
+                ),
                 *([pa.array(np.full(len(part), number, np.int32))] if parts else []),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -114,6 +136,7 @@ def write_fold(
         **({"targets": list(targets)} if len(targets) > 1 else {}),
         "panel_key": panel.content_key,
         "model_key": model_key,
+        **beside.record(),
         "xxh3_64": file_checksum(path),
     }
     if parts:
@@ -126,23 +149,18 @@ def write_fold(
     return manifest
 
 
-def prediction_column(target: str, targets: Sequence[str]) -> str:
-    """Name the column with the predictions of a target: ``prediction`` where there is one, else with its name."""
-    return "prediction" if len(targets) == 1 else f"prediction_{target}"
-
-
 def _prediction_arrays(predictions: Float32, num_targets: int) -> list[pa.Array]:
     values = np.array(predictions, np.float32).reshape(-1, num_targets)
     return [pa.array(np.ascontiguousarray(column)) for column in values.T]
 
 
-def _schema(panel: Panel, targets: Sequence[str], *, has_paths: bool) -> pa.Schema:
+def _schema(panel: Panel, targets: Sequence[str], members: Sequence[str], *, has_paths: bool) -> pa.Schema:
     columns = [
         ("row", pa.int64()),
         ("time", time_type(panel)),
         ("entity", pa.dictionary(pa.int32(), pa.string())),
         ("fold", pa.int32()),
-        *((prediction_column(target, targets), pa.float32()) for target in targets),
+        *((member_column(member, target, targets), pa.float32()) for member in members for target in targets),
     ]
     return pa.schema([*columns, ("path", pa.int32())] if has_paths else columns)
 
@@ -169,18 +187,20 @@ class PredictionStore:
         The ``predictions/`` folder of a run.
     target
         Which target's predictions to read, where there are several; the first where missing.
+    member
+        Instead of the predictions themselves, a column beside them: a seed, a baseline, the spread.
 
     Raises
     ------
     FormatError
         Where a manifest and its file disagree.
     ConfigError
-        For a target that is not predicted, naming those that are.
+        For a target or member that is not predicted, naming those that are.
     """
 
-    def __init__(self, folder: str | Path, target: str | None = None) -> None:
-        self.folder = Path(folder)
-        self.manifests = [_read_manifest(path) for path in self.folder.glob("fold_*.json")]
+    def __init__(self, folder: str | Path, target: str | None = None, member: str = "prediction") -> None:
+        self.folder, self.member = Path(folder), member
+        self.manifests = [read_manifest(path) for path in self.folder.glob("fold_*.json")]
         self.manifests.sort(key=lambda manifest: int(manifest["fold"]))
         if not self.manifests:
             raise FormatError(str(self.folder), "no predictions", do="Run the predict stage first.")
@@ -188,6 +208,8 @@ class PredictionStore:
         if self.target not in self.targets:
             found, do = repr(target), nearest(self.target, self.targets)
             raise ConfigError("target", "no predictions of this target", found=found, do=do)
+        if member not in ("prediction", *self.beside):
+            raise ConfigError("member", "no predictions of it", found=repr(member), do=nearest(member, self.beside))
 
     @property
     def paths(self) -> list[Path]:
@@ -211,9 +233,19 @@ class PredictionStore:
         return tuple(first.get("targets", (first["target"],)))
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds whose mean the predictions are; empty where they are of one model."""
+        return tuple(self.manifests[0].get("seeds", ()))
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of the columns beside the predictions: spread, seeds, baselines."""
+        return tuple(self.manifests[0].get("beside", ()))
+
+    @property
     def column(self) -> str:
-        """Column of the files with the predictions of ``target``."""
-        return prediction_column(self.target, self.targets)
+        """Column of the files with what is read."""
+        return member_column(self.member, self.target, self.targets)
 
     def batches(self, *, rows_per_batch: int = ROW_GROUP_ROWS, path: int | None = None) -> Iterator[PredictionBatch]:
         """Read all folds, or one path of combinatorial folds, in order of (time, entity); memory is one row group.
@@ -286,52 +318,6 @@ class PredictionStore:
             yield held_time, _joined(held)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a fold, and check that its file holds as many rows."""
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(str(path), "cannot be read", found=str(error), do="Run the predict stage again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != PREDICTIONS_FORMAT:
-        found = repr(manifest.get("format")) if isinstance(manifest, dict) else type(manifest).__name__
-        raise FormatError(str(path), "unknown format", found=found, allowed=PREDICTIONS_FORMAT)
-    wrong = [key for key in ("fold", "num_rows") if not isinstance(manifest.get(key), int)]
-    parts = manifest.get("paths", [])
-    if parts and not _are_paths(parts, manifest.get("num_rows")):
-        wrong.append("paths")
-    wrong += [key for key in ("target", "panel_key") if not isinstance(manifest.get(key), str)]
-    targets = manifest.get("targets", [manifest.get("target")])
-    if (
-        not isinstance(targets, list)
-        or targets[:1] != [manifest.get("target")]
-        or len(set(map(str, targets))) < len(targets)
-    ):
-        wrong.append("targets")
-    if wrong:
-        raise FormatError(str(path), "damaged manifest", found=f"{wrong[0]} = {manifest.get(wrong[0])!r}")
-    table = path.with_suffix(".parquet")
-    try:
-        num_rows = pq.read_metadata(table).num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise FormatError(str(table), "cannot be read as a prediction file", found=_first_line(error)) from error
-    if num_rows != manifest["num_rows"]:
-        raise FormatError(str(table), "wrong number of rows", found=str(num_rows), allowed=str(manifest["num_rows"]))
-    return manifest
-
-
-def _are_paths(parts: object, num_rows: object) -> bool:
-    """Tell whether a manifest's list of paths is one, and counts every row."""
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        return False
-    if not all(isinstance(part.get(name), int) for part in parts for name in ("path", "num_rows")):
-        return False
-    return num_rows == sum(int(part["num_rows"]) for part in parts)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
 def _joined(parts: list[PredictionBatch]) -> PredictionBatch:
     if len(parts) == 1:
         return parts[0]
@@ -358,11 +344,13 @@ def _read(
                 batch_size=rows_per_batch, columns=columns, row_groups=row_groups, use_threads=False
             )
     except (OSError, pa.ArrowException) as error:
-        raise FormatError(str(path), "cannot be read as a prediction file", found=_first_line(error)) from error
+        raise FormatError(str(path), "cannot be read as a prediction file", found=str(error).splitlines()[0]) from error
 
 
-def open_predictions(panel: Path, folder: Path, target: str | None = None) -> tuple[Panel, PredictionStore]:
-    """Open predictions, of one target where there are several, with the panel they were made from.
+def open_predictions(
+    panel: Path, folder: Path, target: str | None = None, member: str = "prediction"
+) -> tuple[Panel, PredictionStore]:
+    """Open predictions, or a column beside them, of one target, with the panel they were made from.
 
     Raises
     ------
@@ -373,7 +361,7 @@ def open_predictions(panel: Path, folder: Path, target: str | None = None) -> tu
     ConfigError
         For a target that is not predicted.
     """
-    opened, store = Panel(panel), PredictionStore(folder, target)
+    opened, store = Panel(panel), PredictionStore(folder, target, member)
     for path, manifest in zip(store.paths, store.manifests, strict=True):
         if manifest["panel_key"] != opened.content_key:
             raise ResumeError(
@@ -387,4 +375,8 @@ def open_predictions(panel: Path, folder: Path, target: str | None = None) -> tu
             where, found = str(path), str(manifest.get("targets", manifest["target"]))
             allowed = ", ".join(store.targets)
             raise FormatError(where, "folds predict different targets", found=found, allowed=allowed)
+        if manifest.get("beside", []) != list(store.beside):
+            found, allowed = ", ".join(manifest.get("beside", [])) or "none", ", ".join(store.beside) or "none"
+            what, do = "folds have different seeds or baselines", "Run the predict stage again."
+            raise FormatError(str(path), what, found=found, allowed=allowed, do=do)
     return opened, store

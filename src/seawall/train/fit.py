@@ -28,6 +28,7 @@ from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
 from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Tell, Trainer
+from seawall.train.members import folder_of_fold_before
 from seawall.train.micro import MicroBatches
 from seawall.train.ranks import ALONE, Ranks
 from seawall.train.ridge import fit_ridge
@@ -172,7 +173,7 @@ def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) ->
 
 def _start_key(config: TrainConfig, fold: Fold, output: Path) -> str:
     """Stand for the weights of the fold before, where they are what this one starts from."""
-    before = output.parent / f"fold_{fold.index - 1:02d}" / "model.safetensors"
+    before = folder_of_fold_before(output, fold.index) / "model.safetensors"
     return file_checksum(before) if config.warm_start and before.is_file() else ""
 
 

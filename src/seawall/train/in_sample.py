@@ -1,6 +1,9 @@
 """A fold's model on the rows it learnt from: every date of train, so that what it shows can be set beside test."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,10 @@ from seawall.stores.slots import SlotFile
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import PREDICT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.ensemble import SeedMean
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
+from seawall.train.members import judged_members, of_member
 from seawall.train.micro import MicroBatches
 from seawall.train.run import WHOLE
 from seawall.train.segments import train_samples
@@ -50,8 +55,8 @@ def score_in_sample(
 
     All of train, date by date: the very rows that were learnt from, after purging, against the panel's float64 targets.
     Predictions pass through a slot file that is removed at the end, so that a killed pass goes on where it was; a file
-    that is complete is kept. Of a sequence model the last step of each window is judged. Memory is one batch, one date,
-    a byte a sample, and 32 bytes a date and target.
+    that is complete is kept. Of several seeds, one after another, the mean is judged. Of a sequence model the last step
+    of each window is. Memory is one batch, one date, a byte a sample, and 32 bytes a date and target.
 
     Returns
     -------
@@ -59,22 +64,48 @@ def score_in_sample(
         Samples that were predicted, those of an earlier attempt left out.
     """
     panel, fold = Panel(files.panel), read_fold(files.folds, files.fold)
-    fitted = read_model(files.model)
-    samples = train_samples(panel, fold, config)
+    members = judged_members(config)
+    models = [read_model(files.model / name) for name in members]
+    samples, targets = train_samples(panel, fold, config), config.target_names
     batch_size = split.part_size(config.predict_batch_size)
     chosen = (str(fold), str(config.predict_batch_size), str(samples.num_samples))
-    key = text_key("in sample", str(PREDICT_VERSION), panel.content_key, fitted.key, *chosen)
-    path, whole_key = in_sample_file(files.predictions, files.fold), text_key(key, str(min_names))
+    keys = [text_key("in sample", str(PREDICT_VERSION), panel.content_key, one.key, *chosen) for one in models]
+    path = in_sample_file(files.predictions, files.fold)
+    whole_key = text_key(*keys, str(min_names))
     if in_sample_key(path) == whole_key:
         return 0
-    device, targets, num_computed = resolve_device(config.device), config.target_names, 0
-    judged = _Judged(panel, targets, min_names, fold.train[1] - fold.train[0])
-    slots_path = path.with_suffix(".slots")
+    judged, num_computed = _Judged(panel, targets, min_names, fold.train[1] - fold.train[0]), 0
+    blocks = partial(date_major_blocks, panel, samples, fold.train, batch_size)
     stated: dict[str, Any] = {"num_slots": samples.num_samples, "num_outputs": len(targets)}
-    with (
-        SlotFile(slots_path, key=key, **stated) as slots,
-        repeatable(device, threads=config.threads, seed=config.seed),
-    ):
+    with ExitStack() as stack:
+        opened: list[SlotFile] = []
+        for name, fitted, key in zip(members, models, keys, strict=True):
+            slots_path = path.with_suffix(f".{name}.slots" if name else ".slots")
+            slots = stack.enter_context(SlotFile(slots_path, key=key, **stated))
+            num_computed += _fill(slots, panel, fitted, of_member(config, name), blocks(), random_access, beat)
+            opened.append(slots)
+        mean, done = SeedMean([slots.values() for slots in opened]), 0
+        for rows in blocks():
+            judged.update(rows, mean[done : done + len(rows)])
+            done += len(rows)
+    write_in_sample(path, whole_key, judged.result())
+    for slots in opened:
+        slots.path.unlink()
+    return num_computed
+
+
+def _fill(
+    slots: SlotFile,
+    panel: Panel,
+    fitted: FittedModel,
+    config: TrainConfig,
+    blocks: Iterator[Int64],
+    random_access: bool,
+    beat: Beat,
+) -> int:
+    """Predict what no earlier attempt has; give how many samples that were."""
+    device, targets, num_computed, done = resolve_device(config.device), config.target_names, 0, 0
+    with repeatable(device, threads=config.threads, seed=config.seed):
         gather = scaled_gather(
             panel,
             config.lookback_periods,
@@ -83,20 +114,15 @@ def score_in_sample(
             random_access=random_access,
             beside=fitted.inputs.beside(panel),
         )
-        module, done = fitted.module.to(device), 0
-        for rows in date_major_blocks(panel, samples, fold.train, batch_size):
+        module = fitted.module.to(device)
+        for rows in blocks:
             places = np.arange(done, done + len(rows))
-            if slots.written(places).all():
-                predicted = slots.read(places)
-            else:
-                predicted = _in_unit(predict_scaled(module, gather, rows, device).cpu().numpy(), fitted)
-                slots.write(places, predicted)
+            if not slots.written(places).all():
+                slots.write(places, _in_unit(predict_scaled(module, gather, rows, device).cpu().numpy(), fitted))
                 num_computed += len(rows)
-            judged.update(rows, predicted)
             done += len(rows)
-            beat("in sample", done, samples.num_samples)
-    write_in_sample(path, whole_key, judged.result())
-    slots_path.unlink()
+            beat("in sample", done, slots.num_slots)
+    slots.commit()
     return num_computed
 
 

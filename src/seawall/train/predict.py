@@ -1,6 +1,7 @@
 """The predict stage: one fold's test rows through the slot file into the prediction store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import ResumeError, StageError
 from seawall.stores.atomic import text_key
 from seawall.stores.panel import Panel
-from seawall.stores.predictions import write_fold
+from seawall.stores.predictions import Beside, Sliced, write_fold
 from seawall.stores.slots import COMMIT_BYTES, SlotFile
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import PREDICT_VERSION, TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
+from seawall.train.ensemble import Constant, SeedMean, SeedSpread
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
+from seawall.train.last_value import fill_last_values
+from seawall.train.members import baseline_members, is_plain, judged_members, of_member, seeds_of
 from seawall.train.micro import MicroBatches
 from seawall.train.ranks import ALONE, Ranks
 from seawall.train.run import WHOLE
@@ -48,69 +52,136 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     Predictions go to ``output/fold_NN.slots`` batch by batch; run again after a kill, finished batches are not computed
     a second time. Batches are fixed by the config, so resuming changes no bit. A prediction reads the lookback of its
     row and nothing later. Memory is one batch and 8 bytes a row of the segment. Of several ranks each predicts some of
-    the batches, and the first one writes the predictions: the same bytes.
+    the batches, and the first one writes the predictions: the same bytes. Of several seeds, and baselines beside them,
+    one model is in memory at a time; mean and spread of the seeds are taken as the file is written, in float64 and in
+    order of the seeds.
 
     Returns
     -------
     dict
-        Rows predicted, how many of them in this run, and the key of the model.
+        Rows, how many predictions were computed in this run, and the key of the model, or of all seeds.
 
     Raises
     ------
     ResumeError
-        Where the model was trained with another target or lookback.
+        Where a model was trained with another target or lookback.
     """
     opened, chosen = Panel(panel), read_fold(folds, fold)
-    fitted = read_model(model_folder)
-    _check_same_choices(fitted, config, model_folder)
     rows = date_major_rows(opened, predicted_samples(opened, chosen, config), chosen.test)
-    slots_path = output / f"fold_{fold:02d}.slots"
-    device, targets = resolve_device(config.device), config.target_names
-    windows = _window_ends(opened, chosen, config)
-    whole, stride_periods = (rows, 0) if windows is None else windows
-    num_steps = 1 if windows is None else config.lookback_periods
-    stated = {} if windows is None else {"num_steps": num_steps, "stride_periods": stride_periods}
-    key = text_key(
-        *(str(PREDICT_VERSION), opened.content_key, fitted.key, str(chosen), str(config.predict_batch_size)),
-        *([] if windows is None else [config.sequence.reduce]),
-    )
-    if not ranks.is_first:
-        ranks.wait()  # the first one makes the file
-    sizes: dict[str, Any] = {"num_slots": len(whole), "num_outputs": num_steps * len(targets), **stated}
-    with SlotFile(slots_path, key=key, shared=ranks.are_several, **sizes) as slots:
-        if ranks.is_first:
-            ranks.wait()
-        with repeatable(device, threads=config.threads, seed=config.seed):
-            gather = scaled_gather(
-                opened,
-                config.lookback_periods,
-                fitted.scaler,
-                targets,
-                random_access=random_access,
-                beside=fitted.inputs.beside(opened),
-            )
-            work = _Work(fitted, gather, split.part_size(config.predict_batch_size), device, ranks)
-            num_computed = work.fill(slots, whole, beat, every_step=windows is not None)
-        slots.commit()
-        num_computed = int(ranks.add_up([num_computed])[0])
+    means = (random_access, split, beat, ranks)
+    with ExitStack() as stack:
+        work = _Predicting(opened, chosen, rows, output / f"fold_{fold:02d}", means, stack)
+        judged = [work.by_model(of_member(config, name), model_folder, name) for name in judged_members(config)]
+        beside = {name: work.baseline(config, model_folder, name) for name in baseline_members(config)}
+        num_computed = int(ranks.add_up([sum(one.num_computed for one in (*judged, *beside.values()))])[0])
+        key = judged[0].key if len(judged) == 1 else text_key(*(one.key for one in judged))
         if ranks.is_first:
             beat("write predictions")
-            slots.look_again()
+            whole = [one.values() for one in judged]
+            seeds = list(seeds_of(config)) if len(judged) > 1 else []
+            of_seeds = dict(zip((f"seed_{seed}" for seed in seeds), whole, strict=False))
+            spread = {"prediction_std": SeedSpread(whole)} if seeds else {}
             write_fold(
                 output / f"fold_{fold:02d}.parquet",
                 opened,
                 fold=fold,
                 rows=rows,
-                predictions=slots.values()
-                if windows is None
-                else StepValues(slots.values(), whole, rows, num_steps, mean=config.sequence.reduce == "mean"),
-                target=targets,
-                model_key=fitted.key,
+                predictions=SeedMean(whole) if seeds else whole[0],
+                target=config.target_names,
+                model_key=key,
                 parts=_parts(opened, chosen, rows),
+                beside=Beside(spread | of_seeds | {name: one.values() for name, one in beside.items()}, tuple(seeds)),
             )
     if ranks.is_first:
-        slots_path.unlink()
-    return {"num_rows": len(rows), "num_computed": num_computed, "model_key": fitted.key}
+        for path in output.glob(f"fold_{fold:02d}.*slots"):
+            path.unlink()
+    return {"num_rows": len(rows), "num_computed": num_computed, "model_key": key}
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """Predictions of one model, complete on disk or computed as they are asked for."""
+
+    values: Callable[[], Sliced]
+    key: str
+    num_computed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicting:
+    """One fold that one model after another predicts, each into a slot file of its own."""
+
+    panel: Panel
+    fold: Fold
+    rows: Int64
+    path: Path
+    """Of the slot files, without an ending."""
+    means: tuple[bool, MicroBatches, Beat, Ranks]
+    stack: ExitStack
+
+    def by_model(self, config: TrainConfig, folder: Path, member: str) -> _Filled:
+        """Predict with a trained model; what an earlier attempt has written is not computed again."""
+        (random_access, split, beat, ranks), panel, targets = self.means, self.panel, config.target_names
+        fitted = read_model(folder / member)
+        _check_same_choices(fitted, config, folder / member)
+        windows = _window_ends(panel, self.fold, config)
+        whole, stride_periods = (self.rows, 0) if windows is None else windows
+        num_steps = 1 if windows is None else config.lookback_periods
+        stated = {} if windows is None else {"num_steps": num_steps, "stride_periods": stride_periods}
+        key = text_key(
+            *(str(PREDICT_VERSION), panel.content_key, fitted.key, str(self.fold), str(config.predict_batch_size)),
+            *([] if windows is None else [config.sequence.reduce]),
+        )
+        sizes: dict[str, Any] = {"num_slots": len(whole), "num_outputs": num_steps * len(targets), **stated}
+        device, slots = resolve_device(config.device), self._slots(member, key, sizes)
+        with repeatable(device, threads=config.threads, seed=config.seed):
+            gather = scaled_gather(
+                panel,
+                config.lookback_periods,
+                fitted.scaler,
+                targets,
+                random_access=random_access,
+                beside=fitted.inputs.beside(panel),
+            )
+            work = _Work(fitted, gather, split.part_size(config.predict_batch_size), device, ranks)
+            num_computed = work.fill(slots, whole, beat, every_step=windows is not None)
+        slots.commit()
+
+        def values() -> Sliced:
+            slots.look_again()
+            if windows is None:
+                return slots.values()
+            is_mean = config.sequence.reduce == "mean"
+            return StepValues(slots.values(), whole, self.rows, num_steps, mean=is_mean)
+
+        return _Filled(values, fitted.key, num_computed)
+
+    def baseline(self, config: TrainConfig, folder: Path, member: str) -> _Filled:
+        """Predict with a baseline: a trained one, or one that needs no training."""
+        if not is_plain(member):
+            return self.by_model(of_member(config, member), folder, member)
+        scaler = read_model(folder / judged_members(config)[0]).scaler
+        if member.endswith("_mean"):
+            return _Filled(lambda: Constant([scale.mean for scale in scaler.targets]), member)
+        beat, ranks = self.means[2:]
+        columns = [self.panel.column_index("targets", target) for target in config.target_names]
+        key = text_key(str(PREDICT_VERSION), self.panel.content_key, member, str(self.fold), str(columns))
+        slots = self._slots(member, key, {"num_slots": len(self.rows), "num_outputs": len(columns)})
+        if ranks.is_first:
+            fill_last_values(slots, self.panel, self.rows, columns, beat)
+        return _Filled(slots.values, member)
+
+    def _slots(self, member: str, key: str, sizes: dict[str, Any]) -> SlotFile:
+        """Open the slot file of a member; of several ranks the first one makes it."""
+        ranks, name = self.means[3], f"{self.path.name}.{member}.slots" if member else f"{self.path.name}.slots"
+        if not ranks.is_first:
+            ranks.wait()
+        slots = self.stack.enter_context(
+            SlotFile(self.path.with_name(name), key=key, shared=ranks.are_several, **sizes)
+        )
+        if ranks.is_first:
+            ranks.wait()
+        return slots
 
 
 def _window_ends(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Int64, int] | None:

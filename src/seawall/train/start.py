@@ -9,6 +9,7 @@ from torch import nn
 from seawall.errors import ConfigError, FormatError
 from seawall.train.artefacts import read_model
 from seawall.train.config import TrainConfig
+from seawall.train.members import folder_of_fold_before
 
 GOLDEN = 0x9E3779B97F4A7C15
 """Odd and far from any pattern: seeds of neighbouring folds share nothing."""
@@ -31,7 +32,7 @@ def starting_model(model: nn.Module, config: TrainConfig, fold: int, folder: Pat
         Where the fold before has no finished model, or one of another shape.
     """
     if config.warm_start and fold > 0:
-        before = folder.parent / f"fold_{fold - 1:02d}"
+        before = folder_of_fold_before(folder, fold)
         try:
             model.load_state_dict(read_model(before).module.state_dict())
         except (FormatError, RuntimeError) as error:

@@ -104,8 +104,8 @@ def _order_faults(fold: Fold, tests: list[tuple[int, int]]) -> list[str]:
 def _used(folder: Path, fold: int, record: dict[str, Any]) -> dict[str, int]:
     """Give the samples of train and valid that were learnt from: the model's own word, else that of the folds."""
     used = {name: int(record[name]["num_samples"]) for name in ("train", "valid")}
-    path = folder / "models" / f"fold_{fold:02d}" / "model.json"
-    if path.is_file():
+    places = (folder / "models" / f"fold_{fold:02d}").glob("**/model.json")
+    for path in sorted(places):
         model = json.loads(path.read_text(encoding="utf-8"))
         used = {name: max(used[name], int(model.get(f"num_{name}_samples", 0))) for name in used}
     return used

@@ -13,14 +13,15 @@ from seawall.budget.heartbeat import Beat
 from seawall.pipeline.leak.borders import ACROSS, read_folds, walks_forward
 from seawall.pipeline.leak.copies import How, rows_in_copy, write_copy
 from seawall.pipeline.leak.verdict import Check, judged, not_run
+from seawall.stores.columns import member_column
 from seawall.stores.panel import Panel
-from seawall.stores.predictions import prediction_column
 from seawall.stores.scalers import Scaler
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.fit import fit_scaler
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
+from seawall.train.members import judged_members, member_folder
 from seawall.train.segments import predicted_samples, train_samples, valid_samples
 from seawall.windows.folds import Fold
 from seawall.windows.samples import Samples, date_major_blocks
@@ -50,22 +51,24 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
     """Try the models of a run against other futures.
 
     Scalers of all folds are fitted again from train rows alone. Samples, scaler and predictions of one fold, the last
-    that is trained and predicted, are computed again on two copies of the panel: with every value after the middle of
-    its test segment changed, and without those rows. Memory is what predicting takes, and 12 bytes a prediction of the
-    fold.
+    that is trained and predicted (of its first seed, where there are several), are computed again on two copies of the
+    panel: with every value after the middle of its test segment changed, and without those rows. Memory is what
+    predicting takes, and 12 bytes a prediction of the fold.
     """
     panel = Panel(panel_path)
     path = folder / "folds.json"
     if path.is_file() and not walks_forward(path):
         return [not_run(name, ACROSS) for name in NAMES]
     folds = [fold for _, fold in read_folds(path)] if path.is_file() else []
-    models = {fold.index: folder / "models" / f"fold_{fold.index:02d}" for fold in folds}
+    member = judged_members(config)[0]
+    models = {fold.index: member_folder(folder / "models", fold.index, member) for fold in folds}
     trained = [fold for fold in folds if (models[fold.index] / "model.json").is_file()]
     if not trained:
         return [not_run(name, "no trained model: run seawall train first") for name in NAMES]
     fitted = {fold.index: read_model(models[fold.index]) for fold in trained}
     leaks = [fault for fold in trained for fault in _scaler_faults(panel, fold, fitted[fold.index].scaler, config)]
-    trials = (_trial(panel, fold, fitted[fold.index], folder) for fold in reversed(trained))
+    stored = member if len(judged_members(config)) > 1 else "prediction"
+    trials = (_trial(panel, fold, fitted[fold.index], folder, stored) for fold in reversed(trained))
     trial = next((found for found in trials if found is not None), None)
     if trial is None:
         scalers = judged("scalers", "as fitted on the train rows alone", leaks=leaks)
@@ -91,12 +94,13 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
     ]
 
 
-def _trial(panel: Panel, fold: Fold, fitted: FittedModel, folder: Path) -> Trial | None:
+def _trial(panel: Panel, fold: Fold, fitted: FittedModel, folder: Path, stored: str) -> Trial | None:
     path = folder / "predictions" / f"fold_{fold.index:02d}.parquet"
     cut = fold.test[0] + (fold.test[1] - fold.test[0] + 1) // 2
     if not path.is_file():
         return None
-    column = prediction_column(fitted.record["target"], fitted.record.get("targets", [fitted.record["target"]]))
+    target = fitted.record["target"]
+    column = member_column(stored, target, fitted.record.get("targets", [target]))
     rows: list[Int64] = [np.empty(0, np.int64)]
     predictions: list[Float32] = [np.empty(0, np.float32)]
     with pq.ParquetFile(path, pre_buffer=False) as file:

@@ -78,7 +78,8 @@ class Watcher:
         events, report = last_run(self.folder), last_report(self.folder)
         is_running = found.state == "running"
         unit = str(report.get("unit") or "") if is_running else ""
-        stage, _, fold = unit.partition("/fold_")
+        stage, _, place = unit.partition("/fold_")
+        fold, _, member = place.partition("/")
         plan, held_bytes = _json(self.folder / "plan.json"), self._held_bytes(unit)
         folds = _json(self.folder / "folds.json").get("folds", ())
         return Snapshot(
@@ -95,7 +96,7 @@ class Watcher:
             total=_number(report.get("total")) or 0 if unit else 0,
             loss=_number(report.get("loss")) if unit else None,
             rows_per_second=self._pace(unit, report) if unit else None,
-            seconds_left_in_stage=_left(record["units"], events, unit, stage, len(folds)),
+            seconds_left_in_stage=None if member else _left(record["units"], events, unit, stage, len(folds)),
             held_bytes=held_bytes,
             peak_bytes=self._peak_bytes or None,
             declared_bytes=plan.get("declared_bytes"),

@@ -25,13 +25,14 @@ def training_section(run: RunRecords) -> Html:
     if not run.trainings:
         parts = [missing("No model has been trained yet.")]
         return section("training", "Training", captions.TRAINING_LEAD, parts)
-    drawn = run.trainings[:MAX_CHARTS]
+    own = [training for training in run.trainings if not training.is_baseline]
+    drawn = own[:MAX_CHARTS]
     explained = captions.TRAINING
-    if len(drawn) < len(run.trainings):
-        explained += f" The first {len(drawn)} folds are drawn; the table has all {len(run.trainings)}."
+    if len(drawn) < len(own):
+        explained += f" The first {len(drawn)} models are drawn; the table has all {len(run.trainings)}."
     if run.trainings[0].epochs and run.trainings[0].epochs[0].count("epoch") == 0:
         explained += " Epochs are numbered from 0."
-    charts = [figure(training_chart(training), f"Fold {training.fold}", "") for training in drawn]
+    charts = [figure(training_chart(training), f"Fold {_name(training)}", "") for training in drawn]
     rows = [_row(training) for training in run.trainings]
     parts = [
         swatches(LEGEND),
@@ -42,11 +43,16 @@ def training_section(run: RunRecords) -> Html:
     return section("training", "Training", captions.TRAINING_LEAD, parts)
 
 
+def _name(training: Training) -> str:
+    member = training.member.removeprefix("baseline_").replace("seed_", "seed ")
+    return f"{training.fold}, {member}" if member else str(training.fold)
+
+
 def _row(training: Training) -> tuple[str, ...]:
     seconds = training.curve("seconds")
     known = None if np.isnan(seconds).all() else float(np.nansum(seconds))
     return (
-        str(training.fold),
+        _name(training),
         training.stopped or "–",
         whole(len(training.epochs)),
         "–" if training.best_epoch is None else str(training.best_epoch),
