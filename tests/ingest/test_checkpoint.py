@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from seawall.arrays import AnyArray
 from seawall.errors import DataError, Interrupted
 from seawall.ingest import memory
+from seawall.ingest.by_date import RowFile
 from seawall.ingest.run import ingest
 from seawall.tables import read
 from tests.ingest import world
@@ -255,28 +258,66 @@ def test_an_entity_longer_than_a_bucket_is_computed_once(tmp_path: Path, monkeyp
     assert_goes_on(tmp_path, [written(tmp_path / "m.csv", market(num_entities=4))])
 
 
-def test_ranks_within_a_date_are_the_same_after_a_kill(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {
-        "cross_sectional": {"rank_1": {"rank": "ret_1", "min_names": 3}},
-        "targets": {
-            "fwd_3": {
-                "forward_return": {"column": "close", "horizon_periods": 3, "delay_periods": 1},
-                "market_neutral": True,
-                "min_names": 3,
-            }
-        },
-    }
+COMPARED: dict[str, Any] = {
+    "cross_sectional": {"rank_1": {"rank": "ret_1", "min_names": 3}},
+    "targets": {
+        "fwd_3": {
+            "forward_return": {"column": "close", "horizon_periods": 3, "delay_periods": 1},
+            "market_neutral": True,
+            "min_names": 3,
+        }
+    },
+}
+
+
+def dates_compared(beats: list[tuple[str, int]]) -> list[int]:
+    return [done for substep, done in beats if substep == "compare names of a date"]
+
+
+def test_names_of_a_date_are_compared_once_whatever_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "DATE_SLAB_BYTES", 30_000)
     source = written(tmp_path / "m.csv", market())
-    beats, summary = made(tmp_path / "whole" / "m.panel", [source], **changes)
+    beats, summary = made(tmp_path / "whole" / "m.panel", [source], **COMPARED)
     assert summary is not None
+    assert len(dates_compared(beats)) > 3
     for kill_at in range(8, len(beats), 3):
         output = tmp_path / "killed" / "m.panel"
-        made(output, [source], kill_at, **changes)
-        after, again = made(output, [source], **changes)
+        before, _ = made(output, [source], kill_at, **COMPARED)
+        after, again = made(output, [source], **COMPARED)
         assert again is not None
+        assert again["ingest"] == summary["ingest"]
         assert not rows_read(after)
         assert contents(output) == contents(tmp_path / "whole" / "m.panel")
+        if dates_compared(before):
+            assert not rows_computed(after), "the rows are on disk"
+            assert dates_compared(after) == dates_compared(beats)[len(dates_compared(before)) - 1 :]
         shutil.rmtree(output)
+
+
+@pytest.mark.parametrize("torn", ["features", "returns", "targets"])
+def test_a_kill_in_the_middle_of_a_slab_takes_no_mean_off_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
+) -> None:
+    monkeypatch.setattr(memory, "DATE_SLAB_BYTES", 30_000)
+    source = written(tmp_path / "m.csv", market())
+    made(tmp_path / "whole" / "m.panel", [source], **COMPARED)
+    written_runs, output = RowFile.write, tmp_path / "m.panel"
+    seen: list[Path] = []
+
+    def tear(self: RowFile, runs: Sequence[tuple[int, int]], rows: AnyArray) -> None:
+        seen.append(self.path)
+        if sum(path.stem == torn for path in seen) == 2 and self.path.stem == torn:
+            written_runs(self, runs[:2], rows[: sum(count for _, count in runs[:2])])
+            raise Killed
+        written_runs(self, runs, rows)
+
+    monkeypatch.setattr(RowFile, "write", tear)
+    assert made(output, [source], **COMPARED)[1] is None
+    monkeypatch.setattr(RowFile, "write", written_runs)
+    after, summary = made(output, [source], **COMPARED)
+    assert summary is not None
+    assert not rows_computed(after)
+    assert contents(output) == contents(tmp_path / "whole" / "m.panel")
 
 
 @pytest.mark.parametrize("name", ["features.npy", "time_index.npy"])
@@ -324,6 +365,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
 
 KILLED = """
 import json, os, signal, sys
+from collections.abc import Sequence
 from pathlib import Path
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.run import ingest

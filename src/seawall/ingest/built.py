@@ -65,7 +65,3 @@ class BuiltCheckpoint:
         if not settled.is_whole(store, spec):
             return Built()
         return Built(told["num_rows"], settled, Quality.of_state(told["quality"], arrays))
-
-    def forget(self) -> None:
-        """Remove it: the rows it counts are about to be changed."""
-        self._path.unlink(missing_ok=True)

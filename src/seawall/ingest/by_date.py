@@ -19,6 +19,7 @@ from seawall.budget.heartbeat import Beat
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.cross_section import compare, group
 from seawall.ingest.cross_section_config import CrossSection
+from seawall.ingest.date_checkpoint import DateCheckpoint, DateState
 from seawall.stores.atomic import WINDOW_BYTES
 from seawall.stores.npy import HEADER_BYTES
 
@@ -36,7 +37,7 @@ class RowFile:
     """One row array, read and written in runs of rows."""
 
     def __init__(self, path: Path, dtype: str, width: int) -> None:
-        self._dtype, self._width = np.dtype(dtype), width
+        self.path, self._dtype, self._width = path, np.dtype(dtype), width
         self._row_bytes = self._dtype.itemsize * width
         self._file = os.open(path, os.O_RDWR)
 
@@ -91,10 +92,20 @@ class DatePass:
         int64 [entities] by static attribute: equal numbers for equal values, -1 where there is none.
     slab_rows
         Rows held at a time; one date is always held whole.
+    checkpoint
+        Where a pass over the same rows that was killed is gone on with.
     """
 
-    def __init__(self, config: IngestConfig, rows: Rows, codes: Mapping[str, Int64], slab_rows: int) -> None:
+    def __init__(
+        self,
+        config: IngestConfig,
+        rows: Rows,
+        codes: Mapping[str, Int64],
+        slab_rows: int,
+        checkpoint: DateCheckpoint | None = None,
+    ) -> None:
         self._config, self._rows, self._codes, self._slab_rows = config, rows, codes, slab_rows
+        self._checkpoint, self._is_neutral = checkpoint, any(t.market_neutral for t in config.targets.values())
         self._names = list(config.feature_names)
         self._missing = dict.fromkeys(config.cross_sectional, 0)
         widths = {"features": len(self._names), "returns": len(config.targets)}
@@ -115,25 +126,42 @@ class DatePass:
     def run(self, beat: Beat, first_date: int = 0) -> None:
         """Go through all dates in order, or through those from a calendar index on."""
         num_dates = len(self._rows.rows_per_date)
-        for slab, stop in self._slabs(first_date):
+        begun = None if self._checkpoint is None else self._checkpoint.load()
+        if begun is not None:
+            first_date, self._missing = begun.start, begun.missing
+            self._undo(begun)
+        for slab, start, stop in self._slabs(first_date):
+            returns = self._files["returns"].read(slab.runs) if self._is_neutral else None
+            self._note(DateState(start, stop, self._missing, returns))
             if self._config.cross_sectional:
                 self._fill_features(slab)
-            if any(target.market_neutral for target in self._config.targets.values()):
-                self._fill_targets(slab)
+            if returns is not None:
+                self._fill_targets(slab, returns)
             beat("compare names of a date", stop, num_dates)
+        self._note(DateState(num_dates, num_dates, self._missing))
+
+    def _note(self, state: DateState) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.save(state)
+
+    def _undo(self, begun: DateState) -> None:
+        """Put the targets of a slab back as they were before a kill within it."""
+        if begun.returns is not None:
+            slab = self._slab(self._first_rows(begun.start), begun.start, begun.stop)
+            self._files["returns"].write(slab.runs, begun.returns)
 
     def missing_shares(self) -> dict[str, float]:
         """Share of rows without a value, by feature that was filled in."""
         num_rows = int(self._rows.offsets[-1])
         return {name: count / max(1, num_rows) for name, count in self._missing.items()}
 
-    def _slabs(self, start: int) -> Iterator[tuple[Slab, int]]:
+    def _slabs(self, start: int) -> Iterator[tuple[Slab, int, int]]:
         ends = np.cumsum(self._rows.rows_per_date)
         cursor = self._first_rows(start)
         while start < len(ends):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + self._slab_rows, side="right")))
-            yield self._slab(cursor, start, stop), stop
+            yield self._slab(cursor, start, stop), start, stop
             start = stop
 
     def _first_rows(self, date: int) -> Int64:
@@ -184,8 +212,7 @@ class DatePass:
             codes = np.where(np.isnan(column), -1, np.unique(column, return_inverse=True)[1])
         return np.where(takes_part & (codes >= 0), slab.date * (int(codes.max(initial=0)) + 1) + codes, -1)
 
-    def _fill_targets(self, slab: Slab) -> None:
-        returns = self._files["returns"].read(slab.runs)
+    def _fill_targets(self, slab: Slab, returns: Float64) -> None:
         ends = self._files["target_end"].read(slab.runs)
         times = self._files["time_index"].read(slab.runs)[:, 0]
         for place, target in enumerate(self._config.targets.values()):

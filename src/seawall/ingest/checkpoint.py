@@ -29,6 +29,9 @@ CHECKPOINT_VERSION = 1
 KEY_NAME = "key"
 CHECKPOINT_NAME = "checkpoint.npz"
 BUILT_NAME = "built.npz"
+DATES_NAME = "dates.npz"
+
+_KEPT = (KEY_NAME, CHECKPOINT_NAME, BUILT_NAME, DATES_NAME, SPILL_NAME)
 
 END_SECONDS = 10.0
 """At the end of a table so much work is worth keeping: there the place is known without reading."""
@@ -61,7 +64,7 @@ def open_work(folder: Path, key: str) -> None:
             write_text(folder / KEY_NAME, key)
             return
         for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_file() and path.name not in (KEY_NAME, CHECKPOINT_NAME, BUILT_NAME, SPILL_NAME):
+            if path.is_file() and path.name not in _KEPT:
                 path.unlink()
     except OSError as error:
         raise ConfigError(

@@ -17,8 +17,9 @@ from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
 from seawall.ingest.built import Built, BuiltCheckpoint
 from seawall.ingest.by_date import DatePass, Rows
-from seawall.ingest.checkpoint import open_work, resume_key
+from seawall.ingest.checkpoint import DATES_NAME, open_work, resume_key
 from seawall.ingest.config import IngestConfig, Target
+from seawall.ingest.date_checkpoint import DateCheckpoint
 from seawall.ingest.feature_sets.catalogue import SETS
 from seawall.ingest.first_pass import FirstPass
 from seawall.ingest.joined import join_tables, take_over
@@ -203,7 +204,13 @@ def _build(
     declared = declared_breaks(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
     (output, work), layout, spec = places, scatter.layout, _spec(config, kind)
     checkpoint = BuiltCheckpoint(work, config.checkpoint_seconds)
-    before, num_rows = checkpoint.load(output, spec), scatter.tally.rows_kept
+    before, num_rows, by_date = (
+        checkpoint.load(output, spec),
+        scatter.tally.rows_kept,
+        DateCheckpoint(work / DATES_NAME),
+    )
+    if before.num_rows < num_rows:
+        by_date.forget()
     builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared, layout)
     if before.quality is not None:
         builder.quality.take_over(before.quality)
@@ -232,9 +239,10 @@ def _build(
             attributes, report["static"] = attributes_of(config, config.static, names)
             writer.set_attributes(attributes)
         if config.compares_names:
-            checkpoint.forget()  # the rows are changed in place from here on
+            if before.num_rows < num_rows:  # from here on the rows are changed in place, and made no more
+                checkpoint.save(Built(num_rows, writer.settle(), builder.quality))
             codes = group_codes(config, attributes, names)
-            with DatePass(config, Rows(*writer.close_rows()), codes, knobs["date_rows"]) as dates:
+            with DatePass(config, Rows(*writer.close_rows()), codes, knobs["date_rows"], by_date) as dates:
                 dates.run(beat)
             report["missing_shares"] |= dates.missing_shares()
         return writer.finish(
