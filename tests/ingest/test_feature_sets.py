@@ -211,11 +211,3 @@ def test_rows_that_are_appended_get_the_values_a_whole_ingest_gives(
     assert len(grown.manifest["segments"]) == 2
     rows = np.arange(whole.shape.num_rows)
     np.testing.assert_allclose(grown.features[rows], whole.features[rows], rtol=2e-6, equal_nan=True)
-
-
-def test_a_panel_that_compares_names_is_not_appended_to(tmp_path: Path, golden: dict[str, AnyArray]) -> None:
-    source = bars_csv(tmp_path / "bars.csv", golden)
-    compared = {"cross_sectional": {"r": {"rank": "ret_5", "min_names": 2}}}
-    ingested(tmp_path / "m.panel", source, **ONLY_SETS, **compared, feature_sets=["bars_basic"])
-    with pytest.raises(ConfigError, match="compare all names of a date"):
-        append([str(source)], tmp_path / "m.panel", budget_bytes=BUDGET_BYTES)

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seawall.errors import BudgetError
 from seawall.ingest import memory, pieces
 from seawall.ingest.pieces import rows_around
+from seawall.ingest.run import ingest
 from seawall.stores.panel import Panel
 from seawall.stores.segments import ARRAYS
 from seawall.stores.shape import PanelShape
+from seawall.units import MIB
 from tests.ingest.world import ingested, settings
 
 FEATURES = {
@@ -59,7 +62,22 @@ ROLES: dict[str, Any] = CHANGES | {
 """A factor that moves on every row, and roles beside it."""
 
 
-@pytest.mark.parametrize(("bucket_rows", "changes"), [(700, CHANGES), (5_000, CHANGES), (900, ROLES)])
+SETS: dict[str, Any] = CHANGES | {
+    "feature_sets": [{"name": "bars_basic", "prefix": "b_"}, {"name": "alpha158", "align": "rows", "vwap": "open"}],
+    "targets": {
+        "scaled": {"forward_return": {"column": "close", "horizon_periods": 3}, "volatility_periods": 30},
+        "brought": {"column": {"name": "volume", "horizon_periods": 2}},
+        "sql": {"expression": {"sql": "lead(adj_close, 5) OVER entity / adj_close - 1", "horizon_periods": 5}},
+    },
+}
+DATED: dict[str, Any] = SETS | {"feature_sets": [{"name": "alpha158", "vwap": "open"}]}
+"""Windows that count dates of the calendar, on which this entity has gaps."""
+
+
+@pytest.mark.parametrize(
+    ("bucket_rows", "changes"),
+    [(700, CHANGES), (5_000, CHANGES), (900, ROLES), (600, SETS), (600, DATED)],
+)
 def test_an_entity_computed_in_pieces_equals_the_whole_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_rows: int, changes: dict[str, Any]
 ) -> None:
@@ -68,13 +86,13 @@ def test_an_entity_computed_in_pieces_equals_the_whole_bit_for_bit(
     record_bytes = memory.bucket_sizes(settings(source, **changes)).record_bytes
     monkeypatch.setattr(memory, "BUCKET_BYTES", bucket_rows * record_bytes)
     monkeypatch.setattr(memory, "BUCKET_BYTES_MIN", bucket_rows * record_bytes)
-    monkeypatch.setattr(pieces, "ALIGNED_ROWS", 256 if bucket_rows == 700 else pieces.ALIGNED_ROWS)
+    monkeypatch.setattr(pieces, "ALIGNED_ROWS", 256 if bucket_rows <= 700 else pieces.ALIGNED_ROWS)
     split, again = ingested(tmp_path / "split.panel", source, **changes)
     for name, array in arrays_of(whole).items():
         np.testing.assert_array_equal(arrays_of(split)[name], array, err_msg=name)
     assert split.content_key == whole.content_key
     assert again == report
-    assert len(report["scale_breaks"]) == (4 if changes is CHANGES else 0)
+    assert len(report["scale_breaks"]) == (0 if changes is ROLES else 4)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +101,7 @@ def test_an_entity_computed_in_pieces_equals_the_whole_bit_for_bit(
         ({}, (300, 4)),
         ({"features": {"total": "sum(volume) OVER entity"}}, None),
         ({"features": {"volume": "volume"}, "universe": None, "derived": {}}, (1, 4)),
-        ({"features": {}, "feature_sets": [{"name": "bars_basic"}]}, None),
+        ({"features": {}, "feature_sets": [{"name": "bars_basic"}]}, (320, 4)),
     ],
 )
 def test_an_entity_is_split_only_where_every_value_reads_a_bounded_number_of_rows(
@@ -91,6 +109,14 @@ def test_an_entity_is_split_only_where_every_value_reads_a_bounded_number_of_row
 ) -> None:
     found = rows_around(settings(Path("m.csv"), **(CHANGES | changes)))
     assert (None if found is None else (found.back, found.ahead)) == around
+
+
+def test_a_frame_without_bound_is_named_where_the_entity_does_not_fit(tmp_path: Path) -> None:
+    source = long_market(tmp_path / "m.csv", num_rows=2_000)
+    changed = settings(source, **CHANGES | {"features": {"total": "sum(volume) OVER entity"}})
+    with pytest.raises(BudgetError, match=r"'total' may read all earlier rows of an entity, .* \(2,000 rows\).* bound"):
+        ingest(changed, tmp_path / "m.panel", budget_bytes=100 * MIB)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.csv"]
 
 
 def test_the_plan_of_one_long_entity_stays_flat_where_it_can_be_split(tmp_path: Path) -> None:

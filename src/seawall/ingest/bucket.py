@@ -261,7 +261,7 @@ class Builder:
             compute_set(
                 chosen.name, columns, _position(rows, chosen, self._calendar), rows.starts, stored[:, first:stop]
             )
-            self.quality.see_stored(stored, first, stop)
+            self.quality.see_stored(stored[rows.kept], first, stop)
             first = stop
         stored[:, first:] = np.nan  # what compares names of a date is filled in later
 

@@ -30,16 +30,11 @@ class Around:
 
 
 def rows_around(config: IngestConfig) -> Around | None:
-    """Count the rows around a row that its values read; None where an entity must be held whole.
-
-    That is so for frames without bound, feature sets, and targets scaled by past volatility or written in SQL.
-    """
-    targets = config.targets.values()
-    plain = all(target.forward_return is not None and target.volatility_periods is None for target in targets)
+    """Count the rows around a row that its values read; None where frames have no bound: an entity is held whole."""
     back = features_back(config)
-    if back is None or config.feature_sets or not plain:
+    if back is None:
         return None
-    return Around(max(1, back), max((target.end_periods for target in targets), default=0))
+    return Around(max(1, back), max((target.end_periods for target in config.targets.values()), default=0))
 
 
 def rows_beside(config: IngestConfig) -> int | None:

@@ -28,7 +28,7 @@ from seawall.ingest.memory import DATE_BYTES, SQL_FLOOR_BYTES, plan
 from seawall.ingest.pieces import Around, rows_around, rows_beside, write_pieces
 from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
-from seawall.ingest.reach import features_back
+from seawall.ingest.reach import features_back, without_bound
 from seawall.ingest.recipe import kept_columns, recipe_of
 from seawall.ingest.roles import ROLE_UNITS
 from seawall.ingest.scatter import Scatter, split_points
@@ -129,7 +129,7 @@ def _ingest(
         largest_bytes = scatter.layout.record_bytes * max(map(scatter.spill.num_rows, range(scatter.spill.num_parts)))
         exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
         if exact_plan.projected_cgroup_bytes > budget_bytes:
-            raise _too_small(exact_plan.projected_cgroup_bytes, budget_bytes, shape)
+            raise _too_small(config, exact_plan.projected_cgroup_bytes, budget_bytes, shape)
         scatter.guesses = guesses(tables, time_format)
         manifest = _build(config, scatter, (output, work), engine, exact_plan.neutral, fingerprints, time_format, beat)
     return {
@@ -173,15 +173,24 @@ def _exact_shape(config: IngestConfig, scatter: Scatter) -> PanelShape:
     )
 
 
-def _too_small(needed_bytes: int, budget_bytes: int, shape: PanelShape) -> BudgetError:
-    longest = f"a bucket must hold the longest entity ({shape.max_rows_per_entity:,} rows)"
-    dates = f"{shape.num_dates:,} times are counted in memory, {DATE_BYTES} B each, beside a bucket of rows"
+def _too_small(config: IngestConfig, needed_bytes: int, budget_bytes: int, shape: PanelShape) -> BudgetError:
+    unbounded = [name.removeprefix("__") for name in without_bound(config)]
+    what = f"{shape.num_dates:,} times are counted in memory, {DATE_BYTES} B each, beside a bucket of rows"
+    do = f"Declare --memory {needed_bytes // MIB + 33}MiB."
+    if unbounded:
+        what = (
+            f"{', '.join(map(repr, unbounded[:3]))} may read all earlier rows of an entity, so that the longest"
+            f" ({shape.max_rows_per_entity:,} rows) must be held whole"
+        )
+        do += " Or give the frames a bound, such as ROWS 249 PRECEDING."
+    elif config.layout.wide == "*" or config.tables:
+        what = f"a bucket must hold the longest entity ({shape.max_rows_per_entity:,} rows)"
     return BudgetError(
         "ingest",
-        longest if shape.rows_around is None else dates,
+        what,
         found=f"{format_bytes(budget_bytes)} for the stage",
         allowed=f"{format_bytes(needed_bytes)} or more",
-        do=f"Declare --memory {needed_bytes // MIB + 33}MiB.",
+        do=do,
     )
 
 

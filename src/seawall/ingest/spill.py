@@ -31,13 +31,13 @@ class Written:
 
     num_bytes: int
     starts: list[int]
-    runs: list[Int64]
+    runs: list[AnyArray]
 
 
 class Spill:
     """One file of runs. Rows of a part come back in the order they were added.
 
-    Memory: ``staging_bytes`` twice over at most, and 8 bytes a part and run. What was written is forced to disk in the
+    Memory: ``staging_bytes`` twice over at most, and 4 bytes a part and run. What was written is forced to disk in the
     background, one run behind: dirty pages are never more than two runs.
 
     Parameters
@@ -58,7 +58,7 @@ class Spill:
         self._staged: AnyArray = np.empty((capacity, dtype.itemsize), np.uint8)
         self._parts = np.empty(capacity, np.uint16 if num_parts <= 1 << 16 else np.int64)
         self._fill = self._marked = 0
-        self._runs: list[Int64] = list(written.runs) if written else []
+        self._runs: list[AnyArray] = list(written.runs) if written else []
         self._starts: list[int] = list(written.starts) if written else []
         self._num_bytes = written.num_bytes if written else 0
         self._file = path.open("r+b" if written else "w+b", buffering=0)
@@ -93,7 +93,7 @@ class Spill:
         rows_per_slice = max(1, SLICE_BYTES // self.dtype.itemsize)
         for first in range(0, len(order), rows_per_slice):
             _write_all(self._file.fileno(), self._staged[order[first : first + rows_per_slice]])
-        self._runs.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        self._runs.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32))
         self._starts.append(self._num_bytes)
         self._num_bytes += len(order) * self.dtype.itemsize
         self._sync = self._sync_pool.submit(os.fdatasync, self._file.fileno())
