@@ -21,8 +21,8 @@ ATTRIBUTE_BYTES = 150
 
 DATE_BYTES = 24
 
-RUN_BYTES = 32
-"""First row and count of a run of samples, twice while runs are joined."""
+RUN_BYTES = 40
+"""First row and count of a run of samples, and what finds it by position; the first two twice while runs are joined."""
 
 DATE_SIZES_BYTES = 56 * MIB
 """Where every step is a date of another size: 30 MiB over all other claims measured (900 names, 1,100 dates)."""

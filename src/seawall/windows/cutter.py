@@ -10,6 +10,7 @@ import numpy as np
 from seawall.arrays import AnyArray, Bool, Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.segments import Layout
+from seawall.windows.touch import Touch
 
 CHUNK_BYTES = 98_304
 """Windows changed on their way (scaled, columns chosen) are taken this much at a time: the passes over them then stay
@@ -102,6 +103,7 @@ class Cutter:
         self._ring, self._masks = rings or (Ring(), Ring())
         self._windows = [_whole_windows(part, length) for part in source]
         self._source, self._layout = source, layout
+        self._touch = Touch(source[0], length) if layout is None else None
         self._chunk = max(1, CHUNK_BYTES // max(1, 4 * length * width))
 
     @property
@@ -115,10 +117,14 @@ class Cutter:
         As stored, it is one fancy index into a fresh array. Changed on the way, windows come in a buffer of a ring,
         which is used again once nobody holds the array.
         """
+        if self._touch is not None:
+            self._touch(starts)
         return self._changed(starts, None) if self.changes else self._taken(starts)
 
     def cut_with_mask(self, starts: Int64) -> tuple[Float32, Bool]:
         """Give the windows, and bool [B, length, F]: True where a value is stored, False where it is NaN."""
+        if self._touch is not None:
+            self._touch(starts)
         mask_BLF: Bool = self._masks.take((len(starts), self.length, self.num_columns), "|b1")
         return self._changed(starts, mask_BLF), mask_BLF
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from seawall.arrays import Int64
 from seawall.stores.panel import Panel
+from seawall.windows.finder import RowFinder
 from seawall.windows.order import BLOCK, order_key, permute
 from seawall.windows.samples import Samples
 from seawall.windows.share import Share, check_batch
@@ -19,6 +20,7 @@ class PositionOrder:
         check_batch(batch_size, share)
         self.samples, self.batch_size, self.seed, self.share, self.shuffle = samples, batch_size, seed, share, shuffle
         self.num_steps = -(-samples.num_samples // batch_size)
+        self._finder = RowFinder(samples)
         self._block: tuple[tuple[int, int], Int64] = ((-1, -1), np.empty(0, np.int64))
         """Rows of the block of positions that was asked for last: found together (a tenth cheaper than by batch)."""
 
@@ -26,24 +28,23 @@ class PositionOrder:
         """Give the rows of this rank's part of one batch: int64 [B]."""
         start = step * self.batch_size
         part = self.share.part(start, min(start + self.batch_size, self.samples.num_samples))
-        positions = np.arange(*part)
-        if self.shuffle and len(positions):
-            return self._shuffled(epoch, positions)
-        return self.samples.rows(positions)
+        if self.shuffle:
+            return self._shuffled(epoch, *part)
+        return self.samples.rows(np.arange(*part))
 
-    def _shuffled(self, epoch: int, positions: Int64) -> Int64:
-        parts = []
-        for block in range(int(positions[0]) // BLOCK, int(positions[-1]) // BLOCK + 1):
-            inside = positions[positions // BLOCK == block]
-            parts.append(self._order_block(epoch, block)[inside - block * BLOCK])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _shuffled(self, epoch: int, start: int, stop: int) -> Int64:
+        parts = [np.empty(0, np.int64)]
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            inside = slice(max(start - block * BLOCK, 0), stop - block * BLOCK)
+            parts.append(self._order_block(epoch, block)[inside])
+        return np.concatenate(parts)
 
     def _order_block(self, epoch: int, block: int) -> Int64:
         if self._block[0] != (epoch, block):
             num_samples = self.samples.num_samples
             positions = np.arange(block * BLOCK, min((block + 1) * BLOCK, num_samples))
             shuffled = permute(num_samples, order_key(self.seed, epoch), positions)
-            self._block = ((epoch, block), self.samples.rows(shuffled))
+            self._block = ((epoch, block), self._finder.rows(shuffled))
         return self._block[1]
 
 

@@ -87,10 +87,12 @@ class _File:
 
 @dataclass(slots=True)
 class Pool:
-    """One pool in memory: rows of features and targets, and where each sample's window begins, in emission order."""
+    """One pool in memory: rows of features and targets, its samples by row, and the order they are emitted in."""
 
     number: int
+    order: Int64
     starts: Int64
+    """Where the window of each sample begins."""
     rows: Int64
     features: Cutter
     targets: Float32
@@ -98,7 +100,8 @@ class Pool:
 
     def batch(self, first: int, stop: int, gather: Gather) -> Batch:
         """Cut the windows at places ``first`` .. ``stop`` - 1 of the emission order."""
-        starts, rows = self.starts[first:stop], self.rows[first:stop]
+        chosen = self.order[first:stop]
+        starts, rows = self.starts[chosen], self.rows[chosen]
         x, mask = self.features.cut_with_mask(starts) if gather.beside.mask else (self.features.cut(starts), None)
         if self.sequences is not None:
             y = self.sequences.cut(starts)
@@ -148,8 +151,7 @@ class PoolReader:
         starts = self._fill(buffer, members.rows) if buffer.starts is None else buffer.starts
         if self.order.num_pools == 1:
             buffer.starts = starts
-        rows = members.rows[members.order]
-        return Pool(pool, starts[members.order], rows, buffer.cutter, buffer.targets, buffer.sequences)
+        return Pool(pool, members.order, starts, members.rows, buffer.cutter, buffer.targets, buffer.sequences)
 
     def _room(self) -> _Buffer:
         capacity = max(self.order.capacity_rows, 1)
@@ -186,10 +188,10 @@ def intervals(rows: Int64, lookback_periods: int) -> tuple[Int64, Int64, Int64]:
     """
     if not len(rows):
         return rows, rows, rows
-    begins = rows - (lookback_periods - 1)
-    cuts = np.flatnonzero(begins[1:] > rows[:-1] + 1) + 1
+    cuts = np.flatnonzero(np.diff(rows) > lookback_periods) + 1
     heads = np.concatenate([[0], cuts])
-    firsts, stops = begins[heads], np.append(rows[cuts - 1], rows[-1]) + 1
+    firsts, stops = rows[heads] - (lookback_periods - 1), np.append(rows[cuts - 1], rows[-1]) + 1
     places = np.concatenate([[0], np.cumsum(stops - firsts)[:-1]])
-    shift = np.repeat(places - firsts, np.diff(np.append(heads, len(rows))))
-    return firsts, stops, begins + shift
+    starts = np.repeat(places - firsts - (lookback_periods - 1), np.diff(np.append(heads, len(rows))))
+    starts += rows
+    return firsts, stops, starts

@@ -8,6 +8,7 @@ import numpy as np
 from seawall.arrays import Int64
 from seawall.errors import BudgetError
 from seawall.units import format_bytes
+from seawall.windows.finder import RowFinder
 from seawall.windows.order import order_key, permutation, permute
 from seawall.windows.samples import Samples
 from seawall.windows.share import Share, check_batch
@@ -55,6 +56,7 @@ class TileOrder:
     ) -> None:
         check_batch(batch_size, share)
         self.samples, self.batch_size, self.seed, self.share, self.tiles = samples, batch_size, seed, share, tiles
+        self._finder = RowFinder(samples)
         tiles_in_pool = tiles.fitting(size)
         self.own_tiles, self.rest = self._dealt()
         self.num_pools = max(1, -(-self.own_tiles // tiles_in_pool))
@@ -84,7 +86,7 @@ class TileOrder:
         if pool == self.num_pools - 1 and self.rest:
             start = self.tiles.num_tiles * self.tiles.tile_samples
             positions = np.append(positions, np.arange(start, start + self.rest))
-        return Members(self.samples.rows(positions), permutation(len(positions), order_key(self.seed, epoch, pool + 1)))
+        return Members(self._finder.rows(positions), permutation(len(positions), order_key(self.seed, epoch, pool + 1)))
 
     def _dealt(self) -> tuple[int, int]:
         """Count the whole tiles of this rank, and the samples of the short one if it is its."""
