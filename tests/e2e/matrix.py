@@ -37,6 +37,8 @@ class Case:
     folds: tuple[int, int, int] | None = None
     """Dates of train, valid and test; shares of the calendar where missing."""
     source: Literal["csv", "csv.gz", "parquet"] = "csv"
+    signal_share: float = 0.1
+    """Share of predictions at either end that the search enters on."""
 
     @property
     def num_dates(self) -> int:
@@ -135,7 +137,7 @@ def config(case: Case, source: Path, output: Path) -> dict[str, Any]:
         "types": {
             "both": {
                 "opportunity_bps": 50,
-                "predictions": {"long_quantile": 0.9, "short_quantile": 0.1},
+                "predictions": {"long_quantile": 1 - case.signal_share, "short_quantile": case.signal_share},
                 "grid": {
                     "take_profit_bps": {"start": 50, "stop": 1000, "num": 8},
                     "stop_loss_bps": {"start": 50, "stop": 1000, "num": 8},

@@ -3,6 +3,7 @@
 ``make test-memory`` runs the whole matrix; the default tests a seeded dose of it.
 """
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -22,6 +23,9 @@ def assert_two_sided(folder: Path, case: Case) -> None:
 
     assert {record["stage"] for record in records.values()} == set(STAGES)
     assert not list(wrong_claims(records, str(case)))
+    plan = json.loads((folder / "out" / "plan.json").read_text())["stages"]
+    bounded = {stage for stage in STAGES if plan[stage]["reads"]}
+    assert bounded == set(STAGES) - {"ingest", "folds", "report"}, "who reads at random says how much at most"
 
 
 def test_claims_of_every_stage_are_two_sided_in_a_dose_of_the_matrix(tmp_path: Path) -> None:
@@ -43,6 +47,7 @@ LARGE = Case(
     base_dates=700,
     folds=(100, 20, 400),
     source="parquet",
+    signal_share=0.01,
 )
 """Even the smallest panel of this kind is larger than the budget."""
 

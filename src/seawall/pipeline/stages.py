@@ -197,7 +197,7 @@ def plan_unit(
     if chain_bytes:
         how = f"{shape.num_pieces:,} entities of all segments; seawall compact makes it none"
         plan = replace(plan, private=(*plan.private, Claim("chain of segments", chain_bytes, how)))
-    return replace(plan, reads=planned_reads(unit, config, shape, folds))
+    return replace(plan, reads=planned_reads(unit, config, shape, folds) or plan.reads)
 
 
 def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Folds, int, int]) -> StagePlan:

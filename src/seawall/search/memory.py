@@ -78,7 +78,24 @@ def plan(config: SearchConfig, source_bytes: int, budget_bytes: int) -> StagePla
         cache=cache,
         disk=(_disk_claim(config, source_bytes),),
         neutral={"band_combinations": band},
+        reads=(_reads_claim(config, source_bytes, band),),
     )
+
+
+def _reads_claim(config: SearchConfig, source_bytes: int, band: int) -> Claim:
+    """Bound what is read from disk: each pass over the entries, in order of time, finds every bar cold, and twice.
+
+    What exceeds it tenfold reads in circles.
+    """
+    num_passes = 10 * len(config.types)
+    for type_config in config.types.values():
+        bands = math.ceil(_searched(config, type_config) / band)
+        num_passes += bands + (config.num_starts + config.validation.num_folds) * (config.max_rounds + 1) * 5
+    each = 2 * SOURCE_DISK_FACTOR * source_bytes
+    formula = (
+        f"{num_passes:,} passes over the entries x 2 x {SOURCE_DISK_FACTOR} x {format_bytes(source_bytes)} of tables"
+    )
+    return Claim("bars", num_passes * each, formula)
 
 
 def _reader_claim(config: SearchConfig) -> Claim:

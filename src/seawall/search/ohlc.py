@@ -16,7 +16,7 @@ from seawall.search.bars import Bars
 from seawall.search.config import MAX_HOLDING_PERIODS, BarsConfig
 from seawall.search.sources import Texts, TimeReader, read_checked, tables_of
 from seawall.stores.atomic import write_json
-from seawall.stores.npy import ArrayWriter
+from seawall.stores.npy import ArrayWriter, advise_random
 
 NS = 1_000_000_000
 COLUMNS = ("time", "slot", "open", "high", "low", "close", "funding")
@@ -270,9 +270,11 @@ def _frequent_step(times: Int64) -> int:
 
 
 def open_bars(folder: Path) -> Bars:
-    """Map what :func:`write_bars` wrote, read-only."""
+    """Map what :func:`write_bars` wrote, read-only; entries come in order of time, so rows are read at random."""
     meta = json.loads((folder / "bars.json").read_text(encoding="utf-8"))
     columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in COLUMNS}
+    for column in columns.values():
+        advise_random(column)
     return Bars(
         **columns,
         offsets=np.array(meta["offsets"], np.int64),
