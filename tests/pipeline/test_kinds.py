@@ -9,7 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import seawall as sw
+from seawall.budget.heartbeat import silent
 from seawall.models.config import KINDS
+from seawall.pipeline.config import RunConfig, parse_config
+from seawall.pipeline.leak.borders import check_borders
+from seawall.pipeline.leak.scores import check_scores
+from seawall.pipeline.stages import required_train
+from seawall.stores.panel import Panel
 from tests.pipeline.world import config, market, write_market
 
 MODELS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in KINDS}
@@ -54,6 +60,17 @@ def test_a_run_of_any_kind_predicts_every_row_and_stays_inside_its_plan(panel: P
     record = json.loads((tmp_path / "run" / "models" / "fold_00" / "model.json").read_text())
     assert record["model"]["kind"] == train["model"]["kind"]
     units = json.loads((tmp_path / "run" / "run.json").read_text())["units"]
+    _nothing_knows_its_future(Path(settings["output"]), panel, parse_config(asked, "test"), tmp_path)
     for unit in ("train/fold_00", "predict/fold_00"):
         memory = units[unit]
         assert memory["measured_private_bytes"] <= memory["projected_private_bytes"], unit
+
+
+def _nothing_knows_its_future(output: Path, panel: Path, asked: RunConfig, work: Path) -> None:
+    """Hold the models to other futures; steps put together from several windows cannot be, and say so."""
+    train = required_train(asked)
+    checks = [*check_scores(panel, output, train, work / "leak", silent), check_borders(Panel(panel), output, train)]
+    found = {check.name: check.verdict for check in checks}
+    together = train.is_sequence and train.sequence.reduce != "last"
+    scores = "not run" if together else "ok"
+    assert found == {"samples": "ok", "scalers": "ok", "predictions": scores, "truncation": scores, "borders": "ok"}

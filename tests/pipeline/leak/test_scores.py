@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seawall.budget.heartbeat import silent
@@ -17,6 +19,7 @@ from seawall.stores.predictions import PredictionStore, write_fold
 from seawall.train.predict import predict_fold
 from seawall.train.run import fit_fold, make_folds_record
 from tests.pipeline.leak.worlds import CONFIG, clean_market
+from tests.train.worlds import three_target_config, three_target_world
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,21 @@ def test_a_copy_keeps_the_past_and_nothing_of_the_future(how: str, trained: Path
     unknown = np.asarray(copy.targets[places[~known]])[:, 0]
     original = np.asarray(panel.targets[rows[~known]])[:, 0]
     assert not (np.nan_to_num(unknown, nan=7.0) == original).any()
+
+
+def test_every_target_is_tried_against_other_futures(tmp_path: Path) -> None:
+    config, world = three_target_config(max_epochs=1), three_target_world(tmp_path)
+    world.fit(config)
+    predict_fold(world.panel, world.folds, 0, config, world.model, world.predictions)
+
+    clean = check_scores(world.panel, world.folder, config, tmp_path / "work", silent)
+
+    assert {check.verdict for check in clean} == {"ok"}, clean
+    path = world.predictions / "fold_00.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index("prediction_odd")
+    outcome = np.nan_to_num(Panel(world.panel).targets[table["row"].to_numpy(), 2])
+    leaked = pa.array((table[place].to_numpy() + 0.1 * outcome).astype(np.float32))
+    pq.write_table(table.set_column(place, "prediction_odd", leaked), path)
+    found = check_scores(world.panel, world.folder, config, tmp_path / "work", silent)
+    assert [check.verdict for check in found] == ["ok", "ok", "leak", "leak"], found

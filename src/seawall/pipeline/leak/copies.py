@@ -32,6 +32,7 @@ def write_copy(panel: Panel, output: Path, cut: int, how: How, *, seed: int = 0)
     spec = PanelSpec(calendar_kind=panel.calendar_kind, columns=columns, targets=panel.target_specs)
     draw = np.random.default_rng(seed)
     with PanelWriter(output, spec, calendar) as writer:
+        writer.set_attributes(panel.attributes)
         for names, lengths, rows in _entity_blocks(panel, cut, how):
             writer.add_entities(names, lengths)
             writer.append_rows(_rows_of(panel, rows, cut, how, draw))

@@ -90,11 +90,11 @@ def plan_scores(config: RunConfig, found: dict[str, Any], share_bytes: int) -> S
     """Plan predicting again, with copies of the panel on disk one at a time."""
     shape, train = PanelShape(**found), required_train(config)
     row_bytes = 4 * shape.num_features + 28 * shape.num_targets + 8 * (shape.num_prices + shape.num_values) + 24
-    block_rows = BLOCK_ROWS + shape.max_rows_per_entity
+    block_rows, kept_bytes = BLOCK_ROWS + shape.max_rows_per_entity, 16 + 8 * len(train.target_names)
     copies = (
         Claim("copied rows", 3 * block_rows * row_bytes, f"{block_rows:,} rows x {row_bytes} B x 3"),
         Claim("order by time", 20 * MIB, "slab of 16 MiB while a copy is indexed"),
-        Claim("stored predictions", 24 * shape.num_rows, f"{shape.num_rows:,} rows at most x 24 B"),
+        Claim("stored predictions", kept_bytes * shape.num_rows, f"{shape.num_rows:,} rows at most x {kept_bytes} B"),
         Claim("index", 3 * INDEX_BYTES * shape.num_entities, "names and offsets of panel and copy"),
     )
     predict = plan_predict(train, shape, shape.num_rows, share_bytes - sum(claim.bytes for claim in copies))

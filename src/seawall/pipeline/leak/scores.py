@@ -22,7 +22,7 @@ from seawall.train.determinism import repeatable, resolve_device
 from seawall.train.fit import fit_scaler
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
 from seawall.train.members import judged_members, member_folder
-from seawall.train.segments import predicted_samples, train_samples, valid_samples
+from seawall.train.segments import learnt_steps, predicted_samples, train_samples, valid_samples
 from seawall.windows.folds import Fold
 from seawall.windows.samples import Samples, date_major_blocks
 
@@ -44,6 +44,7 @@ class Trial:
     rows: Int64
     """Rows predicted before the cut, as stored."""
     predictions: Float32
+    """float32 [n, K]; one column a target, in the order of the model."""
     cut: int
 
 
@@ -53,7 +54,7 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
     Scalers of all folds are fitted again from train rows alone. Samples, scaler and predictions of one fold, the last
     that is trained and predicted (of its first seed, where there are several), are computed again on two copies of the
     panel: with every value after the middle of its test segment changed, and without those rows. Memory is what
-    predicting takes, and 12 bytes a prediction of the fold.
+    predicting takes, and 8 bytes a row of the fold and 4 a target of it.
     """
     panel = Panel(panel_path)
     path = folder / "folds.json"
@@ -74,6 +75,8 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
         scalers = judged("scalers", "as fitted on the train rows alone", leaks=leaks)
         why = "no predictions before the middle of a test segment: run seawall predict first"
         return [scalers, *(not_run(name, why) for name in NAMES if name != "scalers")]
+    # Put together of several windows, a row's value depends on which windows there are: on where the segment ends.
+    windows_meet = config.is_sequence and config.sequence.reduce != "last"
     samples, scaling, stays = list[str](), list[str](), dict[str, list[str]]()
     hows: tuple[tuple[str, How], ...] = (("predictions", "changed"), ("truncation", "removed"))
     for name, how in hows:
@@ -81,16 +84,24 @@ def check_scores(panel_path: Path, folder: Path, config: TrainConfig, work: Path
         copy = write_copy(panel, work / f"{how}.panel", trial.cut, how)
         samples += _sample_faults(panel, copy, trial, config, how)
         scaling += _scaler_faults(copy, trial.fold, trial.fitted.scaler, config, f", later rows {how}")
-        stays[name] = list(_prediction_faults(panel, copy, trial, config, how))
+        stays[name] = [] if windows_meet else list(_prediction_faults(panel, copy, trial, config, how))
         shutil.rmtree(work / f"{how}.panel")
     # A scaler that is wrong on the panel itself is wrong on its copies too; say it once.
     scaling = scaling if not leaks else []
     fold = f"fold {trial.fold.index}"
-    return [
+    found = [
         judged("samples", f"{fold}: train and valid samples do not depend on later rows", leaks=samples),
         judged("scalers", f"{len(trained)} folds: as fitted on the train rows alone", leaks=leaks + scaling),
-        judged("predictions", f"{fold}: {len(trial.rows):,} stay when later values change", leaks=stays["predictions"]),
-        judged("truncation", f"{fold}: {len(trial.rows):,} stay without later rows", leaks=stays["truncation"]),
+    ]
+    if windows_meet:
+        why = f"train.sequence.reduce: {config.sequence.reduce} puts windows together: only last can be predicted again"
+        return [*found, not_run("predictions", why), not_run("truncation", why)]
+    targets = "" if len(config.target_names) == 1 else f" of {len(config.target_names)} targets"
+    count = f"{fold}: {len(trial.rows):,}{targets}"
+    return [
+        *found,
+        judged("predictions", f"{count} stay when later values change", leaks=stays["predictions"]),
+        judged("truncation", f"{count} stay without later rows", leaks=stays["truncation"]),
     ]
 
 
@@ -99,22 +110,24 @@ def _trial(panel: Panel, fold: Fold, fitted: FittedModel, folder: Path, stored: 
     cut = fold.test[0] + (fold.test[1] - fold.test[0] + 1) // 2
     if not path.is_file():
         return None
-    target = fitted.record["target"]
-    column = member_column(stored, target, fitted.record.get("targets", [target]))
+    targets = fitted.record.get("targets", [fitted.record["target"]])
+    columns = [member_column(stored, target, targets) for target in targets]
     rows: list[Int64] = [np.empty(0, np.int64)]
-    predictions: list[Float32] = [np.empty(0, np.float32)]
+    predictions: list[Float32] = [np.empty((0, len(columns)), np.float32)]
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(65_536, columns=["row", column], use_threads=False):
+        for batch in file.iter_batches(65_536, columns=["row", *columns], use_threads=False):
             ids = batch.column("row").to_numpy()
             early = panel.time_index[ids] < cut
             rows.append(ids[early])
-            predictions.append(batch.column(column).to_numpy(zero_copy_only=False)[early])
+            values = [batch.column(column).to_numpy(zero_copy_only=False)[early] for column in columns]
+            predictions.append(np.stack(values, axis=1))
     found = np.concatenate(rows)
     return Trial(fold, fitted, found, np.concatenate(predictions), cut) if len(found) else None
 
 
 def _scaler_faults(panel: Panel, fold: Fold, stored: Scaler, config: TrainConfig, where: str = "") -> Iterator[str]:
-    again = fit_scaler(panel, fold, train_samples(panel, fold, config), config)
+    steps = learnt_steps(panel, fold, config)
+    again = fit_scaler(panel, fold, train_samples(panel, fold, config) if steps is None else steps[0], config)
     for old, new in zip((*stored.features, *stored.targets), (*again.features, *again.targets), strict=True):
         if max(abs(old.mean - new.mean), abs(old.std - new.std)) > SCALE_TOLERANCE * new.std:
             yield (
@@ -139,18 +152,13 @@ def _same_rows(panel: Panel, copy: Panel, cut: int, before: Samples, after: Samp
 
 
 def _prediction_faults(panel: Panel, copy: Panel, trial: Trial, config: TrainConfig, how: How) -> Iterator[str]:
-    """Predict again what was predicted before the cut, from the copy.
-
-    Left out where steps of several windows are put together: which windows there are depends on where a segment ends.
-    """
-    if config.is_sequence and config.sequence.reduce != "last":
-        return
+    """Predict again what was predicted before the cut, from the copy."""
     segment = (trial.fold.test[0], trial.cut)
     samples = predicted_samples(copy, Fold(trial.fold.index, trial.fold.train, trial.fold.valid, segment), config)
     if samples.num_samples != len(trial.rows):
         yield f"fold {trial.fold.index}: {len(trial.rows):,} rows predicted, {samples.num_samples:,} with later {how}"
         return
-    spread, worst, first, done = max(float(trial.predictions.std()), 1e-30), 0.0, -1, 0
+    spread, worst, first, done = np.maximum(trial.predictions.std(axis=0), 1e-30), 0.0, -1, 0
     device = resolve_device(config.device)
     module = trial.fitted.module.to(device)
     with repeatable(device, threads=config.threads, seed=config.seed):
@@ -158,9 +166,9 @@ def _prediction_faults(panel: Panel, copy: Panel, trial: Trial, config: TrainCon
         gather = scaled_gather(copy, config.lookback_periods, scaler, config.target_names, beside=beside)
         for rows in date_major_blocks(copy, samples, segment, config.predict_batch_size):
             scaled = predict_scaled(module, gather, rows, device).cpu().numpy()
-            again = to_target_unit(scaled, trial.fitted.scaler)[:, 0]
+            again = to_target_unit(scaled, trial.fitted.scaler).astype(np.float64)
             stored = trial.predictions[done : done + len(rows)]
-            difference = np.abs(again.astype(np.float64) - stored) / spread
+            difference = (np.abs(again - stored) / spread).max(axis=1)
             place = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
             if not difference[place] <= max(worst, TOLERANCE):
                 worst, first = float(difference[place]), int(trial.rows[done + place])
