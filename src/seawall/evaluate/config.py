@@ -38,6 +38,10 @@ class EvaluateConfig(BaseModel):
     in_sample: bool = Field(
         default=False, description="also judge each model on all of its own train segment, beside its test segment"
     )
+    # False: an IC compares the names of a date; where each entity has a scale of its own (rivers), its own errors tell.
+    by_entity: bool = Field(
+        default=False, description="also the errors of each entity over time: Nash-Sutcliffe and Kling-Gupta efficiency"
+    )
     group: str | None = Field(
         default=None, description=f"static attribute: also IC and Rank IC in each of its groups, {MAX_GROUPS} at most"
     )
@@ -55,6 +59,10 @@ class TablesConfig(EvaluateConfig):
     return_column: str | None = Field(default=None, description="its column; a usual name where missing")
     returns_entity: str | None = Field(default=None, description="entity column of the returns, where it differs")
     returns_time: str | None = Field(default=None, description="time column of the returns, where it differs")
+    # False: an IC compares the names of a date; where each entity has a scale of its own (rivers), its own errors tell.
+    by_entity: bool = Field(
+        default=False, description="also the errors of each entity over time: Nash-Sutcliffe and Kling-Gupta efficiency"
+    )
     group: str | None = Field(
         default=None,
         description=f"column of the predictions: also IC and Rank IC in each of its {MAX_GROUPS} groups at most",

@@ -1,6 +1,6 @@
 """Open panel and predictions together, and read targets of a date from the mapped panel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seawall.arrays import Float64, Int64
@@ -24,8 +24,8 @@ class Inputs:
         return found
 
 
-def open_inputs(panel: Path, predictions: Path, target: str | None = None) -> Inputs:
-    """Open both, for one target where there are several, and check that they belong together.
+def open_inputs(panel: Path, predictions: Path, target: str | None = None, member: str = "prediction") -> Inputs:
+    """Open both, for one target and one column of predictions, and check that they belong together.
 
     Raises
     ------
@@ -36,10 +36,15 @@ def open_inputs(panel: Path, predictions: Path, target: str | None = None) -> In
     ConfigError
         For a target that is not predicted.
     """
-    opened, store = open_predictions(panel, predictions, target)
+    opened, store = open_predictions(panel, predictions, target, member)
     column = opened.column_index("targets", store.target)
     # Predictions come by date, the panel lies by entity: a date touches one place per entity. Default read-ahead would
     # fetch 128 KiB around each, and under a tight limit throw most of it away before the next date asks for it.
     advise_random(opened.returns)
     advise_random(opened.time_index)
     return Inputs(opened, store, opened.target_specs[column], column)
+
+
+def of_member(inputs: Inputs, member: str) -> Inputs:
+    """Give the same panel and target with a column beside the predictions: a seed, a baseline, the spread."""
+    return replace(inputs, store=PredictionStore(inputs.store.folder, inputs.store.target, member))

@@ -42,6 +42,15 @@ TRANSFORM_DATES, TRANSFORM_DATE_BYTES = 32_768, 190
 FEWEST_DATES = 20_000
 """Dates that can be summarised beside the smallest row buffer."""
 
+BESIDE_DATE_BYTES = 160
+"""Three numbers a date of the model and of another, how many they are of, their quotients and one difference."""
+
+ENTITY_BYTES = 3072
+"""Moments of an entity (1 KiB), its name, its numbers as they are collected."""
+
+ENTITY_ROW_BYTES = 64
+"""Of a row group while it is put in order of entities: group, order, prediction, target, twice."""
+
 BAND_BYTES = 65_536 * 40
 """Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
 
@@ -52,7 +61,13 @@ _DATE_ROW_BYTES = 160
 
 
 def plan(
-    config: EvaluateConfig, shape: PanelShape, budget_bytes: int, *, num_paths: int = 1, num_targets: int = 1
+    config: EvaluateConfig,
+    shape: PanelShape,
+    budget_bytes: int,
+    *,
+    num_paths: int = 1,
+    num_targets: int = 1,
+    num_beside: int = 0,
 ) -> StagePlan:
     """Plan evaluate. It has no knobs: the claims are the same for any budget, and grow with dates and names of a date.
 
@@ -66,10 +81,12 @@ def plan(
         Times that each date is predicted.
     num_targets
         Targets that are predicted: they are judged one after another, each with files of its own.
+    num_beside
+        Columns beside the predictions of a target: seeds, their spread, baselines.
     """
     num_row_groups = num_paths * -(-shape.num_rows // ROW_GROUP_ROWS)
     num_tables = 2 * num_paths + 1 if num_paths > 1 else 2
-    num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets
+    num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets * (1 + num_beside)
     daily_bytes, row_bytes = _daily_row_bytes(config), _DATE_ROW_BYTES + 8 * (len(config.decay_horizons) + 4)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
     return StagePlan(
@@ -92,6 +109,7 @@ def plan(
                 earlier_bytes,
                 f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
             ),
+            *_beside_claims(config, shape, num_beside),
             Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
             _daily_claim(min(shape.num_dates, PART_DATES), daily_bytes),
             *([_paths_claim(shape.num_dates, daily_bytes, num_paths)] if num_paths > 1 else []),
@@ -155,6 +173,20 @@ def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: 
         ),
         neutral={"buffer_rows": buffer_rows, "max_dates": max_dates},
     )
+
+
+def _beside_claims(config: EvaluateConfig, shape: PanelShape, num_beside: int) -> tuple[Claim, ...]:
+    """Claim what is judged after the predictions themselves: one other column at a time, and each entity."""
+    claims = []
+    if num_beside:
+        held = READER_BYTES + shape.num_dates * BESIDE_DATE_BYTES + shape.max_rows_per_date * _DATE_ROW_BYTES
+        how = f"a second row group and date, {shape.num_dates:,} dates x {BESIDE_DATE_BYTES} B"
+        claims.append(Claim("seeds and baselines", held, how))
+    if config.by_entity:
+        held = shape.num_entities * ENTITY_BYTES + ROW_GROUP_ROWS * ENTITY_ROW_BYTES
+        how = f"{shape.num_entities:,} entities x {ENTITY_BYTES} B, {ROW_GROUP_ROWS:,} rows x {ENTITY_ROW_BYTES} B"
+        claims.append(Claim("errors by entity", held, how))
+    return tuple(claims)
 
 
 def _daily_claim(num_dates: int, row_bytes: int) -> Claim:

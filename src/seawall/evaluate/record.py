@@ -169,5 +169,12 @@ def headline(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     counts = {name: overall["ic"][name] for name in ("num_dates", "num_undefined")}
     found = {"target": record["target"], **pooled, **daily, **counts, "warnings": record["warnings"]}
+    if "by_entity" in overall:
+        found |= {f"median_{name}": overall["by_entity"][name]["median"] for name in ("nse", "kge")}
+    if "beside" in record:
+        found["beside"] = {
+            one["name"]: {"rank_ic_mean": one["rank_ic"]["mean"], "mse": one["pooled"]["mse"]}
+            for one in record["beside"]
+        }
     others = [headline(other) for other in record.get("other_targets", [])]
     return {**found, "other_targets": others} if others else found

@@ -11,6 +11,8 @@ import numpy as np
 
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import FormatError
+from seawall.evaluate.beside import add_beside
+from seawall.evaluate.by_entity import judge_entities
 from seawall.evaluate.config import EvaluateConfig
 from seawall.evaluate.daily import Beside, DailyTable
 from seawall.evaluate.groups import Groups
@@ -30,10 +32,12 @@ def evaluate(
 
     Writes ``metrics.json`` and ``daily.parquet`` (FORMAT.md section 5). Of combinatorial folds each path is judged on
     its own, in ``daily_paths.parquet`` too; ``daily.parquet`` and the overall series are the mean of the paths date by
-    date, so that a date counts once. Of several targets each is judged by itself, one after another: the numbers of
-    ``config.target`` come first, those of the others are in ``other_targets`` and ``daily_target_NN.parquet``. Memory
-    is one row group of predictions, the largest date, and some numbers a date while they are summarised (of
-    combinatorial folds, one row per date and path). A date's row depends on that date's predictions and targets alone.
+    date, so that a date counts once. Seeds and baselines beside the predictions are judged on the same rows, one after
+    another; with ``config.by_entity`` errors of each entity go to ``entities.parquet``. Of several targets each is
+    judged by itself: the numbers of ``config.target`` come first, those of the others are in ``other_targets`` and
+    ``daily_target_NN.parquet``. Memory is one row group of predictions, the largest date, and some numbers a date while
+    they are summarised (of combinatorial folds, one row per date and path). A date's row depends on that date's
+    predictions and targets alone.
 
     Parameters
     ----------
@@ -56,7 +60,11 @@ def evaluate(
     """
     inputs = open_inputs(panel, predictions, config.target)
     output.mkdir(parents=True, exist_ok=True)
-    for stale in (output / "daily_paths.parquet", *output.glob("daily_*target_*.parquet")):
+    for stale in (
+        output / "daily_paths.parquet",
+        *output.glob("daily_*target_*.parquet"),
+        *output.glob("entities*.parquet"),
+    ):
         stale.unlink(missing_ok=True)
     with _aside(output):
         record = _judge_target(inputs, config, output, "", beat)
@@ -102,6 +110,11 @@ def _judge_target(inputs: Inputs, config: EvaluateConfig, output: Path, ending: 
     record = judged_record(spec.name, spec.horizon_periods, config, daily, pooled, kind=spec.kind, paths=paths)
     if config.in_sample:
         add_in_sample(record, inputs.store.folder)
+    add_beside(record, inputs, config, beat)
+    if config.by_entity:
+        errors = judge_entities(inputs, beat)
+        record["overall"]["by_entity"] = errors.summary()
+        errors.write(output / f"entities{ending}.parquet")
     daily.write(output / f"daily{ending}.parquet", time_type(inputs.panel))
     if paths is not None:
         paths.daily.write(output / f"daily_paths{ending}.parquet", time_type(inputs.panel), paths.numbers)

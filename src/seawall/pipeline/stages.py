@@ -33,7 +33,8 @@ from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
 from seawall.train.config import FIT_VERSION, FOLDS_VERSION, PREDICT_VERSION, TrainConfig
-from seawall.train.members import baseline_members, member_folder, of_member, trained_members
+from seawall.train.members import baseline_members, member_folder, of_member, seeds_of, trained_members
+from seawall.train.members_config import column_members
 from seawall.train.members_memory import plan_predict_members
 from seawall.train.memory import plan_fit, plan_folds
 
@@ -221,9 +222,8 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
             train, shape, num_samples, share_bytes, micro_batches=micro_batches, num_train_samples=learnt
         )
     if unit.stage == "evaluate":
-        return plan_evaluate(
-            config.evaluate, shape, share_bytes, num_paths=max(1, config.num_paths), num_targets=config.num_targets
-        )
+        counts = {"num_paths": max(1, config.num_paths), "num_targets": config.num_targets}
+        return plan_evaluate(config.evaluate, shape, share_bytes, **counts, num_beside=_num_beside(config))
     if unit.stage == "join":
         return plan_join(config.join, shape, share_bytes)
     if unit.stage == "backtest" and config.backtest is not None:
@@ -234,6 +234,10 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
         return plan_search(config.search, source_bytes, share_bytes)
     num_strategies = len(config.backtest.strategies) if config.backtest else 0
     return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)
+
+
+def _num_beside(config: RunConfig) -> int:
+    return 0 if config.train is None else len(column_members(seeds_of(config.train), config.train.baselines))
 
 
 PAGE_BYTES = 4096

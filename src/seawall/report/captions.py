@@ -14,6 +14,21 @@ STATISTICS = (
     "the periods of a year. The hit rate is the share of gains among the periods that moved."
 )
 
+BESIDE_LEAD = "What the model adds to what is had for less: baselines on the same rows of the same folds."
+
+BESIDE = (
+    "Each date gives one difference, on the rows both predict, so that what moves all names on a day cancels; t_hac "
+    "allows for overlapping targets. A verdict is at 5 %, one at a time: of twenty tries one is "
+    "wrong. A baseline that gives all names of a date the same value has no IC; errors are compared all the same."
+)
+
+SEEDS = (
+    "Seeds differ by luck alone: initial weights, order of samples, dropout. A gain smaller than the distance between "
+    "them is none."
+)
+
+ONE_SEED = "One seed proves nothing: set train.seeds to see how much of this is luck."
+
 PREDICTION_LEAD = "Does a higher prediction go with a better outcome, among the names of one date?"
 
 IC_MONTHS = (

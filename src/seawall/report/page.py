@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from seawall.report.markup import Html, element, missing
 from seawall.report.records import RunRecords
+from seawall.report.sections.beside import beside_section
 from seawall.report.sections.configuration import configuration_section
 from seawall.report.sections.data import data_section
 from seawall.report.sections.folds import folds_section
@@ -30,6 +31,7 @@ NAVIGATION = (
     ("money", "After costs"),
     ("search", "Search"),
     ("prediction", "Prediction"),
+    ("beside", "Baselines"),
     ("quantiles", "Quantiles"),
     ("folds", "Folds"),
     ("training", "Training"),
@@ -43,6 +45,7 @@ BUILDERS = (
     money_section,
     search_section,
     prediction_section,
+    beside_section,
     quantile_section,
     folds_section,
     training_section,

@@ -15,6 +15,7 @@ from seawall.report.facts import (
 from seawall.report.fields import Fields
 from seawall.report.records import PanelFacts, RunRecords, Strategy
 from seawall.report.trust import trust_answer, trust_details
+from seawall.report.verdicts import verdicts
 from seawall.report.words import decimal, duration, percent, probability, size, times, when, whole
 
 
@@ -75,7 +76,8 @@ def _predicts(run: RunRecords) -> Finding:
     if run.overall is None:
         return Finding(question, "Not evaluated yet.")
     rank_ic, ic = run.overall.rank_ic, run.overall.ic
-    return Finding(question, _answer(rank_ic), (_ic_sentence("Rank IC", rank_ic), _ic_sentence("IC", ic)))
+    sentences = _ic_sentence("Rank IC", rank_ic), _ic_sentence("IC", ic)
+    return Finding(question, _answer(rank_ic), (*sentences, *verdicts(run)))
 
 
 def _answer(rank_ic: Fields) -> str:
