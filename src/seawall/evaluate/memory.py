@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seawall.budget.claims import Claim, StagePlan, container_claims
+from seawall.budget.claims import DIRTY_WINDOW_BYTES, Claim, StagePlan, container_claims
 from seawall.evaluate.config import MAX_GROUPS, EvaluateConfig
 from seawall.stores.shape import PanelShape
 from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
@@ -89,6 +89,8 @@ def plan(
     num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets * (1 + num_beside)
     daily_bytes, row_bytes = _daily_row_bytes(config), _DATE_ROW_BYTES + 8 * (len(config.decay_horizons) + 4)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
+    tables_bytes = num_targets * num_tables * shape.num_dates * daily_bytes
+    written_bytes = tables_bytes + MIB
     return StagePlan(
         stage="evaluate",
         private=(
@@ -116,7 +118,7 @@ def plan(
             _summaries_claim(shape.num_dates),
         ),
         cache=(
-            *container_claims(),
+            *container_claims(dirty_bytes=min(DIRTY_WINDOW_BYTES, written_bytes)),
             Claim(
                 "panel pages",
                 _panel_page_bytes(shape),
@@ -126,7 +128,7 @@ def plan(
         disk=(
             Claim(
                 "daily.parquet",
-                num_targets * num_tables * shape.num_dates * daily_bytes,
+                tables_bytes,
                 f"{shape.num_dates:,} dates x {daily_bytes} B x {num_tables} (set aside, and written)"
                 + (f" x {num_targets} targets" if num_targets > 1 else ""),
             ),
@@ -159,7 +161,9 @@ def plan_tables(config: EvaluateConfig, found: Mapping[str, Any], budget_bytes: 
         f"scipy.special, {num_entities:,} names x {held_bytes // num_entities} B, and either bands, a transform and"
         f" {FEWEST_DATES:,} dates summarised x {SUMMARY_DATE_BYTES} B, or {writing.formula}",
     )
-    fixed, cache = fewest_claims(sides, largest_date), table_cache_claims()
+    # Dates are set aside, and written, so many at a time, and flushed each time.
+    written_bytes = runs_claim(sides).bytes + 2 * min(num_rows, PART_DATES) * _daily_row_bytes(config) + MIB
+    fixed, cache = fewest_claims(sides, largest_date), table_cache_claims(written_bytes)
     rows, buffer_rows = rows_claim(sides, budget_bytes - sum(claim.bytes for claim in (*fixed, *cache)))
     max_dates = (fixed[-1].bytes + rows.bytes - held_bytes - summing) // SUMMARY_DATE_BYTES
     daily_bytes = 2 * min(num_rows, max_dates) * _daily_row_bytes(config)

@@ -51,9 +51,9 @@ def fewest_claims(sides: Sequence[Mapping[str, Any]], after: Claim) -> tuple[Cla
     )
 
 
-def table_cache_claims() -> tuple[Claim, ...]:
-    """Give what is charged to a container beside private memory."""
-    return container_claims(dirty_bytes=DIRTY_BYTES, library_text_bytes=LIBRARY_TEXT_BYTES)
+def table_cache_claims(written_bytes: int = DIRTY_BYTES) -> tuple[Claim, ...]:
+    """Give what is charged to a container beside private memory; no more is unwritten than is written at all."""
+    return container_claims(dirty_bytes=min(DIRTY_BYTES, written_bytes), library_text_bytes=LIBRARY_TEXT_BYTES)
 
 
 def rows_claim(sides: Sequence[Mapping[str, Any]], room_bytes: int) -> tuple[Claim, int]:
