@@ -1,6 +1,7 @@
 """The window stream beside other loaders: windows a second, and shuffle quality."""
 
 import json
+import shutil
 import subprocess
 import tempfile
 import time
@@ -38,9 +39,10 @@ def loader() -> None:
     with tempfile.TemporaryDirectory() as folder:
         panel = synthetic_panel(Path(folder) / "x.panel", num_entities=2000, num_rows=2000, num_features=32)
         np.add.reduce(np.asarray(panel.features))
-        rates = _in_turn(_loaders(panel), ROUNDS)
+        rates = _in_turn(_loaders(panel), ROUNDS, _limit(panel, Path(folder)))
         _show(rates)
         _show_quality(panel)
+        _show_wait(panel)
 
 
 def loader_peers() -> None:
@@ -123,16 +125,32 @@ def _torch(source: np.ndarray, samples: Samples, *, batched: bool, num_workers: 
             yield len(batch)
 
 
-def _in_turn(loaders: dict[str, tuple[Iterator[int], int]], rounds: int) -> list[Rates]:
+def _limit(panel: Panel, folder: Path) -> list[str | Path]:
+    """Build the program that says what windows at random places cost in C; nothing where there is no compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return []
+    program = folder / "window_limit"
+    subprocess.run([compiler, "-O2", "-o", program, Path(__file__).parent / "window_limit.c"], check=True)
+    return [program, panel.path / "seg-000000" / "features.npy", "1"]
+
+
+def _in_turn(loaders: dict[str, tuple[Iterator[int], int]], rounds: int, limit: list[str | Path]) -> list[Rates]:
     rates = {name: Rates(name) for name in loaders}
     copies = Rates("memcpy, 256 MiB, in windows")
+    in_c = [Rates("C, memcpy of each window"), Rates("C, the same with prefetch")] if limit else []
     for batches, _ in loaders.values():
         next(batches)
     for _ in range(rounds):
         _copy(copies)
+        if limit:
+            told = subprocess.run(limit, capture_output=True, text=True, check=True).stdout.split()
+            for rate, value in zip(in_c, told[1:], strict=True):
+                rate.cpu.append(float(value))
+                rate.wall.append(float(value))
         for name, (batches, count) in loaders.items():
             _time(rates[name], batches, count)
-    return [copies, *rates.values()]
+    return [copies, *in_c, *rates.values()]
 
 
 def _copy(rates: Rates) -> None:
@@ -181,6 +199,25 @@ def _show_quality(panel: Panel) -> None:
         steps = range(0, len(stream) - 1, max(1, len(stream) // 200))
         quality = np.array([_quality(panel, batch.row) for batch in stream.source.batches(0, steps)]).mean(axis=0)
         print(f"  {name:<24} {quality[0]:>16.1f} {quality[1]:>18.1f} {quality[2]:>16.4f} {quality[3]:>13.4f}")
+
+
+def _show_wait(panel: Panel) -> None:
+    """Tell how long steps of a few milliseconds, one thread without the interpreter's lock, wait for their batch."""
+    samples = select_samples(panel, (0, panel.shape.num_dates), LOOKBACK)
+    print("\nwait for the next batch, share of the time of 300 steps (needs a free core beside the steps')")
+    for size in (500, 1000):
+        weights = np.ones((size, size))
+        for name, order, pool in (("shuffle", "shuffle", None), ("blocks, pool 64 MiB", "blocks", 64 * MIB)):
+            batches = _ours(panel, samples, "blocks" if order == "blocks" else "shuffle", pool)
+            next(batches)
+            waited, started = 0.0, time.perf_counter()
+            for _ in range(300):
+                weights @ weights
+                asked = time.perf_counter()
+                next(batches)
+                waited += time.perf_counter() - asked
+            taken = time.perf_counter() - started
+            print(f"  {name:<24} steps of {(taken - waited) / 300e-3:6.2f} ms: {waited / taken:8.4f}")
 
 
 def _quality(panel: Panel, rows: np.ndarray) -> tuple[float, float, float, float]:

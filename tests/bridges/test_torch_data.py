@@ -3,6 +3,7 @@
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,31 @@ def test_a_saved_position_goes_on_in_a_fresh_process_worth_of_state(panel: Panel
     assert rows(continued) == after
     with pytest.raises(ResumeError, match=r"windows\.seed"):
         dataset(panel, seed=3).load_state_dict(running.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata still calls it
+@pytest.mark.parametrize(("num_workers", "order", "pool"), [(0, "shuffle", None), (2, "blocks", 30_000)])
+def test_a_stateful_data_loader_goes_on_where_its_state_was_taken(
+    panel: Panel, num_workers: int, order: str, pool: int | None
+) -> None:
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
+
+    def loader() -> Any:  # noqa: ANN401 - torchdata's
+        return stateful.StatefulDataLoader(dataset(panel, order, pool), batch_size=None, num_workers=num_workers)
+
+    expected = rows(loader())
+    for stop in (1, 4, len(expected) - 1):
+        running = loader()
+        iterator = iter(running)
+        seen = [next(iterator)["row"].tolist() for _ in range(stop)]
+        state = pickle.loads(pickle.dumps(running.state_dict()))  # noqa: S301 - our own, as a checkpoint keeps it
+        del iterator
+
+        continued = loader()
+        continued.load_state_dict(state)
+
+        assert seen == expected[:stop]
+        assert rows(continued) == expected[stop:]
 
 
 def test_tensors_share_the_memory_of_arrays_and_hold_the_same(panel: Panel) -> None:

@@ -86,11 +86,16 @@ class TorchWindows(IterableDataset[Tensors]):
     def __iter__(self) -> Iterator[Tensors]:
         """Give what is left of this epoch, or of this worker's part of it, then move on to the next epoch."""
         worker = get_worker_info()
-        number, stride = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        num_steps = len(range(number, len(self), stride))
-        for batch in self._batches(number + self._step * stride, stride):
-            self._epoch, self._step = following(self._epoch, self._step, num_steps)
+        if worker is None:
+            for batch in self._batches(self._step, 1):
+                self._epoch, self._step = following(self._epoch, self._step, len(self))
+                yield batch
+            return
+        for batch in self._batches(worker.id + self._step * worker.num_workers, worker.num_workers):
+            self._step += 1
             yield batch
+        # Not with the last batch: other workers may still have some of this epoch, and its state must say so.
+        self._epoch, self._step = self._epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Give the position; the batch handed out last counts as used. Of a worker it is the worker's own."""
