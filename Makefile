@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-kill test-learning test-memory lint type bench bench-large bench-peers docs docs-site clean
+.PHONY: help setup demo test test-all test-kill test-resume test-learning test-memory lint type bench bench-large bench-peers docs docs-site clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,6 +28,9 @@ test-all: $(STAMP) ## all tests, with the long memory and kill tests
 
 test-kill: $(STAMP) ## two hundred kills -9 over all stages, each continued to the same bytes
 	$(BIN)/python -m pytest -s tests/pipeline/test_kill.py
+
+test-resume: $(STAMP) ## training killed fifty times alone and fifty times as two ranks, each continued to the same bits
+	$(BIN)/python -m pytest -s tests/pipeline/test_kill_training.py
 
 test-learning: $(STAMP) ## planted signals are found out of sample by every model, and in noise nothing is
 	$(BIN)/python -m pytest -s tests/train/test_learning.py

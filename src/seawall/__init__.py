@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from seawall import datasets, metrics
     from seawall.errors import SeawallError
     from seawall.pipeline.api import ingest, run
-    from seawall.pipeline.fit_api import fit
     from seawall.pipeline.loader import folds, windows
     from seawall.pipeline.result import Run
     from seawall.pipeline.search import search
@@ -36,7 +35,6 @@ __all__ = [
     "compact",
     "datasets",
     "export",
-    "fit",
     "folds",
     "ingest",
     "metrics",
@@ -57,7 +55,6 @@ _PLACES = {
     "compact": ("seawall.pipeline.store_api", "compact"),
     "datasets": ("seawall.datasets", ""),
     "export": ("seawall.pipeline.store_api", "export"),
-    "fit": ("seawall.pipeline.fit_api", "fit"),
     "folds": ("seawall.pipeline.loader", "folds"),
     "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),

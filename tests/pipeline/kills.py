@@ -33,6 +33,9 @@ ARTEFACTS = (
     "models/*/model.safetensors",
     "models/*/model.json",
     "models/*/scaler.json",
+    "models/*/*/*.safetensors",
+    "models/*/*/model.json",
+    "models/*/*/scaler.json",
     "predictions/*",
     "metrics/*",
     "backtest/**/*",
@@ -67,7 +70,7 @@ def artefacts(folder: Path) -> dict[str, bytes]:
 
 def histories(folder: Path) -> list[list[dict[str, Any]]]:
     """Read the training curves without their wall times."""
-    loaded = [json.loads(path.read_text())["epochs"] for path in sorted(folder.glob("models/*/history.json"))]
+    loaded = [json.loads(path.read_text())["epochs"] for path in sorted(folder.glob("models/**/history.json"))]
     return [
         [
             {key: value for key, value in epoch.items() if key not in ("seconds", "loader_wait_seconds")}
@@ -107,11 +110,14 @@ class World:
     """Number of kills by (stage or what the parent did, who was killed)."""
 
     @classmethod
-    def make(cls, folder: Path) -> "World":
-        """Run once without disturbance."""
+    def make(cls, folder: Path, *, trains_alone: bool = False, **train: Any) -> "World":  # noqa: ANN401 - config values
+        """Run once without disturbance: every stage, or no more than training and what it needs."""
         source = write_market(folder / "market.csv", ohlc_market())
         settings = with_search(config(source, folder / "out", checkpoint_seconds=0.005))
         settings["train"] |= {"folds": {"train": 120, "valid": 40, "test": 50}, "max_epochs": 12, "patience": 12}
+        settings["train"] |= train
+        for section in ("search", "backtest") if trains_alone else ():
+            del settings[section]
         world = cls(folder, settings)
         world.config_path.write_text(yaml.safe_dump(settings, sort_keys=False))
         world.run_to_the_end()
@@ -175,14 +181,19 @@ class World:
         children = descendants(parent.pid)[1:]
         unit, was_running = self._place(), parent.poll() is None
         if was_running:
-            victims = {"child": children, "parent": [parent.pid], "both": [parent.pid, *children]}[who]
+            whole = {"child": children, "parent": [parent.pid], "both": [parent.pid, *children]}
+            victims = children[-1:] if who == "rank" else whole[who]
             for pid in victims:
                 kill(pid)
         killed_at = time.monotonic()
         _, errors = parent.communicate(timeout=60)
-        while who != "child" and alive(children) and time.monotonic() - killed_at < LINGER_SECONDS:
+        while who in ("parent", "both") and alive(children) and time.monotonic() - killed_at < LINGER_SECONDS:
             time.sleep(0.005)
         assert not alive(children), f"{children} outlived their parent, killed in {unit}"
+        if who == "rank":
+            self.places[(unit, who)] += was_running
+            assert "Traceback" not in errors, errors[-2000:]
+            return was_running
         if parent.returncode == 0:
             return False
         if who == "child":
@@ -214,19 +225,27 @@ class World:
         assert not litter, f"{told}: {litter}"
 
 
-def kill_many(world: World, num_kills: int, seed: int) -> None:
-    """Kill until the count is reached: one unit undone, now and then all, killed up to three times in a row."""
+def kill_many(
+    world: World, num_kills: int, seed: int, *, stages: tuple[str, ...] = (), who_dies: tuple[str, ...] = WHO
+) -> None:
+    """Kill until the count is reached: one unit undone, now and then all, killed up to three times in a row.
+
+    With ``stages`` units of these alone are undone, now and then all of them together.
+    """
     chance = random.Random(seed)
-    units = sorted(world.units())
+    units = sorted(unit for unit in world.units() if not stages or unit.split("/")[0] in stages)
     num_done, turn = 0, 0
     while num_done < num_kills:
         unit = units[turn % len(units)]
         everything = turn % (len(units) + 1) == len(units)
         turn += 1
-        seconds = world.start_over() if everything else world.undo(unit)
+        if everything:
+            seconds = sum(world.undo(one) for one in units) if stages else world.start_over()
+        else:
+            seconds = world.undo(unit)
         told = [f"seed {seed}, turn {turn}, {'everything' if everything else unit}"]
         for _ in range(chance.randint(1, 3)):
-            who, substep = chance.choice(WHO), ""
+            who, substep = chance.choice(who_dies), ""
             delay = chance.uniform(0, START_SECONDS + seconds)
             if not everything and chance.random() < 0.5:
                 substep, delay = chance.choice(SUBSTEPS[unit.split("/")[0]]), chance.uniform(0, AFTER_SECONDS)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
 from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
 from seawall.pipeline.config import RunConfig, config_text
+from seawall.pipeline.gpu_lock import GpuLock
 from seawall.pipeline.journal import last_report, log_event, told
+from seawall.pipeline.libraries import require_libraries
 from seawall.pipeline.listener import Listener as Listener
 from seawall.pipeline.listener import OneAtATime
 from seawall.pipeline.listener import Silent as Silent
@@ -82,6 +83,7 @@ class Runner:
     parent_bytes: int = field(default_factory=parent_share_bytes)
     """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
     panel_lock: PanelLock = field(init=False)
+    gpu_lock: GpuLock = field(init=False)
     _scores: dict[str, Any] = field(default_factory=dict, init=False)
     resolved: dict[str, Any] = field(default_factory=dict, init=False)
     """What the plan chose where the config says ``auto``, and why."""
@@ -108,13 +110,17 @@ class Runner:
 
     def _run(self) -> RunManifest:
         folder, stages = self.config.output, self._chosen_stages()
-        _require_libraries(stages)
+        require_libraries(stages)
         plans = self.plan(stages)
         self.check(plans, stages)
         open_folder(folder)
         for place in {self._place(stage) for stage in stages}:
             check_temporary_folder(place)
-        with run_lock(folder) as killed, PanelLock(self.config.panel_path) as self.panel_lock:
+        with (
+            run_lock(folder) as killed,
+            PanelLock(self.config.panel_path) as self.panel_lock,
+            GpuLock() as self.gpu_lock,
+        ):
             self.manifest = RunManifest(folder, self.config.name)
             self.manifest.begin()
             self._begin(killed)
@@ -297,6 +303,8 @@ class Runner:
         """Do the folds that are to be done, as many at once as fit, and give them; the others are left to be done."""
         keys = {unit: unit_key(unit, self.config, self.manifest) for unit in units}
         todo = [(unit, key) for unit, key in keys.items() if not self.manifest.is_done(unit.name, key)]
+        if todo:
+            self.gpu_lock.take(required_train(self.config))
         room_bytes = self.budget.bytes - self.parent_bytes
         plan_for = partial(self._plan_now, shape=shape, folds=folds)
         number = seats_of(self.config, [unit for unit, _ in todo], plan_for, room_bytes)
@@ -386,19 +394,3 @@ class Runner:
 
 def _disk_of(place: Path) -> int:
     return next(path for path in (place.absolute(), *place.absolute().parents) if path.exists()).stat().st_dev
-
-
-def _require_libraries(stages: Sequence[str]) -> None:
-    """Find a missing extra before the first stage, not hours later; nothing is imported."""
-    for stage, library, extra in (
-        ("train", "torch", "train"),
-        ("train", "safetensors", "train"),
-        ("report", "plotly", "report"),
-    ):
-        if stage in stages and find_spec(library) is None:
-            raise ConfigError(
-                stage,
-                "a library this stage needs is not installed",
-                found=f"no {library}",
-                do=f"pip install 'seawall[{extra}]'.",
-            )

@@ -44,6 +44,9 @@ STEP_TARGET_BYTES = 24
 
 STEP_MASK_BYTES = 4 * MIB
 
+ENTITY_WEIGHT_BYTES = 48
+"""Counts, sums, means and weights of an entity, and one sum more while a block is added."""
+
 
 def in_sample_claims(shape: PanelShape, num_train_samples: int, num_targets: int) -> tuple[Claim, ...]:
     """Count the bitmap of the slot file, the numbers of each date, and the rows of one, as float64."""
@@ -106,6 +109,9 @@ def entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
         claims.append(
             Claim("static attributes", each * shape.num_entities, f"{entities} x {num_static} x {ATTRIBUTE_BYTES} B")
         )
+    if config.entity_weights != "none":
+        how = f"{entities} x {ENTITY_WEIGHT_BYTES} B, sums, counts and weights"
+        claims.append(Claim("entity weights", ENTITY_WEIGHT_BYTES * shape.num_entities, how))
     if "entity" in config.model.takes:
         how = f"{entities} x {ENTITY_NAME_BYTES} B, names of those learnt and their numbers"
         claims.append(Claim("entities learnt", ENTITY_NAME_BYTES * shape.num_entities, how))

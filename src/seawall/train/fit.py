@@ -23,6 +23,7 @@ from seawall.train.artefacts import write_model
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import check_precision, repeatable, resolve_device
+from seawall.train.entity_weights import entity_weights
 from seawall.train.folds_file import content_key, fold_layout
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
@@ -78,6 +79,10 @@ def fit(
     source = Panel(panel.path) if random_access else panel
     inputs = fit_inputs(panel, train, config.model)
     wanted = Beside(weight=config.weighted and bool(panel.names("weights")))
+    if config.entity_weights != "none":
+        watched = config.target_names.index(config.watched)
+        column, std = panel.column_index("targets", config.watched), scaler.targets[watched].std
+        wanted = replace(wanted, entity_weight=entity_weights(panel, scaled, column, std))
     if steps is not None:
         wanted = replace(wanted, sequence_targets=True, steps=steps[0])
     beside = inputs.beside(panel, wanted)

@@ -29,6 +29,8 @@ class Beside:
     """int64 [B], the calendar index of the last step."""
     weight: bool = False
     """float32 [B], the weight of the sample, of a panel that has weights."""
+    entity_weight: Float32 | None = None
+    """float32 [E], by which the weight of a sample is multiplied, or which is its weight."""
     static: Float32 | None = None
     """float32 [E, S], one row an entity; a batch then has float32 [B, S]."""
     entity_numbers: Int64 | None = None
@@ -131,14 +133,18 @@ class Gather:
 
     def weights(self, rows: Int64) -> Float32 | None:
         """Give float32 [B], or [B, L] where steps are: the weight of each sample; None where they are not asked for."""
+        of_entity = self.beside.entity_weight
+        own = None if of_entity is None else of_entity[self.panel.entity_of(rows)]
+        if own is not None and self.beside.steps is not None:
+            own = np.repeat(own[:, None], self.lookback_periods, axis=1)
         if not self.beside.weight:
-            return None
+            return own
         stored = self.panel.weights
         if stored is None:
             raise ConfigError(str(self.panel.path), "the panel has no weights", do="Declare weights at ingest.")
         wanted = rows if self.beside.steps is None else step_rows(rows, self.lookback_periods)
         weights: Float32 = np.array(stored[wanted])
-        return weights
+        return weights if own is None else weights * own
 
     def batch(self, rows: Int64) -> Batch:
         """Read the samples that end at these rows, and what belongs beside them."""
