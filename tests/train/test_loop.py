@@ -22,6 +22,8 @@ from seawall.train.run import fit_fold, make_folds_record
 from seawall.train.scaling import GROWTH_STEPS, LossScale
 from seawall.train.schedule import rate_share
 from seawall.train.schedule_config import ConstantConfig, CosineConfig, OneCycleConfig, PlateauConfig
+from seawall.train.step import Stepper, StepSums
+from seawall.windows.gather import Batch
 from tests.support import make_panel
 from tests.train.test_resume import StopAtEveryBeat, history, model_files, stop_after_steps, until_done
 from tests.train.worlds import World, edit, planted_world, small_config, three_target_config, three_target_world
@@ -135,6 +137,33 @@ def test_accumulated_batches_are_the_step_of_one_large_batch(world: World, tmp_p
         weights.append(load_file(tmp_path / name / "model.safetensors"))
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], rtol=1e-3, atol=2e-5)
+
+
+def test_a_full_gpu_in_the_middle_of_a_step_costs_rounding_and_no_gradient(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised is what a full GPU raises, with the gradients of the batch there: in a step, and while it is repeated."""
+    still = {"model": {"hidden_size": 4, "dropout": 0.0}, "max_epochs": 1}
+    config = small_config(batch_size=32, accumulate_batches=3, **still)
+    fit_fold(world.panel, world.folds, 0, config, tmp_path / "whole")
+    plain, calls = Stepper.add_gradients, []
+
+    def full(self: Stepper, batch: Batch, *, parts: int, size: float, factor: float) -> StepSums:
+        calls.append(parts)
+        sums = plain(self, batch, parts=parts, size=size, factor=factor)
+        if len(calls) in (3, 4, 9):  # the last batch of a step, the first one that is repeated, one of a later step
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return sums
+
+    monkeypatch.setattr(Stepper, "add_gradients", full)
+    fit_fold(world.panel, world.folds, 0, config, tmp_path / "full")
+
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("full", "whole"))
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=2e-5)
+    record = json.loads((tmp_path / "full" / "model.json").read_text())
+    assert record["micro_batches"] == max(calls) == 8
+    assert history(tmp_path / "full")[0]["train_loss"] == pytest.approx(history(tmp_path / "whole")[0]["train_loss"])
 
 
 def test_the_average_forgets_and_is_what_is_kept(world: World, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from seawall.train.folds_file import read_fold
 from seawall.train.inference import scaled_gather, to_scaled
 from seawall.train.memory import plan_fit, plan_predict
 from seawall.train.predict import predict_fold
+from seawall.train.run import fit_fold
 from seawall.train.segments import train_samples, valid_samples
 from seawall.units import GIB
 from tests.support import make_panel
@@ -119,6 +120,35 @@ def test_each_target_has_trees_of_the_rows_it_is_known_on(tmp_path: Path) -> Non
         known = ~np.isnan(target)
         assert np.corrcoef(table[f"prediction_{name}"].to_numpy()[known], target[known])[0, 1] > 0.4, name
         assert (world.model / f"trees_{number:02d}.txt").is_file()
+
+
+def test_a_fold_that_is_killed_keeps_the_targets_that_are_finished_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    world = three_target_world(tmp_path)
+    config = config_of(target=next(iter(HORIZONS)), targets=list(HORIZONS))
+    world.fit(config)
+    begun: list[str] = []
+
+    def stop_in_the_second(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        if substep.startswith("trees of") and substep not in begun:
+            begun.append(substep)
+        if len(begun) == 2 and done == 3:
+            raise KeyboardInterrupt
+
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        fit_fold(world.panel, world.folds, 0, config, cut, beat=stop_in_the_second)
+    seen: list[str] = []
+
+    def note(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        seen.append(substep)
+
+    fit_fold(world.panel, world.folds, 0, config, cut, beat=note)
+
+    assert begun[0] not in seen, "its trees were there"
+    assert begun[1] in seen
+    for name in ("model.safetensors", "trees_00.txt", "trees_02.txt"):
+        assert (cut / name).read_bytes() == (world.model / name).read_bytes()
+    assert not (cut / "trees_kept.json").exists()
 
 
 def test_a_damaged_text_is_no_finished_model(world: World, tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def _progress(folder: Path) -> Iterator[tuple[str, Path]]:
         yield f"predict/{path.name.partition('.')[0]}", path
     for path in _inside(folder, "models/fold_*/checkpoint.pt"):
         yield f"train/{path.parent.name}", path
+    for path in _inside(folder, "models/fold_*/trees_kept.json"):
+        yield f"train/{path.parent.name}", path
     for path in _inside(folder, "models/fold_*/*/checkpoint.pt"):
         yield f"train/{path.parent.parent.name}/{path.parent.name}", path
 

@@ -37,7 +37,7 @@ from seawall.train.segments import learnt_steps, refuse_empty, train_samples, va
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
 from seawall.train.together import Together
-from seawall.train.trees import fit_trees, write_texts
+from seawall.train.trees import KeptTrees, fit_trees, write_texts
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
 from seawall.windows.api import columns_of
@@ -104,7 +104,8 @@ def fit(
         if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
             result = fit_ridge(model, config.model, train, validator, split.part_size(config.batch_size), beat)
         elif isinstance(model, Trees):
-            result = fit_trees(model, config, train, validator, seed, beat)
+            kept = KeptTrees(output / "trees_kept.json", key)
+            result = fit_trees(model, config, train, validator, seed, beat, kept)
         else:
             windows = Windows(
                 gather,
@@ -142,6 +143,7 @@ def fit(
         write_model(output, result.weights, (scaler, inputs), _history(result), record)
         path.unlink(missing_ok=True)
         (output / NAME).unlink(missing_ok=True)
+        (output / "trees_kept.json").unlink(missing_ok=True)
     purged = {"num_purged": train.num_purged + valid.num_purged}
     return _summary(result) | counts | purged | _rounding_record(parts, result)
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -130,6 +131,8 @@ class Trainer:
         self.average = None if config.ema_decay is None else Average(self.model, config.ema_decay)
         self.progress = Progress(loss_factor=self.scale.factor)
         self.best: Weights = {}
+        self._group_states: list[Tensor] = []
+        """Random draws of a GPU before the first batch of the step that is being accumulated."""
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was taken: to the last bit, or, where the machine is another, to rounding."""
@@ -222,12 +225,11 @@ class Trainer:
     def _learn(self, batch: Batch) -> float | None:
         """Add the gradients of a batch; give its mean loss, None where it has none.
 
-        A GPU that is full gets the same batch in smaller parts.
+        A GPU that is full gets the same batch in smaller parts, after all that the step had before it.
         """
-        # Divided by the full batch size, not by what this batch holds: every sample weighs the same, also in a
-        # short last batch. Where a step is a date, every date weighs the same.
-        size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
-        size *= batch.y[:1, ..., 0].size or 1  # steps of a sample that each count
+        if self.progress.step % self.config.accumulate_batches == 0:
+            self._group_states = random_state(self.device) if self.device.type == "cuda" else []
+        size = self._size(batch)
         factor = self.scale.factor / (self.config.accumulate_batches * self._dates_at_once)
         while True:
             states = random_state(self.device) if self.device.type == "cuda" else []
@@ -237,12 +239,46 @@ class Trainer:
             except NotFiniteError as error:
                 return self._count(batch, error)
             except torch.OutOfMemoryError:
-                if self.config.accumulate_batches > 1:
-                    raise
                 self.parts = next_parts(self.parts, self.windows.batch_size)
-            drop_step(self.model)
-            restore_random_state(states, self.device)
+            self._drop_and_repeat(factor)
+            if states:
+                restore_random_state(states, self.device)
         return self._count(batch, sums)
+
+    def _size(self, batch: Batch) -> float:
+        """Count what a batch is divided by.
+
+        The full batch size, not what this batch holds: every sample weighs the same, also in a short last batch. Where
+        a step is a date, every date weighs the same.
+        """
+        size = len(batch) if self.windows.order == "by_time" else self.windows.batch_size
+        return size * (batch.y[:1, ..., 0].size or 1)  # steps of a sample that each count
+
+    def _drop_and_repeat(self, factor: float) -> None:
+        """Forget what a batch that did not fit has left in the gradients, and add up again what was there before it.
+
+        The batches of the step before this one are read and worked through once more, in the parts that hold now. What
+        they have counted stays counted.
+        """
+        first = self.progress.step - self.progress.step % self.config.accumulate_batches
+        while True:
+            drop_step(self.model)
+            if self._group_states:
+                restore_random_state(self._group_states, self.device)
+            try:
+                before = self.windows.epoch(self.progress.epoch, first_step=first)
+                for batch in islice(before, self.progress.step - first):
+                    self._repeat(batch, factor)
+            except torch.OutOfMemoryError:
+                self.parts = next_parts(self.parts, self.windows.batch_size)
+            else:
+                return
+
+    def _repeat(self, batch: Batch, factor: float) -> None:
+        try:
+            self.stepper.add_gradients(batch, parts=self.parts, size=self._size(batch), factor=factor)
+        except NotFiniteError:  # skipped before, with what it was accumulated with
+            self.optimizer.drop_gradients()
 
     @property
     def _dates_at_once(self) -> int:

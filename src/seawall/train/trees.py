@@ -1,7 +1,9 @@
 """Boosted trees, streamed from the store: LightGBM asks for rows in chunks and keeps a byte a value."""
 
+import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from seawall.losses.config import HuberConfig
 from seawall.models.lightgbm_config import CHUNK_ROWS, LightGbmConfig
 from seawall.models.shape import ModelShape
 from seawall.models.trees import Trees, require_lightgbm
-from seawall.stores.atomic import replacing
+from seawall.stores.atomic import replacing, write_json
 from seawall.train.checkpoint import Progress
 from seawall.train.config import TrainConfig
 from seawall.train.inference import to_scaled
@@ -25,15 +27,36 @@ from seawall.train.validate import Validator
 from seawall.windows.samples import Samples
 
 
+@dataclass(frozen=True, slots=True)
+class KeptTrees:
+    """Trees of finished targets, on disk while others are boosted: a fold that is killed goes on after them."""
+
+    path: Path
+    key: str
+
+    def read(self) -> tuple[list[str], list[int]]:
+        """Give texts and numbers of trees of the first targets; nothing where they are of another key."""
+        try:
+            record = json.loads(self.path.read_text(encoding="utf-8"))
+            return (record["texts"], record["rounds"]) if record["key"] == self.key else ([], [])
+        except (OSError, ValueError, LookupError, TypeError):
+            return [], []
+
+    def write(self, texts: list[str], rounds: list[int]) -> None:
+        """Keep what is finished so far."""
+        write_json(self.path, {"key": self.key, "texts": texts, "rounds": rounds})
+
+
 def fit_trees(
-    model: Trees, config: TrainConfig, train: Samples, validate: Validator, seed: int, beat: Beat
+    model: Trees, config: TrainConfig, train: Samples, validate: Validator, seed: int, beat: Beat, kept: KeptTrees
 ) -> FitResult:
     """Boost the trees of each target until its valid score is no better for ``patience_trees``.
 
     LightGBM (Ke et al., NeurIPS 2017) minimises squared error, or Huber's where ``train.loss`` is that. A row without
     a target is no row of that target. With one number of threads and one seed the trees are the same to the last bit.
     Memory is a byte a sample and column, twice, and 72 bytes a sample, of train and valid together; one target at a
-    time.
+    time; those that are finished are kept, and one that was not is boosted again from its first tree: LightGBM gives
+    no way to take up the draws of ``feature_share`` and ``sample_share`` where they were.
     """
     choice, lightgbm, started = config.model, require_lightgbm(), time.monotonic()
     if not isinstance(choice, LightGbmConfig):
@@ -44,8 +67,8 @@ def fit_trees(
         lookback_periods=validate.gather.lookback_periods,
     )
     options = _options(choice, config, shape, seed)
-    texts, rounds = [], []
-    for number, name in enumerate(config.target_names):
+    texts, rounds = kept.read()
+    for number, name in list(enumerate(config.target_names))[len(texts) :]:
         learnt, judged = (_Part(model, validate, samples, number) for samples in (train, validate.samples))
         if not (len(learnt.rows) and len(judged.rows)):
             raise DataError("train", f"the target {name!r} has no value in train or in valid")
@@ -67,6 +90,7 @@ def fit_trees(
             raise StageError("train", "LightGBM failed", found=str(error), do="Change train.model.") from error
         texts.append(booster.model_to_string(num_iteration=booster.best_iteration))
         rounds.append(booster.best_iteration)
+        kept.write(texts, rounds)
         del data, scored, booster, learnt, judged
     model.set_texts(texts)
     validation = validate(model, beat, "valid")
