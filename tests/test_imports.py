@@ -6,7 +6,7 @@ import pytest
 
 import seawall as sw
 
-HEAVY = {"numpy", "pydantic", "pyarrow", "duckdb", "torch", "pandas", "scipy", "rich", "typer", "plotly"}
+HEAVY = {"numpy", "pydantic", "pyarrow", "duckdb", "torch", "pandas", "scipy", "rich", "typer", "plotly", "ray"}
 
 
 def in_fresh_python(code: str) -> dict[str, float | list[str]]:
@@ -46,7 +46,7 @@ def test_the_waiting_parent_imports_no_engine(module: str) -> None:
     loaded = in_fresh_python(MEASURE.format(module=module))
 
     assert isinstance(loaded["modules"], list)
-    assert not {"torch", "duckdb", "pandas", "pyarrow", "scipy", "numpy"} & set(loaded["modules"])
+    assert not {"torch", "duckdb", "pandas", "pyarrow", "scipy", "numpy", "ray"} & set(loaded["modules"])
     assert isinstance(loaded["private_mib"], float)
     assert loaded["private_mib"] <= 32
 

@@ -35,6 +35,7 @@ ENGINES = {
     "scipy": "",
     "torch": "seawall[train]",
     "plotly": "seawall[report]",
+    "ray": "seawall[cluster]",
 }
 
 

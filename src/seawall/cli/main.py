@@ -45,6 +45,7 @@ COMMANDS = {
     "verify": ("evidence", "verify"),
     "doctor": ("doctor", "app"),
     "clean": ("clean", "sweep"),
+    "cluster": ("cluster", "app"),
 }
 """Module below ``seawall.cli`` and function of each command, in the order of the help."""
 

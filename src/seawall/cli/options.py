@@ -24,6 +24,15 @@ Reserve = Annotated[
         metavar="SIZE",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Do folds and searches on a Ray cluster: its head's HOST:PORT, or auto for the one of this machine."
+        " The budget then holds for each node.",
+        metavar="auto|ADDRESS",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and JSON where it is asked for.")]
 ConfigFile = Annotated[

@@ -12,9 +12,9 @@ from seawall.budget.limits import Budget, find_budget
 from seawall.budget.limits import Reserve as Left
 from seawall.cli import completion
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, ConfigFile, Memory, Quiet, Reserve
+from seawall.cli.options import AsJson, Cluster, ConfigFile, Memory, Quiet, Reserve
 from seawall.pipeline.api import start
-from seawall.pipeline.config import RunConfig, load_config
+from seawall.pipeline.config import RunConfig, load_config, on_cluster
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Order
 
@@ -40,6 +40,7 @@ def run(
             "--only", metavar="STAGE", help="Do this stage alone, from what is there.", autocompletion=completion.stages
         ),
     ] = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,7 +50,7 @@ def run(
 
         seawall run examples/pse.yaml --memory 1GiB
     """
-    loaded = load_config(config)
+    loaded = on_cluster(load_config(config), cluster)
     order = Order(first, only, own_command(without="--from"))
     finished = run_config(loaded, memory, order, quiet=quiet or as_json, reserve=reserve)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.budget.limits import Budget, Reserve, find_budget
 from seawall.errors import ConfigError
-from seawall.pipeline.config import RunConfig, load_config, parse_config, usable_path
+from seawall.pipeline.config import RunConfig, load_config, on_cluster, parse_config, usable_path
 from seawall.pipeline.frames import is_frame, write_frame
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.look import look
@@ -28,6 +28,7 @@ def run(
     reserve: str | None = None,
     first: str | None = None,
     only: str | None = None,
+    cluster: str | None = None,
     progress: bool | None = None,
 ) -> Run:
     """Run a config: everything that is not done yet.
@@ -46,6 +47,8 @@ def run(
         Available memory to leave to other processes, looked at again before every stage.
     first, only
         Do a stage and the later ones anew, or one stage alone.
+    cluster
+        Head of a Ray cluster that does the folds, ``"HOST:PORT"`` or ``"auto"``; else the config's, else none.
     progress
         Show how far it is, with memory against the budget: by default in a notebook only.
 
@@ -60,6 +63,7 @@ def run(
         ConfigError, BudgetError, DataError, StageError: each says what to do.
     """
     checked = load_config(Path(config)) if isinstance(config, str | Path) else parse_config(dict(config), "config")
+    checked = on_cluster(checked, cluster)
     left = Reserve(reserve, checked.memory.reserve)
     budget = find_budget(memory, config_value=checked.memory.budget, reserve=left)
     command = "the same call"
@@ -71,6 +75,7 @@ def run(
                 str(config),
                 *(("--memory", memory) if memory else ()),
                 *(("--reserve", reserve) if reserve else ()),
+                *(("--cluster", cluster) if cluster else ()),
             ]
         )
     return start(checked, budget, listener_of(progress), Order(first, only, command))

@@ -14,6 +14,7 @@ from seawall.errors import ConfigError, nearest
 from seawall.evaluate.config import EvaluateConfig
 from seawall.ingest.config import IngestConfig, Strict
 from seawall.join.config import JoinConfig, PredictionsConfig
+from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.report.config import ReportConfig
 from seawall.search.config import SearchConfig
 from seawall.train.config import TrainConfig
@@ -77,6 +78,7 @@ class RunConfig(Strict):
     backtest: BacktestConfig | None = None
     search: SearchConfig | None = None
     report: ReportConfig = ReportConfig()
+    cluster: ClusterConfig | None = None
 
     @field_validator("name")
     @classmethod
@@ -349,3 +351,11 @@ def _tagged(schema: dict[str, Any], node: dict[str, Any], part: int | str) -> di
 def config_text(config: RunConfig) -> str:
     """Write the whole config as YAML, every default spelled out."""
     return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)
+
+
+def on_cluster(config: RunConfig, address: str | None) -> RunConfig:
+    """Give the config with the address of a cluster in place of its own, where one is given."""
+    if address is None:
+        return config
+    section = (config.cluster or ClusterConfig()).model_copy(update={"address": address})
+    return config.model_copy(update={"cluster": section})

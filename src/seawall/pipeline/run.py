@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,9 @@ from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
 from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
+from seawall.pipeline.cluster.crew import Crew, crew_of
 from seawall.pipeline.config import RunConfig, config_text
+from seawall.pipeline.fan_out import fan_out
 from seawall.pipeline.gpu_lock import GpuLock
 from seawall.pipeline.journal import last_report, log_event, told
 from seawall.pipeline.libraries import require_libraries
@@ -32,7 +34,7 @@ from seawall.pipeline.probe_model import with_measures, with_source
 from seawall.pipeline.resolve import resolve
 from seawall.pipeline.saved import with_saved_models
 from seawall.pipeline.scratch import scratch_folder
-from seawall.pipeline.side_by_side import SideBySide, seats_of, side_folders
+from seawall.pipeline.side_by_side import side_folders
 from seawall.pipeline.stages import (
     FOLD_STAGES,
     STAGES,
@@ -49,11 +51,10 @@ from seawall.pipeline.stages import (
     units_of,
 )
 from seawall.pipeline.supervise import interrupted
-from seawall.pipeline.unit import Done, Seat, UnitRun, with_ways_on
+from seawall.pipeline.unit import UnitRun, with_ways_on
 from seawall.search.memory import notes as search_notes
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
-from seawall.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,14 @@ class Runner:
     _scores: dict[str, Any] = field(default_factory=dict, init=False)
     resolved: dict[str, Any] = field(default_factory=dict, init=False)
     """What the plan chose where the config says ``auto``, and why."""
+    _crew: Crew | None = field(default=None, init=False)
+    """Speaks to the cluster, where folds are done on one."""
     num_run: int = field(default=0, init=False)
     """Units that were not done before."""
 
     def __post_init__(self) -> None:
         self.config = with_source(with_saved_models(self.config))
+        self._crew = crew_of(self.config.cluster)
 
     def run(self) -> RunManifest:
         """Do what is not done.
@@ -111,6 +115,8 @@ class Runner:
     def _run(self) -> RunManifest:
         folder, stages = self.config.output, self._chosen_stages()
         require_libraries(stages)
+        if self._crew is not None:
+            self._crew.check()
         plans = self.plan(stages)
         self.check(plans, stages)
         open_folder(folder)
@@ -130,7 +136,7 @@ class Runner:
             self.listener.planned(plans, self.budget)
             for text in search_notes(self.config.search) if self.config.search and "search" in stages else ():
                 self.listener.noted(text)
-            with Timeline(folder / "memory.csv") as timeline:
+            with Timeline(folder / "memory.csv") as timeline, self._crew or nullcontext():
                 for stage in stages:
                     self._run_stage(stage, timeline)
             if not self.num_run:
@@ -303,26 +309,14 @@ class Runner:
         """Do the folds that are to be done, as many at once as fit, and give them; the others are left to be done."""
         keys = {unit: unit_key(unit, self.config, self.manifest) for unit in units}
         todo = [(unit, key) for unit, key in keys.items() if not self.manifest.is_done(unit.name, key)]
-        if todo:
+        if todo and self._crew is None:  # nodes have GPUs of their own
             self.gpu_lock.take(required_train(self.config))
-        room_bytes = self.budget.bytes - self.parent_bytes
         plan_for = partial(self._plan_now, shape=shape, folds=folds)
-        number = seats_of(self.config, [unit for unit, _ in todo], plan_for, room_bytes)
-        if number < 2:
-            return set()
         listener = OneAtATime(self.listener)
-        what = "folds" if len({unit.member for unit in units}) == 1 else "models"
-        listener.noted(f"{units[0].stage}: {number} {what} side by side, {format_bytes(room_bytes // number)} each")
         work = UnitRun(self.config, self.budget, listener, self.order.command, self.manifest, self.parent_bytes)
-
-        def do(unit: Unit, key: str, seat: Seat) -> Done:
-            return work.tried(unit, key, partial(plan_for, unit), timeline, seat)
-
-        self.num_run += len(todo)
-        again = SideBySide(self.config.output, number, room_bytes, do, work.record).run(todo)
-        for unit, _ in again:
-            listener.noted(f"{unit.name}: died beside others; done again alone, with the whole budget")
-        return {unit for unit, _ in todo} - {unit for unit, _ in again}
+        done = fan_out(work, todo, plan_for, timeline, self._crew)
+        self.num_run += len(done)
+        return done
 
     def _read_panel(self) -> None:
         """Keep others from replacing the panel, which nobody must have done since this run ingested it.

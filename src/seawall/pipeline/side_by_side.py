@@ -11,14 +11,12 @@ from seawall.budget.claims import StagePlan
 from seawall.budget.environment import available_cores
 from seawall.errors import SeawallError
 from seawall.pipeline.config import RunConfig
+from seawall.pipeline.executor import Todo
 from seawall.pipeline.stages import Unit
 from seawall.pipeline.unit import Done, Seat
 
 LOOK_SECONDS = 0.1
 """How often the main thread, which signals reach, looks at the units."""
-
-Todo = tuple[Unit, str]
-"""A unit that is not done, and its key."""
 
 PlanFor = Callable[[Unit, int], StagePlan]
 """Plans a unit for a part of the budget."""
@@ -35,10 +33,18 @@ def seats_of(config: RunConfig, units: Sequence[Unit], plan_for: PlanFor, room_b
     asked = config.folds_at_once
     each = config.train.threads * config.train.ranks
     most = min(len(units), available_cores() // each if asked == "auto" else asked)
-    alone = [plan_for(unit, room_bytes) for unit in units] if most > 1 else []
+    return most_that_fit(units, plan_for, room_bytes, most)
+
+
+def most_that_fit(
+    units: Sequence[Unit], plan_for: PlanFor, room_bytes: int, most: int, *, beside_bytes: int = 0
+) -> int:
+    """Count how many units fit a room in equal parts, ``most`` at most, each with ``beside_bytes`` of its own; or 1."""
+    alone = [plan_for(unit, room_bytes - beside_bytes) for unit in units] if most > 1 else []
     for number in range(most, 1, -1):
-        plans = [plan_for(unit, room_bytes // number) for unit in units]
-        fits = all(plan.projected_cgroup_bytes <= room_bytes // number for plan in plans)
+        share_bytes = room_bytes // number - beside_bytes
+        plans = [plan_for(unit, share_bytes) for unit in units]
+        fits = all(plan.projected_cgroup_bytes <= share_bytes for plan in plans)
         if fits and all(plan.neutral == whole.neutral for plan, whole in zip(plans, alone, strict=True)):
             return number
     return 1

@@ -73,6 +73,8 @@ class UnitRun:
     command: str
     manifest: RunManifest
     parent_bytes: int
+    join: dict[str, Any] | None = None
+    """Where this unit is one rank among others, in processes that others have started."""
 
     @property
     def whole(self) -> Seat:
@@ -160,10 +162,13 @@ class UnitRun:
 
     def record(self, done: Done) -> None:
         """Write the record of a unit that was done: from here on it is finished."""
-        record = self._record(done.unit, done.key, done.way, done.result)
-        self.manifest.finish(done.unit.name, record)
-        log_event(self.config.output, "finished", done.unit.name)
-        self.listener.finished(done.unit, record)
+        self.keep(done.unit, self.record_of(done))
+
+    def keep(self, unit: Unit, record: dict[str, Any]) -> None:
+        """Write a record into run.json."""
+        self.manifest.finish(unit.name, record)
+        log_event(self.config.output, "finished", unit.name)
+        self.listener.finished(unit, record)
 
     def _request(self, unit: Unit, way: Try, seat: Seat) -> dict[str, Any]:
         return {
@@ -177,9 +182,12 @@ class UnitRun:
             "knob_bytes": 0 if way.smallest_knobs else self._room_bytes(seat),
             "micro_batches": way.micro_batches,
             "gpu_budget_bytes": self.config.memory.gpu_budget_bytes,
+            "join": self.join,
         }
 
-    def _record(self, unit: Unit, key: str, way: Try, result: dict[str, Any]) -> dict[str, Any]:
+    def record_of(self, done: Done) -> dict[str, Any]:
+        """Give the record of a unit that was done."""
+        unit, way, result = done.unit, done.way, done.result
         refined = result["summary"].pop("plan", None) or way.plan.record()
         kept = (
             "outputs",
@@ -197,7 +205,7 @@ class UnitRun:
             "stage": unit.stage,
             "fold": unit.fold,
             **({"member": unit.member} if unit.member else {}),
-            "key": key,
+            "key": done.key,
             "version": __version__,
             "projected_private_bytes": refined["projected_private_bytes"],
             "projected_cgroup_bytes": refined["projected_cgroup_bytes"],
