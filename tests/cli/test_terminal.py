@@ -159,8 +159,10 @@ def test_quiet_work_prints_nothing(world: Path) -> None:
 
 def test_every_command_takes_quiet_and_json() -> None:
     found = commands_of(typer.main.get_command(app))
-    found |= {f"doctor {name}": command for name, command in commands_of(found["doctor"]).items()}
-    assert "doctor leak" in found
+    for group in ("cluster", "doctor"):
+        found |= {f"{group} {name}": command for name, command in commands_of(found[group]).items()}
+    assert {"doctor leak", "cluster head", "cluster stop"} <= found.keys()
+    del found["cluster"]  # does nothing by itself
     for name, command in found.items():
         options = {option for part in command.params for option in part.opts}
         assert {"--quiet", "--json"} <= options, name

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from seawall.budget.limits import find_budget
-from seawall.cli.options import Memory
+from seawall.cli.display import print_json
+from seawall.cli.options import AsJson, Memory, Quiet
 from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.pipeline.cluster.engine import token_of, token_path
 from seawall.pipeline.cluster.launch import LOOPBACK, PORT, Node, join_head, make_token, start_head, stop_node
@@ -34,6 +35,8 @@ def head(
     cpus: Cpus = None,
     token: Token = None,
     folder: Folder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Start a cluster here; this machine is its first node. A token is made where there is none.
 
@@ -45,7 +48,10 @@ def head(
     made = make_token(path)
     node = _node(bind, memory, cpus, token, folder, port)
     address = start_head(node)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if as_json:
+        print_json({"address": address, "token": str(path), "is_token_new": made})
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
     console.print(f"cluster {address}; token {path}{' (new)' if made else ''}")
     console.print(f"other machines: copy the token, then  seawall cluster join {address} --bind THEIR_ADDRESS")
     console.print(f"then here:  seawall run CONFIG.yaml --cluster {address}")
@@ -59,6 +65,8 @@ def join(
     cpus: Cpus = None,
     token: Token = None,
     folder: Folder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make this machine a node of a cluster. The head's token must be here.
 
@@ -67,11 +75,14 @@ def join(
         seawall cluster join 10.0.0.1:6379 --bind 10.0.0.2 --memory 16GiB
     """
     join_head(_node(bind, memory, cpus, token, folder, PORT), address)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"joined {address} as {bind}")
+    if as_json:
+        print_json({"address": address, "node": bind})
+        return
+    Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet).print(f"joined {address} as {bind}")
 
 
 @app.command()
-def stop(bind: Bind = LOOPBACK, token: Token = None) -> None:
+def stop(bind: Bind = LOOPBACK, token: Token = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """End every process of Ray on this machine; runs go on elsewhere.
 
     Example:
@@ -79,10 +90,14 @@ def stop(bind: Bind = LOOPBACK, token: Token = None) -> None:
         seawall cluster stop
     """
     stop_node(token_path(token), bind)
+    if as_json:
+        print_json({"stopped": True})
+        return
+    Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet).print("stopped every process of Ray here")
 
 
 @app.command()
-def token(token: Token = None) -> None:
+def token(token: Token = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Make a token for a cluster, readable by its owner alone; an existing one is kept. Its path is printed.
 
     Example:
@@ -90,8 +105,11 @@ def token(token: Token = None) -> None:
         seawall cluster token
     """
     path = token_path(token)
-    make_token(path)
-    print(path)
+    made = make_token(path)
+    if as_json:
+        print_json({"token": str(path), "is_token_new": made})
+    elif not quiet:
+        print(path)
 
 
 def _node(bind: str, memory: str | None, cpus: int | None, token: Path | None, folder: Path | None, port: int) -> Node:
