@@ -2,7 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,9 @@ def ingest(
     fingerprints = [fingerprint(file) for file in input_files(config)]
     work = output.with_name(f".{output.name}.ingest")
     open_work(work, resume_key(config, fingerprints))
+    knob_bytes = budget_bytes if knob_bytes is None else min(knob_bytes, budget_bytes)
     try:
-        room = (budget_bytes, budget_bytes if knob_bytes is None else min(knob_bytes, budget_bytes))
-        made = _ingest(config, files, fingerprints, output, work, room, beat)
+        made = _ingest(_Job(config, files, fingerprints, output, work, beat), budget_bytes, knob_bytes)
     except SeawallError as error:
         if ends_for_good(type(error)):
             shutil.rmtree(work, ignore_errors=True)
@@ -91,22 +91,26 @@ def ingest(
     return made
 
 
-def _ingest(
-    config: IngestConfig,
-    files: list[Path],
-    fingerprints: list[SourceFile],
-    output: Path,
-    work: Path,
-    room: tuple[int, int],
-    beat: Beat,
-) -> dict[str, Any]:
-    budget_bytes, knob_bytes = room
-    beat("sample")
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One ingest: what is read, where it goes, and where it is told."""
+
+    config: IngestConfig
+    files: list[Path]
+    fingerprints: list[SourceFile]
+    output: Path
+    work: Path
+    beat: Beat
+
+
+def _ingest(job: _Job, budget_bytes: int, knob_bytes: int) -> dict[str, Any]:
+    config, work = job.config, job.work
+    job.beat("sample")
     check_expressions(config)
-    tables = opened_tables(config, files)
+    tables = opened_tables(config, job.files)
     sample = sample_tables(tables)
     first_plan = plan(config, estimate(config, sample), knob_bytes)
-    knobs, counted = first_plan.neutral, _of_rows(beat, sample.estimated_rows, sample.source_bytes)
+    knobs, counted = first_plan.neutral, _of_rows(job.beat, sample.estimated_rows, sample.source_bytes)
     splits = split_points(sample.entities, knobs["num_buckets"])
     with ExitStack() as stack:
         engine = stack.enter_context(SqlEngine(limit_for_share(SQL_FLOOR_BYTES + 64 * MIB), work))
@@ -118,7 +122,7 @@ def _ingest(
         if joined is not None:
             take_over(joined, scatter)
         give_back_free_memory()
-        for before in fingerprints:
+        for before in job.fingerprints:
             check_unchanged(before)
         shape = replace(
             _exact_shape(config, scatter),
@@ -131,11 +135,11 @@ def _ingest(
         if exact_plan.projected_cgroup_bytes > budget_bytes:
             raise _too_small(config, exact_plan.projected_cgroup_bytes, budget_bytes, shape)
         scatter.guesses = guesses(tables, time_format)
-        manifest = _build(config, scatter, (output, work), engine, exact_plan.neutral, fingerprints, time_format, beat)
+        manifest = _build(job, scatter, engine, exact_plan.neutral, time_format)
     return {
-        "panel": str(output),
+        "panel": str(job.output),
         "content_key": manifest["content_key"],
-        "shape": read_shape(output).record(),
+        "shape": read_shape(job.output).record(),
         "ingest": manifest["ingest"],
         "plan": exact_plan.record(),
     }
@@ -195,15 +199,9 @@ def _too_small(config: IngestConfig, needed_bytes: int, budget_bytes: int, shape
 
 
 def _build(
-    config: IngestConfig,
-    scatter: Scatter,
-    places: tuple[Path, Path],
-    engine: SqlEngine,
-    knobs: dict[str, int],
-    fingerprints: list[SourceFile],
-    time_format: TimeFormat | None,
-    beat: Beat,
+    job: _Job, scatter: Scatter, engine: SqlEngine, knobs: dict[str, int], time_format: TimeFormat | None
 ) -> dict[str, Any]:
+    config, output, beat = job.config, job.output, job.beat
     names = sorted(
         (name for name, code in scatter.codes.items() if scatter.tally.rows_per_code[code]), key=lambda n: n.encode()
     )
@@ -211,13 +209,9 @@ def _build(
     rank_of_code[[scatter.codes[name] for name in names]] = np.arange(len(names))
     calendar, kind = scatter.tally.calendar, scatter.calendar_kind
     declared = declared_breaks(config, time_format or TimeFormat(STEP if kind == STEP else ISO), names)
-    (output, work), layout, spec = places, scatter.layout, _spec(config, kind)
-    checkpoint = BuiltCheckpoint(work, config.checkpoint_seconds)
-    before, num_rows, by_date = (
-        checkpoint.load(output, spec),
-        scatter.tally.rows_kept,
-        DateCheckpoint(work / DATES_NAME),
-    )
+    layout, spec = scatter.layout, _spec(config, kind)
+    checkpoint, by_date = BuiltCheckpoint(job.work, config.checkpoint_seconds), DateCheckpoint(job.work / DATES_NAME)
+    before, num_rows = checkpoint.load(output, spec), scatter.tally.rows_kept
     if before.num_rows < num_rows:
         by_date.forget()
     builder = Builder(config, calendar, kind, names, rank_of_code, engine, declared, layout)
@@ -255,7 +249,7 @@ def _build(
                 dates.run(beat)
             report["missing_shares"] |= dates.missing_shares()
         return writer.finish(
-            sources=[f.record() for f in fingerprints],
+            sources=[f.record() for f in job.fingerprints],
             ingest=report,
             slab_bytes=knobs["slab_bytes"],
             recipe=recipe_of(config, time_format.name if time_format else None, features_back(config)),

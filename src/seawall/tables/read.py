@@ -1,9 +1,7 @@
 """Read CSV and Parquet in small blocks: keys as dictionary codes, values as float64, bad rows found by line."""
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,12 @@ import pyarrow.parquet as pq
 
 from seawall.arrays import AnyArray, Float64, Int64
 from seawall.errors import ConfigError, DataError, nearest
+from seawall.tables.blocks import BAD_TEXT_LENGTH as BAD_TEXT_LENGTH
+from seawall.tables.blocks import UNREADABLE as UNREADABLE
+from seawall.tables.blocks import BadRow as BadRow
+from seawall.tables.blocks import RawBlock as RawBlock
+from seawall.tables.blocks import TypedReadError as TypedReadError
+from seawall.tables.blocks import unreadable as unreadable
 from seawall.tables.layout import PLAIN, Layout
 from seawall.tables.numbers import NULL_TEXTS, to_numbers
 from seawall.tables.parts import Part, of
@@ -30,46 +34,10 @@ BLOCK_VALUES_BYTES = 2 * 1024 * 1024
 
 STREAM_BYTES = 64 * 1024
 """Bytes of a Parquet column read ahead; without it every column of a row group is read whole."""
-BAD_TEXT_LENGTH = 120
-"""Characters of a bad row that are shown."""
-
-UNREADABLE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error)
-"""What the libraries raise for a damaged file."""
 
 _NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
 _KEY_KINDS = (pa.types.is_dictionary, pa.types.is_timestamp, pa.types.is_date, pa.types.is_integer)
 _TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be used, and why."""
-
-    file: str
-    line: int
-    reason: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RawBlock:
-    """Rows as read: keys as dictionary arrays (texts) or typed arrays, values as float64 [n, V], NaN where missing.
-
-    Values lie column by column in memory, as they are parsed.
-    """
-
-    entity: pa.Array
-    time: pa.Array
-    values: Float64
-    line: Int64
-    after: Position | None = None
-    """Where reading can go on after this block."""
-    label: pa.Array | None = None
-    """A column of texts or integers, where one was asked for."""
-
-
-class TypedReadError(Exception):
-    """A block did not convert with the fixed types; the file must be read again row by row."""
 
 
 def column_names(source: Path | Part, layout: Layout = PLAIN) -> list[str]:
@@ -378,13 +346,6 @@ def _float_block(columns: Sequence[pa.Array], num_rows: int) -> Float64:
 def _skip_row(row: pacsv.InvalidRow) -> str:
     """Step over a row with the wrong number of cells: rows are judged when they are read, not with the names."""
     return "skip"
-
-
-def unreadable(part: Part, error: Exception) -> DataError:
-    """Turn what a library raises for a damaged file into an error of ours."""
-    what = "cannot be parsed" if isinstance(error, (ValueError, pa.ArrowException)) else "cannot be read to its end"
-    found = (str(error).splitlines() or [type(error).__name__])[0][:BAD_TEXT_LENGTH]
-    return DataError(f"source {part.label}", what, found=found, do="Check that the file is complete, and UTF-8 text.")
 
 
 def _csv_head(part: Part, layout: Layout) -> pa.Schema:
