@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.arrays import Float64
@@ -71,6 +71,7 @@ number_texts = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, names, number_texts, number_texts), min_size=1, max_size=20), st.booleans())
 def test_the_fast_way_equals_the_careful_way_and_pandas_on_clean_data(
     rows: list[tuple[str, str, str, str]], quote_all: bool

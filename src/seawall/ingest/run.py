@@ -219,7 +219,9 @@ def _build(
         builder.quality.take_over(before.quality)
     else:
         _take_narrow_counts(config, scatter, builder)
-    size = BucketSize(max(1, knobs["bucket_bytes"] // layout.record_bytes), knobs["staging_bytes"])
+    size = BucketSize(
+        max(1, knobs["bucket_bytes"] // layout.record_bytes), min(knobs["staging_bytes"], knobs["bucket_bytes"])
+    )
     around = rows_around(config)
     with PanelWriter(output, spec, calendar, settled=before.settled) as writer:
         done = before.num_rows
