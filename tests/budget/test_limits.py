@@ -60,7 +60,7 @@ def test_version_1_takes_the_smallest_room_of_all_ancestors_without_page_cache(t
     budget = find_budget(None, root=v1_tree(tmp_path, groups=groups))
 
     assert budget.bytes == 1 * GIB
-    assert budget.rule == "container limit 3.0 GiB (memory.limit_in_bytes of /jobs) less 2.0 GiB held there"
+    assert budget.rule == "container limit 3.0 GiB (memory.limit_in_bytes of /jobs) less 2.0 GiB held there by others"
 
 
 def test_version_1_sees_a_limit_above_its_container_through_the_inherited_one(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_container_whose_path_is_told_from_outside_reads_its_own_mount(tmp_pat
     budget = find_budget(None, root=v2_tree(tmp_path, own=own, groups=groups))
 
     assert budget.bytes == 1 * GIB
-    assert budget.rule == "container limit 2.0 GiB (memory.max of /) less 1.0 GiB held there"
+    assert budget.rule == "container limit 2.0 GiB (memory.max of /) less 1.0 GiB held there by others"
 
 
 def test_a_mount_that_shows_a_part_of_the_tree_is_read_at_the_right_place(tmp_path: Path) -> None:
@@ -159,6 +159,19 @@ def test_a_container_that_is_already_full_leaves_nothing(tmp_path: Path) -> None
     root = v2_tree(tmp_path, own="/a", groups=v2_group(f"{V2}/a", maximum=str(GIB), held=2 * GIB))
 
     assert find_budget(None, root=root).bytes == 0
+
+
+def test_what_this_process_holds_counts_once_and_not_as_somebody_elses(tmp_path: Path) -> None:
+    groups = v2_group(f"{V2}/a", maximum=str(200 * MIB), held=36 * MIB)
+    status = f"Name:\tpython\nRssAnon:\t   {28 * 1024} kB\nRssFile:\t   15000 kB\nRssShmem:\t   1024 kB\n"
+    root = v2_tree(tmp_path, own="/a", groups={**groups, "proc/self/status": status})
+
+    budget = find_budget(None, root=root)
+
+    assert (budget.bytes, budget.own_bytes) == (193 * MIB, 29 * MIB)
+    assert budget.rule.endswith("less 7.0 MiB held there by others")
+    assert find_budget("193MiB", root=root).warning == ""
+    assert "more than the 193 MiB" in find_budget("194MiB", root=root).warning
 
 
 def test_a_declared_budget_above_the_container_is_taken_with_a_warning(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """How much memory this run may use, and which rule said so."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.budget import portable
 from seawall.budget.cgroup import MemoryGroup, own_group, read_meminfo
-from seawall.units import format_bytes, parse_bytes
+from seawall.units import KIB, format_bytes, parse_bytes
 
 _AVAILABLE_SHARE = 0.8
 """Of memory nobody has set a limit on, a fifth is left to everybody else."""
@@ -24,6 +25,8 @@ class Budget:
     """Why a declared budget may be more than there is; empty where it is not."""
     reserve_bytes: int = 0
     """Available memory that is left to other processes, now and before every stage."""
+    own_bytes: int = 0
+    """What this process itself holds of it: only memory nobody has declared is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,9 @@ def find_budget(
     """Find the budget: the flag, else the config, else the container's room or 80 % of available memory.
 
     Without a declared size the smaller of the last two counts. The container's room is the smallest, over this
-    process's memory cgroup and every visible ancestor, of the limit less what is charged there and cannot be reclaimed
-    (this process included). A declared budget is taken as it is; one that is larger than the room gets a warning.
+    process's memory cgroup and every visible ancestor, of the limit less what others hold there and cannot be reclaimed.
+    What this process holds is part of it, as it is part of a declared budget: whoever plans stages beside it takes that
+    off, once. A declared budget is taken as it is; one that is larger than the room gets a warning.
 
     Parameters
     ----------
@@ -74,7 +78,8 @@ def find_budget(
     ConfigError
         Where a declared size cannot be read.
     """
-    container = _container_room(own_group(root))
+    own_bytes = _own_bytes(root)
+    container = _container_room(own_group(root), own_bytes)
     available_bytes = _available_bytes(root)
     found = [*container, ("80 % of available memory", int(available_bytes * _AVAILABLE_SHARE))]
     reserve_bytes = reserve.bytes
@@ -88,7 +93,8 @@ def find_budget(
     ]
     if not named:
         rule, budget_bytes = min(found, key=lambda candidate: candidate[1])
-        return Budget(budget_bytes, rule, tuple(found), reserve_bytes=reserve_bytes)
+        own_bytes = own_bytes if rule in dict(container) else 0
+        return Budget(budget_bytes, rule, tuple(found), reserve_bytes=reserve_bytes, own_bytes=own_bytes)
     rule, budget_bytes = min([named[0], *(found[-1:] if reserve_bytes else [])], key=lambda candidate: candidate[1])
     warning = _warn(budget_bytes, [*container, ("available memory", available_bytes)])
     return Budget(budget_bytes, rule, (*named, *found), warning, reserve_bytes)
@@ -117,16 +123,25 @@ def room_now(reserve_bytes: int, own_bytes: int, *, root: Path = Path("/")) -> t
     return min(room, key=lambda candidate: candidate[1])
 
 
-def _container_room(group: MemoryGroup | None) -> list[tuple[str, int]]:
+def _container_room(group: MemoryGroup | None, own_bytes: int) -> list[tuple[str, int]]:
     if group is None:
         return []
     room = []
     for member in group.with_ancestors():
         for name, limit_bytes in member.limits_bytes():
-            held_bytes = member.held_bytes()
+            held_bytes = max(member.held_bytes() - own_bytes, 0)
             limit = f"container limit {format_bytes(limit_bytes)} ({name} of {_name(member)})"
-            room.append((f"{limit} less {format_bytes(held_bytes)} held there", max(limit_bytes - held_bytes, 0)))
+            room.append((f"{limit} less {format_bytes(held_bytes)} held there by others", max(limit_bytes - held_bytes, 0)))
     return room
+
+
+def _own_bytes(root: Path) -> int:
+    """Sum private and shared memory of this process; 0 where the kernel does not tell."""
+    try:
+        text = (root / "proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(int(found) for found in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", text, re.MULTILINE)) * KIB
 
 
 def _name(group: MemoryGroup) -> str:

@@ -87,7 +87,8 @@ class NamedWindows:
         self._columns = columns_of(panel, "features", choice.columns)
         self._targets = columns_of(panel, "targets", choice.targets)
         pool_bytes = None if choice.pool is None else parse_bytes(choice.pool, where="pool")
-        room_bytes = find_budget(choice.memory).bytes
+        budget = find_budget(choice.memory)
+        room_bytes = max(budget.bytes - budget.own_bytes, 0)  # windows live in this very process
         self.chosen = choose_order(choice.order, self._data_bytes(), room_bytes, pool_bytes)
         self.stream = self._stream(self.chosen)
 
