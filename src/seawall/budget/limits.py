@@ -60,7 +60,7 @@ def find_budget(
     """Find the budget: the flag, else the config, else the container's room or 80 % of available memory.
 
     Without a declared size the smaller of the last two counts. The container's room is the smallest, over this
-    process's memory cgroup and every visible ancestor, of the limit less what others hold there and cannot be reclaimed.
+    process's memory cgroup and every visible ancestor, of the limit less what others hold there for good.
     What this process holds is part of it, as it is part of a declared budget: whoever plans stages beside it takes that
     off, once. A declared budget is taken as it is; one that is larger than the room gets a warning.
 
@@ -131,7 +131,9 @@ def _container_room(group: MemoryGroup | None, own_bytes: int) -> list[tuple[str
         for name, limit_bytes in member.limits_bytes():
             held_bytes = max(member.held_bytes() - own_bytes, 0)
             limit = f"container limit {format_bytes(limit_bytes)} ({name} of {_name(member)})"
-            room.append((f"{limit} less {format_bytes(held_bytes)} held there by others", max(limit_bytes - held_bytes, 0)))
+            room.append(
+                (f"{limit} less {format_bytes(held_bytes)} held there by others", max(limit_bytes - held_bytes, 0))
+            )
     return room
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from seawall.errors import ConfigError
 from seawall.ingest.bucket import WINDOW
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.record import uses_sql
 from seawall.tables.expressions import Expressions, Functions, Node, arguments, walk
 
 AHEAD = "the expression looks ahead"
@@ -29,6 +30,8 @@ def check_expressions(config: IngestConfig) -> None:
     ConfigError
         Naming the expression, and what in it looks ahead.
     """
+    if not uses_sql(config):
+        return
     parser = Expressions(WINDOW)
     try:
         functions = parser.functions()

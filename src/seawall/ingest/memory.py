@@ -6,18 +6,30 @@ from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.budget.environment import available_cores
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import kept_columns
-from seawall.ingest.record import record_layout
+from seawall.ingest.record import record_layout, uses_sql
 from seawall.stores.shape import ROLE_BYTES, PanelShape
-from seawall.units import MIB, format_bytes
+from seawall.units import KIB, MIB, format_bytes
 
 FLOOR_BYTES = 72 * MIB
 """Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (46 MiB measured), and
 Arrow's functions registered (24 MiB)."""
 
+BARE_FLOOR_BYTES = 48 * MIB
+"""The same where no expression asks for DuckDB and Arrow parses no text (38 MiB measured, 44 once rows were read)."""
+
+BARE_TEXT_BYTES = 48 * MIB
+"""Code pages of Python, NumPy and pyarrow alone (42 MiB measured)."""
+
 PARSER_BYTES = 20 * MIB
 PARSER_THREAD_BYTES = 14 * MIB
 """Pieces of 1 MiB being parsed and waiting, and Arrow's buffers: 30 MiB with one thread, 12 MiB for each more (measured
 with 60 columns)."""
+
+PARQUET_BYTES = 16 * MIB
+"""A block of 2 MiB as Arrow has it, as numbers, and as rows (12 MiB measured with one column)."""
+
+PARQUET_COLUMN_BYTES = 160 * KIB
+"""More of each column beside its pages."""
 
 SQL_FLOOR_BYTES = 18 * MIB
 """DuckDB beside the rows of a bucket, and what the parser's heap keeps (15 MiB measured over 1-8 MiB of bucket)."""
@@ -112,27 +124,29 @@ def plan(
     largest_bucket_bytes
         Of the bucket files, once they are written: cut evenly they are smaller than they might have been.
     """
-    sizes = bucket_sizes(config)
-    slab_bytes = min(SLAB_BYTES, 8 * shape.num_rows)
-    indexes_bytes = DATE_BYTES * shape.num_dates + 240 * shape.num_entities + slab_bytes + INDEX_BYTES
-    cache = container_claims()
+    sizes, has_sql = bucket_sizes(config), uses_sql(config)
+    names_bytes = DATE_BYTES * shape.num_dates + 240 * shape.num_entities
+    order_bytes = min(SLAB_BYTES, 8 * shape.num_rows) + INDEX_BYTES
+    is_bare = not (has_sql or shape.source_bytes or config.feature_sets or config.static or config.tables)
+    floor_bytes = BARE_FLOOR_BYTES if is_bare else FLOOR_BYTES
+    cache = container_claims(library_text_bytes=BARE_TEXT_BYTES) if is_bare else container_claims()
     num_sql = len(record_layout(config).computed) + (config.universe is not None)
     held_rows = shape.max_rows_per_entity
     if shape.rows_around is not None:
         held_rows = min(held_rows, BUCKET_BYTES // sizes.record_bytes + shape.rows_around)
-    engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * held_rows * num_sql
+    engine_bytes = SQL_FLOOR_BYTES + WINDOW_STATE_BYTES * held_rows * num_sql if has_sql else 0
     widest = max((len(chosen.names) for chosen in config.feature_sets), default=0)
     engine_bytes += FEATURE_SET_BYTES + FEATURE_CHUNK_BYTES * widest if widest else 0
     fixed_bytes = (
-        FLOOR_BYTES + engine_bytes + indexes_bytes + sum(c.bytes for c in (*cache, *_beside_claims(config, shape)))
+        floor_bytes + engine_bytes + names_bytes + sum(c.bytes for c in (*cache, *_beside_claims(config, shape)))
     )
     room_bytes = budget_bytes - fixed_bytes
     bucket_bytes = int(min(BUCKET_BYTES, max(BUCKET_BYTES_MIN, room_bytes / sizes.factor)))
     total_bytes = shape.num_rows * sizes.record_bytes
     staging_bytes = min(STAGING_BYTES, total_bytes, max(STAGING_BYTES_MIN, room_bytes // 8))
     threads = max(1, min(PARSE_THREADS_MAX, available_cores(), room_bytes // (4 * PARSER_THREAD_BYTES)))
-    parsing = threads if shape.source_bytes else 1  # Parquet is decoded in one thread
-    parser_bytes = (PARSER_BYTES + parsing * PARSER_THREAD_BYTES) * min(total_bytes, MIB) // MIB
+    parser_bytes = PARSER_BYTES + threads * PARSER_THREAD_BYTES if shape.source_bytes else _parquet_bytes(config)
+    parser_bytes = parser_bytes * min(total_bytes, MIB) // MIB
     num_buckets = min(NUM_BUCKETS_MAX, max(1, -(-5 * total_bytes // (4 * bucket_bytes))))  # room for uneven ranges
     filled_bytes = total_bytes if largest_bucket_bytes is None else largest_bucket_bytes
     held_bytes = max(min(bucket_bytes, filled_bytes), held_rows * sizes.record_bytes)
@@ -140,19 +154,18 @@ def plan(
     return StagePlan(
         stage="ingest",
         private=(
-            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, DuckDB imported"),
-            *_larger_pass(
-                parser_bytes=parser_bytes,
-                pages_bytes=shape.page_bytes * (2 + len(config.value_columns)),
-                staging_bytes=staging_bytes,
-                engine_bytes=engine_bytes,
-                held_bytes=held_bytes,
-                factor=sizes.factor,
-                date_bytes=num_date_rows * date_row_bytes(config),
-            ),
             Claim(
-                "indexes", indexes_bytes, f"{DATE_BYTES} B a date, 240 B an entity, one by-time slab, blocks of rows"
+                "interpreter and libraries",
+                floor_bytes,
+                f"Python, NumPy, pyarrow{'' if is_bare else ', DuckDB'} imported",
             ),
+            *_largest_pass(
+                _reading_claims(parser_bytes, shape.page_bytes * (2 + len(config.value_columns)), staging_bytes),
+                _bucket_claims(engine_bytes, held_bytes, sizes.factor),
+                _date_claims(engine_bytes, num_date_rows * date_row_bytes(config)),
+                _order_claims(engine_bytes, order_bytes),
+            ),
+            Claim("names and dates", names_bytes, f"{DATE_BYTES} B a date, 240 B an entity"),
             *_beside_claims(config, shape),
         ),
         cache=cache,
@@ -206,31 +219,37 @@ def join_bytes(config: IngestConfig, shape: PanelShape) -> int:
     return max(JOIN_HELD_BYTES, 2 * shape.max_rows_per_entity * join_row_bytes(config))
 
 
-def _larger_pass(
-    *,
-    parser_bytes: int,
-    pages_bytes: int,
-    staging_bytes: int,
-    engine_bytes: int,
-    held_bytes: int,
-    factor: float,
-    date_bytes: int,
-) -> tuple[Claim, ...]:
-    """Claim the larger of the two passes: they follow one another and hold nothing at the same time."""
-    working_bytes = int(held_bytes * factor)
-    if parser_bytes + pages_bytes + staging_bytes > engine_bytes + working_bytes:
-        return (
-            Claim(
-                "parser", parser_bytes, "CSV pieces of 1 MiB in each thread and before them, or Parquet blocks of 2 MiB"
-            ),
-            Claim("pages", pages_bytes, "one page of every column that is read, packed and unpacked (Parquet)"),
-            Claim("staging", staging_bytes, "rows gathered before a run is written"),
-        )
-    if date_bytes > working_bytes:
-        how = f"{format_bytes(date_bytes)}: a slab of whole dates, features, targets and the sorting of a column"
-        return (Claim("sql and sets", engine_bytes, "DuckDB, as the buckets left it"), Claim("dates", date_bytes, how))
+def _largest_pass(*passes: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Choose the pass that claims most: they follow one another and hold nothing at the same time."""
+    return max(passes, key=lambda claims: sum(claim.bytes for claim in claims))
+
+
+def _parquet_bytes(config: IngestConfig) -> int:
+    return PARQUET_BYTES + PARQUET_COLUMN_BYTES * len(config.value_columns)
+
+
+def _reading_claims(parser_bytes: int, pages_bytes: int, staging_bytes: int) -> tuple[Claim, ...]:
+    how = "CSV pieces of 1 MiB in each thread and before them, or a Parquet block of 2 MiB"
+    return (
+        Claim("parser", parser_bytes, how),
+        Claim("pages", pages_bytes, "one page of every column that is read, packed and unpacked (Parquet)"),
+        Claim("staging", staging_bytes, "rows gathered before a run is written"),
+    )
+
+
+def _bucket_claims(engine_bytes: int, held_bytes: int, factor: float) -> tuple[Claim, ...]:
     how = f"{format_bytes(held_bytes)} of rows x {factor:.1f} (sorted copy, SQL table, results, arrays)"
     return (
         Claim("sql and sets", engine_bytes, f"DuckDB, {WINDOW_STATE_BYTES} B x longest entity x expressions, a chunk"),
-        Claim("bucket", working_bytes, how),
+        Claim("bucket", int(held_bytes * factor), how),
     )
+
+
+def _date_claims(engine_bytes: int, date_bytes: int) -> tuple[Claim, ...]:
+    how = f"{format_bytes(date_bytes)}: a slab of whole dates, features, targets and the sorting of a column"
+    return (Claim("sql and sets", engine_bytes, "DuckDB, as the buckets left it"), Claim("dates", date_bytes, how))
+
+
+def _order_claims(engine_bytes: int, order_bytes: int) -> tuple[Claim, ...]:
+    how = "one slab of the order by time, and blocks of 131,072 rows"
+    return (Claim("sql and sets", engine_bytes, "DuckDB, as the buckets left it"), Claim("order", order_bytes, how))

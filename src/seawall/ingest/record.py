@@ -45,6 +45,12 @@ def record_layout(config: IngestConfig) -> RecordLayout:
     return RecordLayout(tuple(name for name in columns if name not in narrow), narrow, plain, computed)
 
 
+def uses_sql(config: IngestConfig) -> bool:
+    """Tell whether a config has any expression: only then is DuckDB loaded."""
+    own = any(target.expression is not None for target in config.targets.values())
+    return own or bool(config.features or config.derived or config.universe or config.drop_rows)
+
+
 def whole_layout(config: IngestConfig) -> RecordLayout:
     """Keep every column as float64, for rows that come from a panel and not from a spill file."""
     plain = plain_features(config)

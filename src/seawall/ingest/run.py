@@ -238,6 +238,7 @@ def _build(
                 "every value is missing",
                 do="Mend the expression or its source column, or leave it out.",
             )
+        give_back_free_memory()
         beat("index and checksum", num_rows, num_rows)
         report, attributes = _report(scatter, builder) | {"look_alikes": look_alikes(names)}, None
         if config.static is not None:

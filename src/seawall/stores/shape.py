@@ -22,6 +22,9 @@ _LISTS: dict[str, dict[str, type]] = {
 """Lists of records in the manifest, and the keys each record must have."""
 
 
+TYPED_SUFFIXES = (".parquet", ".feather", ".arrow", ".ipc", ".bin")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelShape:
     """Counts of a panel store."""
@@ -35,7 +38,7 @@ class PanelShape:
     max_rows_per_entity: int
     max_rows_per_date: int
     source_bytes: int = 0
-    """Bytes of the source files, uncompressed where that is known."""
+    """Bytes of the source files that are text, uncompressed where that is known."""
     rows_around: int | None = None
     """Rows beside a piece that its values read, where a long entity can be computed in pieces; None: held whole."""
     page_bytes: int = 0
@@ -157,6 +160,11 @@ def _are_records(value: object, fields: dict[str, type]) -> bool:
     )
 
 
+def _is_typed(source: dict[str, Any]) -> bool:
+    """Tell whether a source comes in columns with types, which are decoded and not parsed."""
+    return str(source.get("path", "")).lower().endswith(TYPED_SUFFIXES)
+
+
 def read_shape(panel: Path) -> PanelShape:
     """Read the sizes of a panel store from its manifest alone.
 
@@ -179,5 +187,5 @@ def read_shape(panel: Path) -> PanelShape:
         num_pieces=_num_pieces(manifest["segments"]),
         max_rows_per_entity=manifest["max_rows_per_entity"],
         max_rows_per_date=manifest["max_rows_per_date"],
-        source_bytes=sum(source["bytes"] for source in manifest["sources"]),
+        source_bytes=sum(source["bytes"] for source in manifest["sources"] if not _is_typed(source)),
     )

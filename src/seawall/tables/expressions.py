@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from seawall.errors import ConfigError
 
 Node = dict[str, Any]
@@ -24,6 +22,8 @@ class Expressions:
     """Parse expressions with one small connection that reads nothing."""
 
     def __init__(self, window: str) -> None:
+        import duckdb
+
         self._connection = duckdb.connect(config={"threads": "1", "autoload_known_extensions": "false"})
         self._window = window
 
@@ -46,6 +46,8 @@ class Expressions:
         ConfigError
             Where the text does not parse, or is more than one expression.
         """
+        import duckdb
+
         query = f"SELECT CAST(({text}\n) AS DOUBLE) FROM rows {self._window}"
         try:
             row = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()

@@ -29,6 +29,8 @@ def rows_back(expressions: Mapping[str, str], derived: Mapping[str, str], window
         By name of the expression; None where it has no bound: a frame from the start, RANGE and GROUPS frames, ranks,
         IGNORE NULLS, bounds that are not plain numbers, subqueries, and text that does not parse.
     """
+    if not expressions:
+        return {}
     parser = Expressions(window)
     try:
         helpers = {name.casefold(): _parsed(parser, text) for name, text in derived.items()}
