@@ -3,9 +3,9 @@
 ``python examples/incident_a.py [PREDICTIONS] [FOLDER]``
 
 The notebook held 11,553,790 predictions twice, read all columns of the raw table to use three, and merged on keys that
-stood twice; it died without a word in "convert to backtest format". Here it is three commands. The join and
-the judgement are planned for 200 MiB, parent and worker; the run, which also makes a panel store and a report, for 256,
-and each of its stages shows less than 200. The default is small; 11553790 is the incident itself, and wants 20 GB.
+stood twice; it died without a word in "convert to backtest format". Here it is three commands, each planned for
+200 MiB, parent and worker together: the join, the judgement, and a run that makes a panel store, trades and reports.
+The default is small; 11553790 is the incident itself, and wants 20 GB of disk.
 """
 
 import json
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 INCIDENT, NUM_NAMES, NUM_WINDOWS, NUM_COLUMNS, SHARE_TWICE = 11_553_790, 5_365, 15, 60, 0.004
+MEMORY = "200MiB"
 
 
 def main(num_predictions: int, folder: Path) -> None:
@@ -30,13 +31,13 @@ def main(num_predictions: int, folder: Path) -> None:
     keys = ["--entity", "order_book_id", "--time", "trade_date"]
     seawall("join", "--predictions", scores, "--returns", raw, "--output", table, *keys, "--duplicates", "last")
     seawall("evaluate", "--predictions", table, "--target", "forward_return", "--horizon", "10")
-    seawall("run", str(write_config(folder)), memory="256MiB")
+    seawall("run", str(write_config(folder)))
 
 
-def seawall(*words: str, memory: str = "200MiB") -> None:
+def seawall(*words: str) -> None:
     """Run a command; it ends by showing its memory, or it says why it would not fit before it starts."""
-    print(f"\n$ seawall {' '.join(words)} --memory {memory}", flush=True)
-    subprocess.run([sys.executable, "-m", "seawall", *words, "--memory", memory], check=True)
+    print(f"\n$ seawall {' '.join(words)} --memory {MEMORY}", flush=True)
+    subprocess.run([sys.executable, "-m", "seawall", *words, "--memory", MEMORY], check=True)
 
 
 def write_config(folder: Path) -> Path:
@@ -50,7 +51,6 @@ def write_config(folder: Path) -> Path:
             **keys,
             "sources": [str(folder / "raw")],
             "prices": ["close"],
-            "features": {"ret_1": "close / lag(close) OVER entity - 1"},
             "targets": {"ret_10": {"forward_return": {"column": "close", "horizon_periods": 10, "delay_periods": 1}}},
             "duplicates": "last",
         },

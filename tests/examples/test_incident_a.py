@@ -22,6 +22,7 @@ def test_three_calls_join_judge_and_trade_within_two_hundred_mebibytes(tmp_path:
     used = re.findall(r"used ([\d.]+) MiB of ([\d.]+) MiB planned", done.stdout + done.stderr)
     assert len(used) == 8
     assert all(float(measured) <= float(planned) < 200 for measured, planned in used)
+    assert done.stdout.count("--memory 200MiB") == 3
     assert (tmp_path / "run" / "report.html").exists()
 
     predictions, raw = (pd.read_parquet(tmp_path / name) for name in ("predictions", "raw"))

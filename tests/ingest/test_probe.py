@@ -34,6 +34,19 @@ def test_the_estimate_of_a_large_source_is_never_too_small_for_planning(tmp_path
     assert shape.max_rows_per_entity >= 2000
 
 
+def test_footers_of_many_files_by_entity_bound_the_dates(tmp_path: Path) -> None:
+    days = pd.bdate_range("2000-01-03", periods=500)
+    for part in range(60):
+        index = pd.MultiIndex.from_product([[f"E{part:03d}", f"F{part:03d}"], days], names=["symbol", "date"])
+        frame = pd.DataFrame(index=index).reset_index()
+        frame = frame.assign(**dict.fromkeys(["open", "high", "low", "close", "volume"], 1.25))
+        frame.to_parquet(tmp_path / f"{part:03d}.parquet")
+    shape = probe(settings(tmp_path))
+    # Weekends are counted: a day is the step, and the span is known to the day.
+    assert 500 <= shape.num_dates == (days[-1] - days[0]).days + 1 == shape.max_rows_per_entity
+    assert shape.num_rows == 60 * 1000
+
+
 def test_a_probe_refuses_unknown_columns_before_planning(tmp_path: Path) -> None:
     market().drop(columns="volume").to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(ConfigError, match="unknown column, found 'volume'"):

@@ -5,6 +5,7 @@ from typing import Any
 
 from seawall.budget.claims import DIRTY_WINDOW_BYTES, Claim, StagePlan, container_claims
 from seawall.evaluate.config import MAX_GROUPS, EvaluateConfig
+from seawall.stores.pages import pages_claim
 from seawall.stores.shape import PanelShape
 from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
 from seawall.units import KIB, MIB
@@ -21,8 +22,8 @@ ROW_GROUP_ROWS = 65_536
 FOOTER_CHUNK_BYTES = 4 * KIB
 """What Parquet keeps in memory per column of each row group (3 KiB measured)."""
 
-PAGE_BYTES = 4 * KIB
-"""Smallest piece of a mapped file the kernel reads and keeps."""
+LIBRARY_TEXT_BYTES = 56 * MIB
+"""Code pages of Python, NumPy, pyarrow and scipy.special (51 MiB measured)."""
 
 SCIPY_BYTES = 16 * MIB
 """scipy.special imported (15 MiB measured)."""
@@ -69,14 +70,14 @@ def plan(
     num_targets: int = 1,
     num_beside: int = 0,
 ) -> StagePlan:
-    """Plan evaluate. It has no knobs: the claims are the same for any budget, and grow with dates and names of a date.
+    """Plan evaluate. It has no knobs: claims grow with dates and names of a date. Panel pages are lent: what is left.
 
     Parameters
     ----------
     shape
         Sizes of the panel; every date of it may hold predictions.
     budget_bytes
-        What the stage may use in all; changes nothing here.
+        What the stage may use in all.
     num_paths
         Times that each date is predicted.
     num_targets
@@ -89,42 +90,38 @@ def plan(
     num_columns = _NUM_PREDICTION_COLUMNS - 1 + num_targets * (1 + num_beside)
     daily_bytes, row_bytes = _daily_row_bytes(config), _DATE_ROW_BYTES + 8 * (len(config.decay_horizons) + 4)
     earlier_bytes = _earlier_bytes(config, shape.num_entities)
+    private = (
+        Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, scipy.special imported"),
+        Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
+        Claim(
+            "parquet footer",
+            num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
+            f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
+        ),
+        Claim(
+            "one date",
+            shape.max_rows_per_date * row_bytes,
+            f"{shape.max_rows_per_date:,} names of the largest date x {row_bytes} B",
+        ),
+        Claim(
+            "scores of earlier dates",
+            earlier_bytes,
+            f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
+        ),
+        *_beside_claims(config, shape, num_beside),
+        Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
+        _daily_claim(min(shape.num_dates, PART_DATES), daily_bytes),
+        *([_paths_claim(shape.num_dates, daily_bytes, num_paths)] if num_paths > 1 else []),
+        _summaries_claim(shape.num_dates),
+    )
     tables_bytes = num_targets * num_tables * shape.num_dates * daily_bytes
-    written_bytes = tables_bytes + MIB
+    dirty_bytes = min(DIRTY_WINDOW_BYTES, tables_bytes + MIB)
+    cache = container_claims(dirty_bytes=dirty_bytes, library_text_bytes=LIBRARY_TEXT_BYTES)
+    room_bytes = budget_bytes - sum(claim.bytes for claim in (*private, *cache))
     return StagePlan(
         stage="evaluate",
-        private=(
-            Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow, scipy.special imported"),
-            Claim("predictions", READER_BYTES, f"one row group of {ROW_GROUP_ROWS:,} rows and its reader"),
-            Claim(
-                "parquet footer",
-                num_row_groups * num_columns * FOOTER_CHUNK_BYTES,
-                f"{num_row_groups:,} row groups x {num_columns} columns x 4 KiB",
-            ),
-            Claim(
-                "one date",
-                shape.max_rows_per_date * row_bytes,
-                f"{shape.max_rows_per_date:,} names of the largest date x {row_bytes} B",
-            ),
-            Claim(
-                "scores of earlier dates",
-                earlier_bytes,
-                f"{shape.num_entities:,} names x 8 B x {max(config.decay_lags, default=0)} dates, and 32 B of ranks",
-            ),
-            *_beside_claims(config, shape, num_beside),
-            Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B, at the end"),
-            _daily_claim(min(shape.num_dates, PART_DATES), daily_bytes),
-            *([_paths_claim(shape.num_dates, daily_bytes, num_paths)] if num_paths > 1 else []),
-            _summaries_claim(shape.num_dates),
-        ),
-        cache=(
-            *container_claims(dirty_bytes=min(DIRTY_WINDOW_BYTES, written_bytes)),
-            Claim(
-                "panel pages",
-                _panel_page_bytes(shape),
-                f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once",
-            ),
-        ),
+        private=private,
+        cache=(*cache, pages_claim(shape, room_bytes)),
         disk=(
             Claim(
                 "daily.parquet",
@@ -233,9 +230,3 @@ def _daily_row_bytes(config: EvaluateConfig) -> int:
 def _earlier_bytes(config: EvaluateConfig, num_entities: int) -> int:
     """Scores of as many dates as the longest lag, and ranks and marks of the date before and of this one."""
     return num_entities * (8 * max(config.decay_lags, default=0) + 32)
-
-
-def _panel_page_bytes(shape: PanelShape) -> int:
-    """Pages of time index, returns, adjustment and prices that successive dates share; no more than the files have."""
-    widths = (4, 8 * shape.num_targets, 8, 8 * shape.num_prices)
-    return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)

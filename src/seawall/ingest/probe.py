@@ -13,7 +13,8 @@ def probe(config: IngestConfig) -> PanelShape:
     """Estimate the sizes of the panel; check that its columns exist and that no expression looks ahead.
 
     Rows come from file metadata or bytes per sampled row; entities are those of the sample, doubled where the sample
-    does not see all; the longest entity is taken as one row for every estimated date.
+    does not see all; the longest entity is taken as one row for every estimated date, of which there are no more than
+    footers of Parquet files leave room for.
 
     Raises
     ------
@@ -30,6 +31,8 @@ def estimate(config: IngestConfig, sample: TableSample) -> PanelShape:
     complete = num_rows <= sample.num_rows * 1.06
     num_entities = max(1, len(sample.entities) * (1 if complete else 2))
     num_dates = min(num_rows, max(1, num_rows * 2 // num_entities))
+    if sample.span.num_times is not None and not sample.sampled_bytes:
+        num_dates = min(num_dates, sample.span.num_times)
     longest = max(sample.entities.values(), default=1) if complete else num_dates
     return PanelShape(
         num_rows=num_rows,

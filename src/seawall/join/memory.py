@@ -5,6 +5,7 @@ from typing import Any
 
 from seawall.budget.claims import Claim, StagePlan
 from seawall.join.config import JoinConfig
+from seawall.stores.pages import PAGE_BYTES, pages_claim
 from seawall.stores.shape import PanelShape
 from seawall.tables.memory import fewest_claims, rows_claim, runs_claim, table_cache_claims
 from seawall.units import KIB, MIB
@@ -29,12 +30,6 @@ ENTITY_BYTES = 256
 
 DATE_BYTES = 48
 """Calendar, two counters of the coverage and the sums added to them."""
-
-FEWEST_PAGE_BYTES = 8 * MIB
-"""Pages of the panel a join is never planned without."""
-
-PAGE_BYTES = 4 * KIB
-"""Smallest piece of a mapped file the kernel reads and keeps."""
 
 OUTSIDE_ROW_BYTES = 128
 """A row of a date while scores meet it: row ids, entities, places, masks and scores, and their kept parts."""
@@ -83,7 +78,7 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
     return StagePlan(
         stage="join",
         private=private,
-        cache=(*cache, _pages_claim(shape, room_bytes)),
+        cache=(*cache, pages_claim(shape, room_bytes)),
         disk=(
             Claim(
                 "backtest table", shape.num_rows * row_bytes, f"{shape.num_rows:,} rows x {row_bytes} B, uncompressed"
@@ -91,25 +86,6 @@ def plan(config: JoinConfig, shape: PanelShape, budget_bytes: int) -> StagePlan:
             Claim("coverage.json", MIB, "some 100 B per fold and month"),
         ),
     )
-
-
-def _pages_claim(shape: PanelShape, room_bytes: int) -> Claim:
-    """Claim the pages that successive dates share, or as many as there is room for.
-
-    The kernel may take them back: with fewer, some are read from disk again for each row group, which costs time alone.
-    """
-    wanted_bytes = _panel_page_bytes(shape)
-    formula = f"one 4 KiB page per entity ({shape.num_entities:,}) and file, so that each is read from disk once"
-    if wanted_bytes <= room_bytes:
-        return Claim("panel pages", wanted_bytes, formula)
-    fewest_bytes = min(wanted_bytes, FEWEST_PAGE_BYTES)
-    return Claim("panel pages", max(fewest_bytes, room_bytes), f"what is left, of {wanted_bytes:,} B: {formula}")
-
-
-def _panel_page_bytes(shape: PanelShape) -> int:
-    """Pages of time index, returns, adjustment and prices that successive dates share; no more than the files have."""
-    widths = (4, 8 * shape.num_targets, 8, 8 * shape.num_prices)
-    return sum(min(shape.num_entities * PAGE_BYTES, shape.num_rows * width) for width in widths)
 
 
 def plan_predictions(found: Mapping[str, Any], shape: PanelShape, budget_bytes: int) -> StagePlan:

@@ -21,6 +21,9 @@ PAGE_BYTES = 6 * MIB
 SERIES_BYTES_PER_DATE = 44
 """Time, equity, two returns at 8 B each, and what computing one chart line needs (32 B measured)."""
 
+LIBRARY_TEXT_BYTES = 56 * MIB
+"""Code pages of Python, NumPy and pyarrow, and of scipy.special where runs are compared (44 and 51 MiB measured)."""
+
 SCIPY_BYTES = 16 * MIB
 """scipy.special, for the p values of paired differences (11-14 MiB measured)."""
 
@@ -58,7 +61,8 @@ def plan(num_dates: int, num_folds: int, num_strategies: int, budget_bytes: int)
             ),
             Claim("folds", FOLD_BYTES * num_folds, f"{num_folds:,} folds x 64 KiB of records and charts"),
         ),
-        cache=container_claims(),
+        # The page is the one thing written, and it is flushed before it replaces the old one.
+        cache=container_claims(dirty_bytes=PAGE_BYTES, library_text_bytes=LIBRARY_TEXT_BYTES),
         disk=(Claim("page", 2 * PAGE_BYTES, "the old page and the new one beside it"),),
     )
 

@@ -19,6 +19,7 @@ from seawall.tables.parts import Part
 from seawall.tables.read import STREAM_BYTES, UNREADABLE, RawBlock, TypedReadError, unreadable
 from seawall.tables.streams import is_plain, open_text, packed_bytes
 from seawall.tables.table import Table, open_tables
+from seawall.tables.time_span import TimeSpan
 
 PIECE_BYTES = 256 * 1024
 USUAL_PAGE_BYTES = 1024 * 1024
@@ -48,6 +49,9 @@ class TableSample:
     counted_rows: int = 0
     page_bytes: int = 0
     """Bytes of a page of one column as a Parquet reader holds them, packed and unpacked; the largest file counts."""
+
+    span: TimeSpan = field(default_factory=TimeSpan)
+    """Of Parquet sources: bounds how many times there are."""
 
     @property
     def estimated_rows(self) -> int:
@@ -197,6 +201,7 @@ def _sample_typed(table: Table, sample: TableSample, *, look: bool) -> None:
 def _sample_parquet(table: Table, sample: TableSample, *, look: bool) -> None:
     with pq.ParquetFile(table.part.path, pre_buffer=False, buffer_size=STREAM_BYTES) as parquet:
         sample.page_bytes = max(sample.page_bytes, _page_bytes(parquet.metadata))
+        sample.span.see_footer(parquet.metadata, table.time)
         cells = len(table.wide_entities) if table.value_of_wide is not None else 1
         sample.counted_rows += parquet.metadata.num_rows * cells
         groups = sorted({0, parquet.num_row_groups // 2, parquet.num_row_groups - 1}) if look else []
@@ -208,6 +213,7 @@ def _sample_parquet(table: Table, sample: TableSample, *, look: bool) -> None:
             )
             first = next(iter(batches), None)
             if first is not None:
+                sample.span.see_rows(pa.chunked_array([first.column(table.time)]))
                 _count_table(pa.Table.from_batches([first]), table, sample)
 
 
