@@ -6,10 +6,13 @@ from pathlib import Path
 
 from seawall.budget import portable
 from seawall.budget.cgroup import MemoryGroup, own_group, read_meminfo
-from seawall.units import KIB, format_bytes, parse_bytes
+from seawall.units import KIB, MIB, format_bytes, parse_bytes
 
 _AVAILABLE_SHARE = 0.8
 """Of memory nobody has set a limit on, a fifth is left to everybody else."""
+
+_SLACK_BYTES = 2 * MIB
+"""A shell that waits in the same container is no reason to warn: plans claim more than this for the kernel alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def _available_bytes(root: Path) -> int:
 
 def _warn(budget_bytes: int, room: list[tuple[str, int]]) -> str:
     rule, room_bytes = min(room, key=lambda candidate: candidate[1])
-    if budget_bytes <= room_bytes:
+    if budget_bytes <= room_bytes + _SLACK_BYTES:
         return ""
     return (
         f"the declared {format_bytes(budget_bytes)} is more than the {format_bytes(room_bytes)} there is room for"

@@ -25,6 +25,10 @@ PARSER_THREAD_BYTES = 14 * MIB
 """Pieces of 1 MiB being parsed and waiting, and Arrow's buffers: 30 MiB with one thread, 12 MiB for each more (measured
 with 60 columns)."""
 
+PASSING_BYTES = 56
+"""Columns that come and go while a row is sorted and its targets are made; where there is SQL its floor covers them (51
+B measured)."""
+
 PARQUET_BYTES = 16 * MIB
 """A block of 2 MiB as Arrow has it, as numbers, and as rows (12 MiB measured with one column)."""
 
@@ -102,7 +106,7 @@ def bucket_sizes(config: IngestConfig) -> BucketSizes:
     table_bytes = 8 * (3 + len(layout.wide) + num_prices + 1) if num_sql else 0
     sql_bytes = 16 * num_sql + 2 * table_bytes  # each result once in DuckDB and once in our array
     set_bytes = 8 * (6 + 2) if config.feature_sets else 0  # adjusted bars and places of one set, after the SQL
-    sql_bytes = max(sql_bytes, set_bytes)
+    sql_bytes = max(sql_bytes, set_bytes) if uses_sql(config) else max(PASSING_BYTES, set_bytes)
     stored_columns = num_prices + len(kept_columns(config))
     output_bytes = 4 * len(config.feature_names) + 24 * num_targets + 8 * stored_columns + 8 + 1 + 8
     output_bytes += 3 * sum(ROLE_BYTES[role] for role in config.roles)  # as read, as stored, and what marks them
