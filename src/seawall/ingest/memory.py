@@ -25,7 +25,7 @@ PARSER_THREAD_BYTES = 14 * MIB
 """Pieces of 1 MiB being parsed and waiting, and Arrow's buffers: 30 MiB with one thread, 12 MiB for each more (measured
 with 60 columns)."""
 
-PASSING_BYTES = 56
+PASSING_BYTES = 64
 """Columns that come and go while a row is sorted and its targets are made; where there is SQL its floor covers them (51
 B measured)."""
 
