@@ -89,6 +89,24 @@ def test_a_stage_without_progress_starts_anew(run: Path) -> None:
     assert aftermath(run).safe.endswith("evaluate starts anew")
 
 
+@pytest.mark.parametrize(
+    ("unit", "left", "what"),
+    [
+        ("ingest", ".m.panel.ingest/checkpoint.npz", "the rows it has read"),
+        ("ingest", ".m.panel.ingest/built.npz", "the entities it has computed"),
+        ("train/fold_02/seed_1", "models/fold_02/seed_1/checkpoint.pt", "its last checkpoint"),
+        ("predict/fold_02", "predictions/fold_02.k.slots", "the predictions it has written"),
+        ("search", "search/.work/k/both.sums/x/partial.npz", "its last checkpoint"),
+    ],
+)
+def test_what_an_unfinished_stage_goes_on_from_is_named(run: Path, unit: str, left: str, what: str) -> None:
+    working_on(run, unit, substep="somewhere")
+    (run / left).parent.mkdir(parents=True)
+    (run / left).touch()
+
+    assert f"{unit} goes on from {what}, " in aftermath(run).safe
+
+
 def test_a_log_that_a_kill_cut_short_is_read_as_far_as_it_goes(run: Path) -> None:
     with (run / "log.jsonl").open("a") as file:
         file.write('{"event": "fail')

@@ -1,5 +1,7 @@
 """The kernel's own out-of-memory kill in every stage: the run says so, keeps what it has, and the command goes on."""
 
+import csv
+import json
 import os
 import subprocess
 import time
@@ -7,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from seawall.budget.heartbeat import read_heartbeat
 from seawall.budget.processes import descendants
 from tests.pipeline.kills import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.cgroup]
 
-STAGES = ("ingest", "folds", "train/fold_00", "predict/fold_00", "evaluate", "join", "backtest", "report")
+STAGES = ("ingest", "folds", "train/fold_00", "predict/fold_00", "evaluate", "join", "backtest", "search", "report")
+
+MIDDLES = (
+    ("ingest", "sort and compute", "read and scatter", "ingest goes on from the "),
+    ("train/fold_00", "epoch 9: train", "epoch 0: train", "train/fold_00 goes on from its last checkpoint, "),
+    ("search", "both: sweep everything", "predictions", "search goes on from the "),
+)
+"""Unit, sub-step at which much is done already, one that is not to be seen again, and what the screen says."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +44,12 @@ def own_limit(pid: int) -> Path | None:
     return folder / "memory.limit_in_bytes" if folder.name.startswith("seawall-") else None
 
 
-def starve(parent: subprocess.Popen[str]) -> None:
+def starve(parent: subprocess.Popen[str], world: World, substep: str = "") -> None:
     """Lower the limit of the first stage to less than it must take, as a neighbour in a full container would."""
     while parent.poll() is None:
+        if substep and read_heartbeat(world.out / ".heartbeat.json").get("substep") != substep:
+            time.sleep(0.001)
+            continue
         for pid in descendants(parent.pid)[1:]:
             limit = own_limit(pid)
             if limit is not None:
@@ -53,7 +66,7 @@ def test_a_stage_the_kernel_kills_for_memory_is_explained_and_continued(world: W
     world.undo(unit)
     parent = subprocess.Popen(world.command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
-    starve(parent)
+    starve(parent, world)
     _, errors = parent.communicate(timeout=120)
 
     assert parent.returncode in (0, 5), errors[-2000:]  # 0: tried again by itself, with room
@@ -63,3 +76,30 @@ def test_a_stage_the_kernel_kills_for_memory_is_explained_and_continued(world: W
     world.run_to_the_end()
     world.assert_undisturbed(f"{unit} killed for memory, exit code {parent.returncode}")
     print(unit, parent.returncode, errors.splitlines()[:1])
+
+
+@pytest.mark.parametrize(("unit", "substep", "earlier", "said"), MIDDLES)
+def test_a_stage_killed_for_memory_in_its_middle_goes_on_and_does_not_begin_again(
+    world: World, unit: str, substep: str, earlier: str, said: str
+) -> None:
+    world.undo(unit)
+    num_rows = len(substeps(world, unit))
+    parent = subprocess.Popen(world.command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+    starve(parent, world, substep)
+    _, errors = parent.communicate(timeout=120)
+
+    log = [json.loads(line) for line in (world.out / "log.jsonl").read_text().splitlines()]
+    assert [entry["cause"] for entry in log if entry["event"] == "failed"][-1:] == ["oom-own"], errors[-2000:]
+    assert parent.returncode == 0 or said in errors, errors[-2000:]
+    world.run_to_the_end()
+    world.assert_undisturbed(f"{unit} killed for memory in {substep}")
+    rows = substeps(world, unit)[num_rows:]
+    assert substep in rows
+    assert earlier not in rows[rows.index(substep) :], "begun again"
+
+
+def substeps(world: World, unit: str) -> list[str]:
+    """List the sub-steps of a unit in the rows of the timeline."""
+    with (world.out / "memory.csv").open(encoding="utf-8", newline="") as file:
+        return [row["substep"] for row in csv.DictReader(file) if row["unit"] == unit]

@@ -92,21 +92,20 @@ def _sides(fold: Numbers) -> list[tuple[str, Numbers]]:
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, Numbers]]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 1), pad_edge=False)
-    table.add_column("", overflow="fold")
+    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", overflow="fold", min_width=min(_LABEL_WIDTH, max(len(label) for label, _ in rows)))
     for name in header:
         table.add_column(name, justify="right", no_wrap=True)
     for label, of in rows:
         num_defined = of["num_dates"] - of["num_undefined"]
-        table.add_row(
-            escape(label),
+        values = (
             *(number(of[key]) for key in ("mean", "mean_low", "mean_high", "std")),
             number(of["icir"], 3),
             number(of["share_positive"], 2),
             number(of["t_hac"], 2),
             p_value(of["p_hac"]),
-            f"{num_defined:,}",
         )
+        table.add_row(escape(label), *(value.replace("undefined", "undef.") for value in values), f"{num_defined:,}")
     return table
 
 
@@ -128,6 +127,9 @@ def _tests(rows: Sequence[tuple[str, Numbers]]) -> Table:
         table.add_row(label, t["plain"], t["hac"], counts[0], t["newey_west"], t["non_overlapping"], counts[1])
     return table
 
+
+_LABEL_WIDTH = 14
+"""Longer names are folded, so that every number is seen in a terminal of 80 columns."""
 
 _TESTS = ("plain", "hac", "newey_west", "non_overlapping")
 

@@ -81,15 +81,33 @@ def place_of(stage: str) -> int:
 
 def goes_on_from(folder: Path, unit: str) -> str:
     """Tell what an unfinished unit goes on from; empty for no unit."""
-    stage, _, fold = unit.partition("/")
-    patterns = {"train": f"models/{fold}/checkpoint.pt", "predict": f"predictions/{fold}.*slots"}
-    found = sorted(folder.glob(patterns[stage])) if fold and stage in patterns else []
-    path = max(found, key=lambda one: one.stat().st_mtime, default=None)
-    if path is None:
+    stage, _, part = unit.partition("/")
+    found = [
+        (path.stat().st_mtime, what)
+        for pattern, what in _LEFT.get(stage, ())
+        for path in folder.glob(pattern.format(part=part))
+    ]
+    if not found:
         return f"{unit} starts anew" if unit else ""
-    age = format_seconds(max(time.time() - path.stat().st_mtime, 0.0))
-    what = "its last checkpoint" if stage == "train" else "the predictions it has written"
-    return f"{unit} goes on from {what}, {age} ago"
+    written, what = max(found)
+    return f"{unit} goes on from {what}, {format_seconds(max(time.time() - written, 0.0))} ago"
+
+
+_LEFT: dict[str, tuple[tuple[str, str], ...]] = {
+    "ingest": (
+        (".*.ingest/checkpoint.npz", "the rows it has read"),
+        (".*.ingest/built.npz", "the entities it has computed"),
+        (".*.ingest/dates.npz", "the dates it has compared"),
+    ),
+    "train": (("models/{part}/checkpoint.pt", "its last checkpoint"),),
+    "predict": (("predictions/{part}.*slots", "the predictions it has written"),),
+    "search": (
+        ("search/.work/*/prepared.json", "the bars and entries it has prepared"),
+        ("search/.work/*/**/partial.npz", "its last checkpoint"),
+        ("search/.work/*/**/done.json", "the sums it has finished"),
+    ),
+}
+"""Files a killed stage leaves for its next start, and what they hold."""
 
 
 def _command(began: Mapping[str, Any]) -> str:

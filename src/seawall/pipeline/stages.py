@@ -28,6 +28,7 @@ from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
 from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
 from seawall.search.config import SearchConfig
+from seawall.search.memory import PANEL_ROW_BYTES
 from seawall.search.memory import plan as plan_search
 from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
@@ -230,7 +231,7 @@ def _claims_of(unit: Unit, config: RunConfig, shape: PanelShape, means: tuple[Fo
         return plan_backtest(config.backtest, shape, share_bytes)
     if unit.stage == "search" and config.search is not None:
         source_bytes = sum(file.stat().st_size for file in search_files(config.search))
-        source_bytes += shape.store_bytes if config.search.source is None else 0
+        source_bytes += shape.num_rows * PANEL_ROW_BYTES if config.search.source is None else 0
         return plan_search(config.search, source_bytes, share_bytes)
     num_strategies = len(config.backtest.strategies) if config.backtest else 0
     return plan_report(shape.num_dates, len(folds), num_strategies, share_bytes)

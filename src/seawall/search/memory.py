@@ -41,6 +41,9 @@ SPLIT_BYTES = 24 * MIB
 SOURCE_DISK_FACTOR = 8
 """Bars and entries as plain arrays, twice while they are sorted, for each byte of a packed table."""
 
+PANEL_ROW_BYTES = 24
+"""A row of a panel among the tables: 48 B on the way and as much as plain arrays, by the factor above."""
+
 EVALUATIONS_PER_SECOND = 2e8
 BUILDS_PER_SECOND = 2e4
 
