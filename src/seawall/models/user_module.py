@@ -23,8 +23,8 @@ from seawall.stores.atomic import text_key
 
 WHERE = "train.model.target"
 
-ADAPTERS = {"LightningModule": "seawall.bridges.lightning:adapted"}
-"""Base classes that bring a training of their own, and what makes a module of them for our loop."""
+OWN_TRAINING = {"training_step", "configure_optimizers"}
+"""What a LightningModule brings of its own; the loop here has its loss, its steps and its optimiser by the config."""
 
 
 class UserModule(nn.Module):
@@ -99,7 +99,9 @@ class UserModule(nn.Module):
 
 
 def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's, or an adapter of it
-    """Import the file a target names and give its class; a LightningModule comes wrapped by its adapter.
+    """Import the file a target names and give its class.
+
+    A LightningModule is a module whose own training would be passed over: it is refused, not half obeyed.
 
     Raises
     ------
@@ -117,11 +119,12 @@ def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's, or 
         raise ConfigError(WHERE, "no such class in this file", found=f"{name} in {file}", do=nearest(name, known))
     if not inspect.isclass(made) or not issubclass(made, nn.Module):
         raise ConfigError(WHERE, "not a class of torch.nn.Module", found=name, allowed="torch.nn.Module")
-    adapter = next((ADAPTERS[base.__name__] for base in made.__mro__ if base.__name__ in ADAPTERS), None)
-    if adapter is None:
-        return made
-    bridge, _, function = adapter.partition(":")
-    return getattr(importlib.import_module(bridge), function)(made)
+    if any(base.__name__ == "LightningModule" for base in made.__mro__):
+        do = "Name the torch module it wraps; loss, optimiser and schedule are choices of train."
+        raise ConfigError(
+            WHERE, "a LightningModule has a training of its own, which is not used here", found=name, do=do
+        )
+    return made
 
 
 def told(
