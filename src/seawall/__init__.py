@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seawall import datasets, metrics
     from seawall.errors import SeawallError
     from seawall.pipeline.api import ingest, run
+    from seawall.pipeline.fit_api import fit
     from seawall.pipeline.loader import folds, windows
     from seawall.pipeline.result import Run
     from seawall.pipeline.search import search
@@ -35,6 +36,7 @@ __all__ = [
     "compact",
     "datasets",
     "export",
+    "fit",
     "folds",
     "ingest",
     "metrics",
@@ -55,6 +57,7 @@ _PLACES = {
     "compact": ("seawall.pipeline.store_api", "compact"),
     "datasets": ("seawall.datasets", ""),
     "export": ("seawall.pipeline.store_api", "export"),
+    "fit": ("seawall.pipeline.fit_api", "fit"),
     "folds": ("seawall.pipeline.loader", "folds"),
     "ingest": ("seawall.ingest", ""),
     "metrics": ("seawall.metrics", ""),

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from seawall.budget.causes import CAUSES, cause_of_exception
@@ -27,6 +28,29 @@ OWN_TRAINING = {"training_step", "configure_optimizers"}
 """What a LightningModule brings of its own; the loop here has its loss, its steps and its optimiser by the config."""
 
 
+class GivenModule(ModuleConfig):
+    """A module that is there already, with its weights: it is trained as it stands, and nowhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    module: nn.Module = Field(exclude=True, repr=False)
+
+    @property
+    def file(self) -> Path:
+        """Where its class was written, for messages."""
+        try:
+            return Path(inspect.getfile(type(self.module)))
+        except (TypeError, OSError):
+            return Path(type(self.module).__name__)
+
+
+def given_module(module: nn.Module, **choices: Any) -> GivenModule:  # noqa: ANN401 - values of a config
+    """Stand for a module as it is now: its class and its weights are its fingerprint."""
+    weights = (f"{name}:{text_key(str(value.tolist()))}" for name, value in module.state_dict().items())
+    source = text_key(type(module).__qualname__, repr(module), *weights)
+    return GivenModule(target=f"instance:{type(module).__name__}", source=source, module=module, **choices)
+
+
 class UserModule(nn.Module):
     """Call ``forward(features)``, with ``static=`` and ``entity=`` where the config says that it takes them.
 
@@ -38,6 +62,9 @@ class UserModule(nn.Module):
     def __init__(self, config: ModuleConfig, shape: ModelShape) -> None:
         super().__init__()
         self.config, self.num_outputs = config, shape.num_outputs
+        if isinstance(config, GivenModule):
+            self.file, self.inner = config.file, config.module
+            return
         self.file = source_file(config.target)
         if config.source and source_key(config.target) != config.source:
             do = "Put it back, or run again from the stage train: other code is another model."

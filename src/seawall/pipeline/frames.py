@@ -38,7 +38,7 @@ def write_frame(frame: object, path: Path) -> None:
     import pyarrow as pa
 
     try:
-        batches = _batches(frame)
+        batches = frame_batches(frame)
         first = next(batches, None)
         if first is None or not first.num_rows:
             raise DataError("source", "the frame has no rows", do="Check how it was made.")
@@ -64,7 +64,8 @@ def _check_names(names: list[str]) -> None:
         raise ConfigError("source", "the columns of the frame need names, each once", found=repr(twice[:1]))
 
 
-def _batches(frame: Any) -> Iterator["pa.RecordBatch"]:  # noqa: ANN401 - whatever library it is from
+def frame_batches(frame: Any) -> Iterator["pa.RecordBatch"]:  # noqa: ANN401 - whatever library it is from
+    """Give a table in memory 65,536 rows at a time; a stream can be read once."""
     import pyarrow as pa
 
     if _library(frame) == "pandas":

@@ -14,6 +14,7 @@ from seawall.errors import FormatError
 from seawall.models.config import ModelConfig
 from seawall.models.network_config import NetworkConfig
 from seawall.models.registry import build_model
+from seawall.models.user_module import GivenModule
 from seawall.stores.atomic import file_checksum, replacing, text_key, write_json
 from seawall.stores.scalers import Scaler, load_scaler
 from seawall.train.checkpoint import Weights
@@ -55,8 +56,10 @@ def write_model(
     write_json(folder / "model.json", {"format": MODEL_FORMAT, **record})
 
 
-def read_model(folder: Path) -> FittedModel:
+def read_model(folder: Path, given: NetworkConfig | None = None) -> FittedModel:
     """Read a finished model; nothing in its files is executed.
+
+    A :class:`GivenModule` takes the weights into the module it holds.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def read_model(folder: Path) -> FittedModel:
         record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         if record["format"] != MODEL_FORMAT:
             raise FormatError(str(folder), "unknown format", found=repr(record["format"]), allowed=MODEL_FORMAT)
-        config: NetworkConfig = TypeAdapter(ModelConfig).validate_python(record["model"])
+        kept: NetworkConfig = TypeAdapter(ModelConfig).validate_python(record["model"])
+        config = given if isinstance(given, GivenModule) else kept
         inputs = load_inputs(folder / "inputs.json")
         num_targets = len(record.get("targets", [record["target"]]))
         module = build_model(

@@ -88,6 +88,8 @@ def _range(segment: dict[str, Any]) -> tuple[int, int]:
 
 def _span(panel: Panel, part: tuple[int, int]) -> dict[str, Any]:
     start, stop = part
+    if start == stop:  # of a model that is judged by nothing later
+        return {"start": start, "stop": stop, "first_time": None, "last_time": None}
     return {"start": start, "stop": stop, "first_time": _time(panel, start), "last_time": _time(panel, stop - 1)}
 
 

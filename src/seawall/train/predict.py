@@ -122,7 +122,7 @@ class _Predicting:
     def by_model(self, config: TrainConfig, folder: Path, member: str) -> _Filled:
         """Predict with a trained model; what an earlier attempt has written is not computed again."""
         (random_access, split, beat, ranks), panel, targets = self.means, self.panel, config.target_names
-        fitted = read_model(folder / member)
+        fitted = read_model(folder / member, config.model)
         _check_same_choices(fitted, config, folder / member)
         windows = _window_ends(panel, self.fold, config)
         whole, stride_periods = (self.rows, 0) if windows is None else windows
