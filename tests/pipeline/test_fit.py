@@ -17,6 +17,7 @@ from torch import nn
 import seawall as sw
 from seawall.arrays import Float32
 from seawall.errors import SeawallError
+from seawall.pipeline.fit_api import NOT_SETTINGS
 from seawall.pipeline.fitted import Fitted
 from seawall.stores.panel import Panel
 from seawall.train.folds_file import fold_layout, write_folds
@@ -54,9 +55,7 @@ def test_on_a_fold_of_a_panel_it_is_the_model_and_the_predictions_of_a_run(
     make_folds_record(world.panel, config, tmp_path / "folds.json")
     fit_fold(world.panel, tmp_path / "folds.json", 0, config, tmp_path / "run")
     folds = sw.folds(world.panel, train=60, valid=20, test=20, lookback=4, targets=["fwd"])
-    settings = config.model_dump(
-        exclude={"target", "targets", "features", "lookback_periods", "folds", "model", "ranks"}
-    )
+    settings = config.model_dump(exclude=set(NOT_SETTINGS))
 
     fitted = sw.fit(model, world.panel, lookback=4, fold=folds.folds[0], settings=settings)
 

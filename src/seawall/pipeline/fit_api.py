@@ -34,6 +34,9 @@ VALID_SHARE = 0.2
 LOOKBACK_PERIODS = 20
 """Of panels, as in a config."""
 
+NOT_SETTINGS = ("target", "targets", "features", "lookback_periods", "folds", "model", "ranks", "seeds", "baselines")
+"""Given by an argument, or of whole runs alone."""
+
 NEEDS_DATES = ("valid_ic", "valid_rank_ic")
 
 
@@ -198,7 +201,7 @@ def _of_samples(data: object, y: object, valid: object, means: tuple[Asked, Path
 
 def _config(model: object, given: _Given, settings: dict[str, Any], memory: str | int | None) -> TrainConfig:
     """Check all choices as a config's; the lengths of folds are stand-ins, for the fold is there."""
-    for name in ("target", "targets", "features", "lookback_periods", "folds", "model", "ranks", "seeds", "baselines"):
+    for name in NOT_SETTINGS:
         if name in settings:
             raise ConfigError(f"settings.{name}", "not one of the settings", do="Give it as an argument, or in a run.")
     module = _module(model)
