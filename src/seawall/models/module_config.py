@@ -44,7 +44,7 @@ class Measured(BaseModel):
 
 
 class ModuleConfig(NetworkConfig):
-    """A torch.nn.Module of the user's own, or a LightningModule, by the place of its class."""
+    """A torch.nn.Module of the user's own, by the place of its class."""
 
     # Editors tell the models apart by kind, which only the default one may leave out.
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind", "target"]})

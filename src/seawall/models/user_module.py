@@ -24,9 +24,6 @@ from seawall.stores.atomic import text_key
 
 WHERE = "train.model.target"
 
-OWN_TRAINING = {"training_step", "configure_optimizers"}
-"""What a LightningModule brings of its own; the loop here has its loss, its steps and its optimiser by the config."""
-
 
 class GivenModule(ModuleConfig):
     """A module that is there already, with its weights: it is trained as it stands, and nowhere else."""
@@ -46,6 +43,7 @@ class GivenModule(ModuleConfig):
 
 def given_module(module: nn.Module, **choices: Any) -> GivenModule:  # noqa: ANN401 - values of a config
     """Stand for a module as it is now: its class and its weights are its fingerprint."""
+    refuse_own_training(type(module))
     weights = (f"{name}:{text_key(str(value.tolist()))}" for name, value in module.state_dict().items())
     source = text_key(type(module).__qualname__, repr(module), *weights)
     return GivenModule(target=f"instance:{type(module).__name__}", source=source, module=module, **choices)
@@ -125,7 +123,7 @@ class UserModule(nn.Module):
         return self.inner.load_state_dict(state_dict, strict=strict, assign=assign)
 
 
-def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's, or an adapter of it
+def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's
     """Import the file a target names and give its class.
 
     A LightningModule is a module whose own training would be passed over: it is refused, not half obeyed.
@@ -146,12 +144,22 @@ def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's, or 
         raise ConfigError(WHERE, "no such class in this file", found=f"{name} in {file}", do=nearest(name, known))
     if not inspect.isclass(made) or not issubclass(made, nn.Module):
         raise ConfigError(WHERE, "not a class of torch.nn.Module", found=name, allowed="torch.nn.Module")
-    if any(base.__name__ == "LightningModule" for base in made.__mro__):
-        do = "Name the torch module it wraps; loss, optimiser and schedule are choices of train."
-        raise ConfigError(
-            WHERE, "a LightningModule has a training of its own, which is not used here", found=name, do=do
-        )
+    refuse_own_training(made)
     return made
+
+
+def refuse_own_training(made: type) -> None:
+    """Raise for a LightningModule: its training would be passed over.
+
+    Raises
+    ------
+    ConfigError
+        Saying what to name instead.
+    """
+    if any(base.__name__ == "LightningModule" for base in made.__mro__):
+        what = "a LightningModule has a training of its own, which is not used here"
+        do = "Name the torch module it wraps; loss, optimiser and schedule are choices of train."
+        raise ConfigError(WHERE, what, found=made.__name__, do=do)
 
 
 def told(
