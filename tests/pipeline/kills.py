@@ -114,6 +114,7 @@ class World:
         """Run once without disturbance: every stage, or no more than training and what it needs."""
         source = write_market(folder / "market.csv", ohlc_market())
         settings = with_search(config(source, folder / "out", checkpoint_seconds=0.005))
+        settings["ingest"]["checkpoint_seconds"] = 0
         settings["train"] |= {"folds": {"train": 120, "valid": 40, "test": 50}, "max_epochs": 12, "patience": 12}
         settings["train"] |= train
         for section in ("search", "backtest") if trains_alone else ():

@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import subprocess
+import sys
 import time
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -44,12 +46,9 @@ def own_limit(pid: int) -> Path | None:
     return folder / "memory.limit_in_bytes" if folder.name.startswith("seawall-") else None
 
 
-def starve(parent: subprocess.Popen[str], world: World, substep: str = "") -> None:
-    """Lower the limit of the first stage to less than it must take, as a neighbour in a full container would."""
+def starve(parent: subprocess.Popen[str]) -> None:
+    """Lower the limit of the first stage to less than it must take."""
     while parent.poll() is None:
-        if substep and read_heartbeat(world.out / ".heartbeat.json").get("substep") != substep:
-            time.sleep(0.001)
-            continue
         for pid in descendants(parent.pid)[1:]:
             limit = own_limit(pid)
             if limit is not None:
@@ -61,12 +60,43 @@ def starve(parent: subprocess.Popen[str], world: World, substep: str = "") -> No
         time.sleep(0.001)
 
 
+NEIGHBOUR = """
+import sys, pathlib, os, time
+folder = pathlib.Path(sys.stdin.readline().strip())
+(folder / "cgroup.procs").write_text(str(os.getpid()))
+usage = int((folder / "memory.usage_in_bytes").read_text())
+(folder / "memory.limit_in_bytes").write_text(str(usage + 8 * 2**20))
+taken = []
+while len(taken) < 32:
+    taken.append(bytearray(b"x") * 2**20)
+time.sleep(60)
+"""
+"""A process that fills the cgroup it is told of."""
+
+
+def crowd(parent: subprocess.Popen[str], world: World, substep: str) -> None:
+    """Let a neighbour take the room a stage has left as soon as it tells of a sub-step; the kernel kills the stage."""
+    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR], stdin=subprocess.PIPE, text=True) as neighbour:
+        while read_heartbeat(world.out / ".heartbeat.json").get("substep") != substep:
+            assert parent.poll() is None, f"{substep} was not seen"
+            time.sleep(0.001)
+        child = descendants(parent.pid)[1]
+        limit = own_limit(child)
+        assert limit is not None
+        Path(f"/proc/{child}/oom_score_adj").write_text("1000")  # the stage is to be killed, not its neighbour
+        assert neighbour.stdin is not None
+        print(limit.parent, file=neighbour.stdin, flush=True)
+        while child in descendants(parent.pid):
+            time.sleep(0.001)
+        neighbour.kill()
+
+
 @pytest.mark.parametrize("unit", STAGES)
 def test_a_stage_the_kernel_kills_for_memory_is_explained_and_continued(world: World, unit: str) -> None:
     world.undo(unit)
     parent = subprocess.Popen(world.command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
-    starve(parent, world)
+    starve(parent)
     _, errors = parent.communicate(timeout=120)
 
     assert parent.returncode in (0, 5), errors[-2000:]  # 0: tried again by itself, with room
@@ -86,7 +116,7 @@ def test_a_stage_killed_for_memory_in_its_middle_goes_on_and_does_not_begin_agai
     num_rows = len(substeps(world, unit))
     parent = subprocess.Popen(world.command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
-    starve(parent, world, substep)
+    crowd(parent, world, substep)
     _, errors = parent.communicate(timeout=120)
 
     log = [json.loads(line) for line in (world.out / "log.jsonl").read_text().splitlines()]
@@ -94,9 +124,8 @@ def test_a_stage_killed_for_memory_in_its_middle_goes_on_and_does_not_begin_agai
     assert parent.returncode == 0 or said in errors, errors[-2000:]
     world.run_to_the_end()
     world.assert_undisturbed(f"{unit} killed for memory in {substep}")
-    rows = substeps(world, unit)[num_rows:]
-    assert substep in rows
-    assert earlier not in rows[rows.index(substep) :], "begun again"
+    stretches = [name for name, _ in groupby(substeps(world, unit)[num_rows:])]
+    assert stretches.count(earlier) <= 1, f"begun again: {stretches}"
 
 
 def substeps(world: World, unit: str) -> list[str]:
