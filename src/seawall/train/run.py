@@ -1,5 +1,6 @@
 """The folds and fit stages: cut the calendar once, then train one model per fold, each in files of its own."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,26 +50,29 @@ def make_folds_record(
     opened = Panel(panel)
     folds = saved_or_cut(opened, config, models)
     records: list[dict[str, Any]] = []
-    num_purged = num_missing = num_predicted = 0
+    totals: Counter[str] = Counter()
     for fold in folds:
         beat("count samples", fold.index, len(folds))
-        samples = {
-            "train": train_samples(opened, fold, config),
-            "valid": valid_samples(opened, fold, config),
-            "test": predicted_samples(opened, fold, config),
-        }
-        refuse_empty(fold, samples, config)
-        records.append(fold_record(opened, fold, samples, purge_of(opened, config)))
-        num_purged += sum(chosen.num_purged for chosen in samples.values())
-        num_missing += sum(chosen.num_missing for chosen in samples.values())
-        num_predicted += samples["test"].num_samples
+        record, counts = _counted(opened, fold, config)  # its samples are gone before those of the next are chosen
+        records.append(record)
+        totals.update(counts)
     write_folds(output, records, opened.shape.num_dates)
-    return {
-        "num_folds": len(folds),
-        "num_purged": num_purged,
-        "num_missing": num_missing,
-        "num_predicted": num_predicted,
+    return {"num_folds": len(folds), **totals}
+
+
+def _counted(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[dict[str, Any], dict[str, int]]:
+    samples = {
+        "train": train_samples(panel, fold, config),
+        "valid": valid_samples(panel, fold, config),
+        "test": predicted_samples(panel, fold, config),
     }
+    refuse_empty(fold, samples, config)
+    counts = {
+        "num_purged": sum(chosen.num_purged for chosen in samples.values()),
+        "num_missing": sum(chosen.num_missing for chosen in samples.values()),
+        "num_predicted": samples["test"].num_samples,
+    }
+    return fold_record(panel, fold, samples, purge_of(panel, config)), counts
 
 
 def lay_out_folds(panel: Path, config: TrainConfig) -> dict[str, Any]:
