@@ -11,7 +11,7 @@ from rich.table import Table
 from seawall.budget.limits import Reserve as Left
 from seawall.budget.limits import find_budget
 from seawall.cli.display import Display, memory_table, print_json
-from seawall.cli.options import AsJson, Memory, Quiet, Reserve
+from seawall.cli.options import AsJson, Cluster, Memory, Quiet, Reserve
 from seawall.cli.run import own_command
 from seawall.pipeline.search import SearchResult, read_section, run_search
 
@@ -33,6 +33,7 @@ def search(  # noqa: PLR0913 - one option each
     ] = None,
     memory: Memory = None,
     reserve: Reserve = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,7 +50,8 @@ def search(  # noqa: PLR0913 - one option each
     if sample is not None:
         section["sample"] = {**(section.get("sample") or {}), "size": sample}
     with Display(quiet=quiet or as_json) as display:
-        result = run_search(section, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
+        budget = find_budget(memory, reserve=Left(reserve))
+        result = run_search(section, output, budget, display, own_command(), cluster=cluster)
     if as_json:
         print_json({"search": result.record["units"]["search"], "summary": result.summary})
         return

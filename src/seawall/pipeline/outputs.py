@@ -7,6 +7,7 @@ from typing import Any
 
 from seawall.pipeline.manifest import shown_path
 from seawall.pipeline.stages import Unit
+from seawall.search.sharding import shard_folder
 from seawall.stores.atomic import file_checksum
 from seawall.stores.shape import read_manifest
 from seawall.train.config import TrainConfig
@@ -32,6 +33,8 @@ def output_files(unit: Unit, folder: Path, panel: Path) -> list[Path]:
         return _files((folder / "backtest").glob("*/*"))
     if unit.stage == "search":
         return _files((folder / "search").glob("*")) + _files((folder / "search").glob("*/*"))
+    if unit.stage == "sweep":
+        return _files(shard_folder(folder / "search", unit.fold or 0).glob("*"))
     return [folder / "report.html"]
 
 

@@ -18,6 +18,7 @@ from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
 from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
 from seawall.pipeline.cluster.crew import Crew, crew_of
+from seawall.pipeline.cluster.sweeps import search_in_parts
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.fan_out import fan_out
 from seawall.pipeline.gpu_lock import GpuLock
@@ -361,7 +362,12 @@ class Runner:
             self.panel_lock.write()
         self.num_run += 1
         work = UnitRun(self.config, self.budget, self.listener, self.order.command, self.manifest, self.parent_bytes)
-        work.do(unit, key, partial(self._plan_now, unit, shape=shape, folds=folds), timeline)
+        plan_for = partial(self._plan_now, shape=shape, folds=folds)
+        if unit.stage == "search" and self._crew is not None:
+            on_nodes = partial(fan_out, plan_for=plan_for, timeline=timeline, crew=self._crew)
+            search_in_parts(work, (unit, key), plan_for, timeline, self._crew, on_nodes)
+        else:
+            work.do(unit, key, partial(plan_for, unit), timeline)
 
     def _plan_now(
         self, unit: Unit, share_bytes: int, micro_batches: int = 1, *, shape: PanelShape, folds: Folds

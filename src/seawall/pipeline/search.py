@@ -11,7 +11,7 @@ import yaml
 
 from seawall.budget.limits import Budget, find_budget
 from seawall.errors import ConfigError
-from seawall.pipeline.config import parse_config, read_yaml
+from seawall.pipeline.config import on_cluster, parse_config, read_yaml
 from seawall.pipeline.frames import is_frame, write_frame
 from seawall.pipeline.progress import listener_of
 from seawall.pipeline.run import Listener, Order, Runner
@@ -152,10 +152,12 @@ def read_section(path: Path) -> dict[str, Any]:
 
 
 def run_search(
-    section: dict[str, Any], output: Path, budget: Budget, listener: Listener, command: str
+    section: dict[str, Any], output: Path, budget: Budget, listener: Listener, command: str,
+    *, cluster: str | None = None,
 ) -> SearchResult:  # fmt: skip
-    """Search, then write the page where Plotly is installed."""
+    """Search, large sweeps on the nodes of a cluster where one is named, and write the page where Plotly is there."""
     config = parse_config({"name": "search", "output": str(output), "search": section}, "search config")
+    config = on_cluster(config, cluster)
     if find_spec("plotly") is None:
         Runner(config, budget, listener, Order(only="search", command=command)).run()
     else:

@@ -30,6 +30,7 @@ from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
 from seawall.search.config import SearchConfig
 from seawall.search.memory import PANEL_ROW_BYTES
 from seawall.search.memory import plan as plan_search
+from seawall.search.memory import plan_shard
 from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
@@ -71,7 +72,7 @@ def parent_share_bytes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One piece of work that a child does: a stage, or one fold of it."""
+    """One piece of work that a child does: a stage, one fold of it, or one part of a search's sweep."""
 
     stage: str
     fold: int | None = None
@@ -81,6 +82,8 @@ class Unit:
     @property
     def name(self) -> str:
         """Name in run.json and in the timeline."""
+        if self.stage == "sweep":
+            return f"sweep/part_{self.fold:03d}"
         of_fold = self.stage if self.fold is None else f"{self.stage}/fold_{self.fold:02d}"
         return f"{of_fold}/{self.member}" if self.member else of_fold
 
@@ -194,6 +197,8 @@ def plan_unit(
 
     ``micro_batches`` is the number of parts a batch of training is worked through in, see :mod:`seawall.train.micro`.
     """
+    if unit.stage == "sweep" and config.search is not None:
+        return plan_shard(config.search, share_bytes)
     chain_bytes = 0 if unit.stage in ("ingest", "search", "report") else shape.layout_bytes
     plan = _claims_of(unit, config, shape, (folds, share_bytes - chain_bytes, micro_batches))
     if chain_bytes:
@@ -335,9 +340,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     if unit.stage == "predict" and config.predictions is not None:
         return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
     if unit.stage == "predict" and config.models is not None:
-        folders = [
-            member_folder(config.models, unit.fold or 0, name) for name in trained_members(required_train(config))
-        ]
+        names = trained_members(required_train(config))
+        folders = [member_folder(config.models, unit.fold or 0, name) for name in names]
         return panel + [sum_ for folder in folders for sum_ in model_checksums(folder)]
     if unit.stage == "predict":
         models = [Unit("train", unit.fold, name).name for name in trained_members(required_train(config))]
@@ -354,9 +358,8 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
     shown = set(stages_of(config)) - {"report"}
     if unit.stage == "search" and config.search is not None:
         own = [json.dumps(fingerprint(file).record()) for file in search_files(config.search)]
-        predictions = (
-            [] if config.search.entries_source or config.search.entries.signals else fold_units(manifest, "predict")
-        )
+        has_entries = config.search.entries_source or config.search.entries.signals
+        predictions = [] if has_entries else fold_units(manifest, "predict")
         return panel + own + [sum_ for name in predictions for sum_ in manifest.checksums(name, ending=".parquet")]
     return panel + [record["key"] for _, record in sorted(manifest.units.items()) if record["stage"] in shown]
 

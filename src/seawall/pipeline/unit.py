@@ -75,6 +75,8 @@ class UnitRun:
     parent_bytes: int
     join: dict[str, Any] | None = None
     """Where this unit is one rank among others, in processes that others have started."""
+    shards: dict[str, Any] | None = None
+    """Of a search: how many parts of a sweep others may sum. Of such a part: which ones there are."""
 
     @property
     def whole(self) -> Seat:
@@ -165,8 +167,9 @@ class UnitRun:
         self.keep(done.unit, self.record_of(done))
 
     def keep(self, unit: Unit, record: dict[str, Any]) -> None:
-        """Write a record into run.json."""
-        self.manifest.finish(unit.name, record)
+        """Write a record into run.json; a part of a sweep has none, as it is soon part of the search's files."""
+        if unit.stage != "sweep":
+            self.manifest.finish(unit.name, record)
         log_event(self.config.output, "finished", unit.name)
         self.listener.finished(unit, record)
 
@@ -183,6 +186,7 @@ class UnitRun:
             "micro_batches": way.micro_batches,
             "gpu_budget_bytes": self.config.memory.gpu_budget_bytes,
             "join": self.join,
+            "shards": self.shards,
         }
 
     def record_of(self, done: Done) -> dict[str, Any]:

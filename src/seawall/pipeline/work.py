@@ -11,6 +11,7 @@ from seawall.pipeline.config import parse_config
 from seawall.pipeline.outputs import output_records
 from seawall.pipeline.saved import SavedModels
 from seawall.pipeline.stages import UPKEEP, Unit, required_ingest, required_train
+from seawall.train.meeting import Meeting
 from seawall.train.members import member_folder, of_member
 from seawall.train.micro import MicroBatches
 
@@ -55,7 +56,8 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
         return {"summary": sizes(source_of(config.predictions)), "outputs": []}
     summary = _act(unit, request, folder, panel, beat)
     beat("checksum")
-    return {"summary": summary, "outputs": output_records(unit, folder, panel)}
+    is_helper = bool((request.get("join") or {}).get("rank"))  # the first rank writes and lists the files
+    return {"summary": summary, "outputs": [] if is_helper else output_records(unit, folder, panel)}
 
 
 def _unit_of(request: dict[str, Any]) -> Unit:
@@ -99,7 +101,16 @@ def _act(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat: B
             panel if config.uses_panel else None, folder / "predictions" if config.has_predictions else None
         )
         band = request["knobs"]["band_combinations"]
-        return search(config.search, folder / "search", inputs, band_combinations=band, beat=beat)
+        return search(
+            config.search, folder / "search", inputs, band_combinations=band, beat=beat, shards=request.get("shards")
+        )
+    if unit.stage == "sweep" and config.search is not None:
+        from seawall.search.shards import sweep_shard
+
+        band = request["knobs"]["band_combinations"]
+        return sweep_shard(
+            request["shards"], unit.fold or 0, config.search, folder / "search", band_combinations=band, beat=beat
+        )
     from seawall.report.run import write_report
 
     return write_report(folder, folder / "report.html", title=config.report.title, beat=beat)
@@ -124,14 +135,15 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
         from seawall.train.run import fit_fold
         from seawall.train.trackers import trackers
 
-        with trackers(train.trackers, folder, unit.name) as track:
+        meeting = None if request.get("join") is None else Meeting.of(request["join"])
+        with trackers(() if meeting and meeting.rank else train.trackers, folder, unit.name) as track:
 
             def tell(report: Mapping[str, float | None]) -> None:
                 log_event(folder, "report", unit.name, "", **report)
                 track(report)
 
             means: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat, "tell": tell}
-            return fit_fold(panel, folds, fold, of_member(train, unit.member), model, **means)
+            return fit_fold(panel, folds, fold, of_member(train, unit.member), model, **means, meeting=meeting)
     output = folder / "predictions"
     choices: dict[str, Any] = {"random_access": random_access, "split": split, "beat": beat}
     if config.evaluate.in_sample:

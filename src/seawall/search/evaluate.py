@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from seawall.search.entry_columns import Entries, Side
 from seawall.search.first_hit import Tables, build
 from seawall.search.levels import ExitLevels
 from seawall.search.opportunities import Opportunities
+from seawall.search.sharding import Sharding, SweepWanted
 from seawall.search.sweep import STATISTICS, Chunk, Sums, add
 from seawall.stores.atomic import text_key
 
@@ -120,6 +122,8 @@ class Evaluator:
     checkpoint_seconds: float = 5.0
     beat: Beat = silent
     detail: Detail | None = None
+    sharding: Sharding | None = None
+    """Who may sum parts of a large sweep; None: this process sums all of it."""
     num_evaluations: int = field(default=0)
 
     def chunks(
@@ -145,13 +149,19 @@ class Evaluator:
             yield stop - part.start, places, sides, tables
 
     def evaluate(self, levels: ExitLevels, selection: Selection, part: Part) -> Evaluation:
-        """Sum every combination over the entries that are taken, or find the sums of an earlier call on disk."""
-        identity = json.dumps([levels.record(), selection.record(), part.name, part.start, part.stop, part.until])
-        folder = self.folder / text_key(self.key, identity)
+        """Sum every combination over the entries that are taken, or find the sums of an earlier call on disk.
+
+        Raises
+        ------
+        SweepWanted
+            Where others are to sum parts of it first.
+        """
+        folder = self.folder / self._name(levels, selection, part)
         done = folder / "done.json"
         if not done.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            self._run(levels, selection, part, folder)
+            if not self._collect(levels, selection, part, folder):
+                self.sum_into(levels, selection, part, folder)
         counts = json.loads(done.read_text(encoding="utf-8"))
         blocks, statistics = (
             np.memmap(folder / f"{name}.f8", np.float64, "r", shape=(levels.num_combinations, width))
@@ -160,7 +170,44 @@ class Evaluator:
         self.num_evaluations += counts["entries"] * levels.num_combinations
         return Evaluation(levels, blocks, statistics, counts["entries"], counts["opportunities"], counts["ideal"])
 
-    def _run(self, levels: ExitLevels, selection: Selection, part: Part, folder: Path) -> None:
+    def _name(self, levels: ExitLevels, selection: Selection, part: Part) -> str:
+        """Identify a sweep."""
+        identity = json.dumps([levels.record(), selection.record(), part.name, part.start, part.stop, part.until])
+        return text_key(self.key, identity)
+
+    def _collect(self, levels: ExitLevels, selection: Selection, part: Part, folder: Path) -> bool:
+        """Put together what others have summed of a large sweep, or ask for it; False where it is none."""
+        if self.sharding is None or self.weights is not None:
+            return False
+        num_evaluations = levels.num_combinations * (part.stop - part.start)
+        shards = self.sharding.pieces(len(levels.take_profit), num_evaluations)
+        if not shards:
+            return False
+        keys = [self._name(levels.take_profits(*shard), selection, part) for shard in shards]
+        found = list(self.sharding.found(keys))
+        missing = [number for number, told in enumerate(found) if told is None]
+        if missing:
+            order: dict[str, Any] = {
+                "type": self.sharding.type_name,
+                "work": str(self.sharding.work.absolute()),
+                "key": self.key,
+            }
+            order |= {"part": part.name, "selection": selection.record(), "shards": shards, "keys": keys}
+            order |= {"levels": levels.record()}
+            raise SweepWanted(order | {"missing": missing, "only_opportunities": self.only_opportunities})
+        self.sharding.put_together(len(shards), folder)
+        _replace(folder / "done.json", json.dumps({k: v for k, v in (found[0] or {}).items() if k != "key"}).encode())
+        self.sharding.forget()
+        return True
+
+    def sum_into(self, levels: ExitLevels, selection: Selection, part: Part, folder: Path) -> dict[str, Any]:
+        """Sum every combination over the entries that are taken into files of a folder, from its last checkpoint on.
+
+        Returns
+        -------
+        dict
+            Counts of entries and opportunities, and the sum of the ideal returns of the latter.
+        """
         state = _State.load(folder, part.num_blocks)
         per_take_profit = levels.num_combinations // len(levels.take_profit)
         step = max(1, self.band_combinations // per_take_profit)
@@ -178,6 +225,7 @@ class Evaluator:
         counts = {"entries": state.num_entries, "opportunities": state.num_opportunities, "ideal": state.ideal}
         _replace(folder / "done.json", json.dumps(counts).encode())
         (folder / "partial.npz").unlink(missing_ok=True)
+        return counts
 
     def _band(self, band: ExitLevels, selection: Selection, part: Part, folder: Path, state: "_State") -> None:
         if state.sums is None:

@@ -1,5 +1,6 @@
 """Exit levels as arrays, and which levels a combination is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,6 +96,14 @@ class ExitLevels:
         """Give all levels as plain numbers; off is -1."""
         axes = (self.take_profit, self.stop_loss, self.activation, self.trail, self.holding)
         return [[-1.0 if value == OFF else float(value) for value in axis] for axis in axes]
+
+    @classmethod
+    def of_record(cls, record: Sequence[Sequence[float]]) -> "ExitLevels":
+        """Read what :meth:`record` gave."""
+        take_profit, stop_loss, activation, trail, holding = (
+            np.array([OFF if value == -1 else value for value in axis], np.float64) for axis in record
+        )
+        return cls(take_profit, stop_loss, activation, trail, holding.astype(np.int64))
 
     def take_profits(self, start: int, stop: int) -> "ExitLevels":
         """Give the part of the grid with these take-profits: a run of combination numbers."""

@@ -58,22 +58,11 @@ def plan(config: SearchConfig, source_bytes: int, budget_bytes: int) -> StagePla
     budget_bytes
         What the stage may use in all. A plan that does not fit is returned all the same, with the smallest band.
     """
-    cache, num_blocks = container_claims(), config.validation.num_blocks
+    cache = container_claims()
     kept = _kept_claims(config)
     if config.sample is not None:
         kept += (Claim("sample", 2 * source_bytes, "places and sizes of all entries, twice the size of the tables"),)
-    row_bytes = (num_blocks + NUM_STATISTICS) * 8 * 2
-    tables = _tables_bytes(config)
-    room_bytes = budget_bytes - sum(claim.bytes for claim in (*kept, *cache)) - tables
-    unit = max(_per_take_profit(config, type_config) for type_config in config.types.values())
-    band = max(SMALLEST_BAND, min(BAND_COMBINATIONS, room_bytes // row_bytes))
-    held = max(unit, min(band, max(_searched(config, t) for t in config.types.values())))
-    sweep = Claim(
-        "sweep",
-        tables + held * row_bytes,
-        f"tables of {CHUNK_ENTRIES:,} entries ({format_bytes(tables)}), and {held:,} combinations"
-        f" x ({num_blocks} blocks + {NUM_STATISTICS}) x 8 B with a checkpoint",
-    )
+    sweep, band = _sweep_claim(config, budget_bytes - sum(claim.bytes for claim in (*kept, *cache)))
     largest = max((_reader_claim(config), sweep, _tests_claim(config)), key=lambda claim: claim.bytes)
     return StagePlan(
         stage="search",
@@ -83,6 +72,34 @@ def plan(config: SearchConfig, source_bytes: int, budget_bytes: int) -> StagePla
         neutral={"band_combinations": band},
         reads=(_reads_claim(config, source_bytes, band),),
     )
+
+
+def plan_shard(config: SearchConfig, budget_bytes: int) -> StagePlan:
+    """Plan one part of a sweep, which reads what a search has prepared: one chunk of tables, one band of sums."""
+    cache = container_claims()
+    floor = Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported")
+    sweep, band = _sweep_claim(config, budget_bytes - floor.bytes - sum(claim.bytes for claim in cache))
+    return StagePlan(
+        stage="sweep",
+        private=(floor, sweep),
+        cache=cache,
+        disk=(_sums_claim(config),),
+        neutral={"band_combinations": band},
+    )
+
+
+def _sweep_claim(config: SearchConfig, room_bytes: int) -> tuple[Claim, int]:
+    """Claim one chunk of tables and one band of sums; gives also the band that fits."""
+    num_blocks, tables = config.validation.num_blocks, _tables_bytes(config)
+    row_bytes = (num_blocks + NUM_STATISTICS) * 8 * 2
+    unit = max(_per_take_profit(config, type_config) for type_config in config.types.values())
+    band = max(SMALLEST_BAND, min(BAND_COMBINATIONS, (room_bytes - tables) // row_bytes))
+    held = max(unit, min(band, max(_searched(config, t) for t in config.types.values())))
+    formula = (
+        f"tables of {CHUNK_ENTRIES:,} entries ({format_bytes(tables)}), and {held:,} combinations"
+        f" x ({num_blocks} blocks + {NUM_STATISTICS}) x 8 B with a checkpoint"
+    )
+    return Claim("sweep", tables + held * row_bytes, formula), band
 
 
 def _reads_claim(config: SearchConfig, source_bytes: int, band: int) -> Claim:
@@ -157,12 +174,17 @@ def _kept_claims(config: SearchConfig) -> tuple[Claim, ...]:
     )
 
 
+def _sums_claim(config: SearchConfig) -> Claim:
+    row_bytes = (config.validation.num_blocks + NUM_STATISTICS) * 8
+    sums_bytes = sum(2 * _searched(config, t) * row_bytes for t in config.types.values())
+    return Claim("sums", sums_bytes, f"combinations x {row_bytes} B, twice", temporary=True)
+
+
 def _disk_claim(config: SearchConfig, source_bytes: int) -> Claim:
     row_bytes = (config.validation.num_blocks + NUM_STATISTICS) * 8
-    sums = sum(2 * _searched(config, t) * row_bytes for t in config.types.values())
     return Claim(
         "bars, entries and sums",
-        SOURCE_DISK_FACTOR * source_bytes + sums,
+        SOURCE_DISK_FACTOR * source_bytes + _sums_claim(config).bytes,
         f"{SOURCE_DISK_FACTOR} x {format_bytes(source_bytes)} of tables, and combinations x {row_bytes} B, twice",
         temporary=True,
     )

@@ -8,6 +8,7 @@ import json
 import resource
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from seawall.search.opportunities import Opportunities
 from seawall.search.phases import Search, accounts, find, refit, replays, sample_statement, validate
 from seawall.search.prepare import Inputs, open_detail, prepare
 from seawall.search.records import TypeRecord, best_parameters, type_record, write_grid
+from seawall.search.sharding import FOLDER, Sharding, SweepWanted
 from seawall.search.sources import files_of
 from seawall.search.spans import Spans, cut
 from seawall.stores.atomic import text_key, write_json, write_text
@@ -36,7 +38,7 @@ from seawall.tables.sources import fingerprint
 
 def search(
     config: SearchConfig, output: Path, inputs: Inputs, *, band_combinations: int = BAND_COMBINATIONS,
-    beat: Beat = silent,
+    beat: Beat = silent, shards: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Search exits, score weights and thresholds for every signal type, and judge what was found.
 
@@ -48,11 +50,14 @@ def search(
     ----------
     band_combinations
         Combinations summed together. Changes no result.
+    shards
+        Where others may sum parts of large sweeps: ``most`` of them, of ``least_evaluations`` each. Changes no result.
 
     Returns
     -------
     dict
-        The summary without curves and grids.
+        The summary without curves and grids; or ``sweep`` alone, the parts that others are to sum before the same call
+        goes on.
 
     Raises
     ------
@@ -64,8 +69,12 @@ def search(
     _drop_others(output / ".work", key)
     counts = prepare(config, inputs, work, beat)
     records: dict[str, TypeRecord] = {}
-    for name in config.types:
-        records[name] = _type(name, config, key, work, output, band_combinations, beat)
+    try:
+        for name in config.types:
+            sharding = None if shards is None else Sharding(output, work, name, **shards)
+            records[name] = _type(name, config, key, work, output, (band_combinations, sharding), beat)
+    except SweepWanted as wanted:
+        return {"sweep": wanted.order}
     _drop_other_types(output, list(config.types))
     told = notes(config, {name: own["kept"] for name, own in counts["entries"].items()})
     summary = {
@@ -76,7 +85,8 @@ def search(
     }
     write_json(output / "summary.json", summary)
     write_text(output / "best_parameters.yaml", best_parameters(config, records))
-    shutil.rmtree(output / ".work", ignore_errors=True)
+    for scratch in (".work", FOLDER):
+        shutil.rmtree(output / scratch, ignore_errors=True)
     return {
         "bars": counts["bars"],
         "types": {name: record.short() for name, record in records.items()},
@@ -86,9 +96,10 @@ def search(
 
 
 def _type(
-    name: str, config: SearchConfig, key: str, work: Path, output: Path, band_combinations: int, beat: Beat
+    name: str, config: SearchConfig, key: str, work: Path, output: Path,
+    means: tuple[int, Sharding | None], beat: Beat,
 ) -> TypeRecord:  # fmt: skip
-    """Do the four phases of one type and write its files."""
+    """Do the four phases of one type and write its files; ``means`` change no result."""
     started = time.process_time()
     type_config, bars, entries = config.types[name], open_bars(work), open_entries(work / name)
     spans = cut(entries, bars, config.validation, type_config.grid.holds[-1])
@@ -96,8 +107,8 @@ def _type(
         bars, entries, Costs.of(config.costs),
         Opportunities(type_config.opportunity_bps * BPS, type_config.capture_share),
         type_config.grid.holds[-1], work / f"{name}.sums", text_key(key, name),
-        band_combinations=band_combinations, checkpoint_seconds=config.checkpoint_seconds, beat=_Prefixed(name, beat),
-        detail=open_detail(work, bars),
+        band_combinations=means[0], checkpoint_seconds=config.checkpoint_seconds, beat=_Prefixed(name, beat),
+        detail=open_detail(work, bars), sharding=means[1],
     )  # fmt: skip
     evaluator.folder.mkdir(exist_ok=True)
     drawn = _draw(config, evaluator, spans)

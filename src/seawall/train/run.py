@@ -10,6 +10,7 @@ from seawall.stores.panel import Panel
 from seawall.train.config import FoldsConfig, TrainConfig
 from seawall.train.folds_file import fold_layout, fold_record, read_fold, write_folds
 from seawall.train.gang import GangWork, lead
+from seawall.train.meeting import Meeting, train_together
 from seawall.train.micro import MicroBatches
 from seawall.train.saved_folds import saved_folds
 from seawall.train.segments import predicted_samples, purge_of, refuse_empty, train_samples, valid_samples
@@ -101,6 +102,7 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     split: MicroBatches = WHOLE,
     beat: Beat = silent,
     tell: "Tell | None" = None,
+    meeting: Meeting | None = None,
 ) -> dict[str, Any]:
     """Train the model of one fold and write it to ``output``; a checkpoint left there is continued.
 
@@ -117,6 +119,8 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
         Parts of a batch, where a whole one does not fit; changes the last bits, and is recorded.
     tell
         Called with each report on valid: at the end of an epoch, and within one every ``report_minutes``.
+    meeting
+        Where this process is one of several ranks that others have started; None: this process starts them itself.
 
     Returns
     -------
@@ -132,6 +136,8 @@ def fit_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
     """
     if config.ranks > 1:
         settings = _settings(panel, folds, fold, config, output) | _means(random_access, split)
+        if meeting is not None:
+            return train_together(meeting, config, settings, beat, tell)
         return lead(_gang("train", settings, config, output / ".ranks"), beat, tell)
     # Here and not on top: torch is 130 MiB that the folds stage does without.
     from seawall.train.fit import fit

@@ -33,10 +33,10 @@ class Assignment:
     reserve_bytes: int = 0
     rank: int | None = None
     """Which of several ranks of a fold; None: all of the unit."""
+    shards: dict[str, Any] | None = None
+    """Which parts of a search's sweep there are."""
     capsule: str = ""
     """Folder of a start that the first rank has begun for all."""
-    address: str = ""
-    """Of the node whose rank the others meet."""
 
     def record(self) -> dict[str, Any]:
         """Give it as plain JSON values."""

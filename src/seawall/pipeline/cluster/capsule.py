@@ -15,8 +15,9 @@ from typing import Any
 
 from seawall.errors import StageError
 from seawall.pipeline.outputs import output_files
-from seawall.pipeline.stages import Unit
+from seawall.pipeline.stages import FOLD_STAGES, Unit
 from seawall.stores.atomic import file_checksum, flush, write_json
+from seawall.train.meeting import MEETING
 from seawall.train.members import member_folder
 
 FOLDER = ".cluster"
@@ -70,7 +71,8 @@ class Capsule:
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
-        shutil.copyfile(self.run / "folds.json", newest / "folds.json")
+        if self.unit.stage in FOLD_STAGES:
+            shutil.copyfile(self.run / "folds.json", newest / "folds.json")
         return newest
 
     def take_over(self, node: dict[str, Any]) -> Path:
@@ -89,7 +91,7 @@ class Capsule:
             own = newest.with_name(f"{self._stem}.{number + 1}")
             with suppress(OSError):  # another start has been faster: it is the one to shut out
                 newest.rename(own)
-                for name in (NODE, MARK):
+                for name in (NODE, MARK, MEETING):
                     (own / name).unlink(missing_ok=True)
                 write_json(own / NODE, node | {"start": number + 1})
                 return own

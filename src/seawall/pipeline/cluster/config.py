@@ -44,6 +44,12 @@ class ClusterConfig(Strict):
     rank_placement: Literal["pack", "spread"] = Field(
         default="pack", description="whether all ranks of a fold are on one node, or on as many as they can"
     )
+    # 1e9: five seconds of one core; a part that is smaller costs more to start than to sum.
+    shard_evaluations: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        description="a search's sweep is cut into parts of at least so many evaluations, for several nodes",
+    )
     panels: str | None = Field(
         default=None,
         max_length=4000,

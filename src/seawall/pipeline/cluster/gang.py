@@ -75,8 +75,7 @@ class GangLead(threading.Thread):
         actors = [self._actor(group, rank) for rank in range(self._order["num_ranks"])]
         try:
             assignment = self._order["assignment"]
-            capsule, address = ray.get(actors[0].begin.remote(assignment))
-            assignment = assignment | {"capsule": capsule, "address": address}
+            assignment = assignment | {"capsule": ray.get(actors[0].begin.remote(assignment))}
             waiting = [actor.do.remote(assignment | {"rank": rank}) for rank, actor in enumerate(actors)]
             return self._ends(waiting)
         except ray.exceptions.RayActorError as error:
@@ -145,12 +144,11 @@ def _with_restarts(end: dict[str, Any], restarts: list[dict[str, str]]) -> dict[
 class RankHost:
     """An actor that holds one rank's place on a node; the rank itself is a child of it, behind our fence."""
 
-    def begin(self, assignment: dict[str, Any]) -> tuple[str, str]:
-        """Begin a start for all ranks; gives its folder and this node's address."""
+    def begin(self, assignment: dict[str, Any]) -> str:
+        """Begin a start for all ranks; gives its folder."""
         ray = ray_module()
 
-        address = ray.util.get_node_ip_address()
-        return begin(assignment, address), address
+        return begin(assignment, ray.util.get_node_ip_address())
 
     def do(self, assignment: dict[str, Any]) -> dict[str, Any]:
         """Do one rank's part."""

@@ -23,9 +23,10 @@ from seawall.pipeline.cluster.panels import held_panel
 from seawall.pipeline.config import RunConfig, parse_config
 from seawall.pipeline.listener import Silent
 from seawall.pipeline.manifest import RunManifest
-from seawall.pipeline.stages import Folds, Unit, parent_share_bytes, plan_unit
+from seawall.pipeline.stages import FOLD_STAGES, Folds, Unit, parent_share_bytes, plan_unit
 from seawall.pipeline.unit import Seat, UnitRun
-from seawall.stores.shape import read_shape
+from seawall.stores.shape import NO_PANEL, read_shape
+from seawall.train.meeting import MEETING
 
 
 def begin(record: dict[str, Any], node: str) -> str:
@@ -76,7 +77,10 @@ def _do_with(
         reserve_bytes=assignment.reserve_bytes,
     )
     manifest = RunManifest(Path(assignment.run), config.name)
-    work = UnitRun(config, budget, Silent(), assignment.command, manifest, parent_bytes, _join(assignment, capsule))
+    join = _join(assignment, capsule, described["address"])
+    work = UnitRun(
+        config, budget, Silent(), assignment.command, manifest, parent_bytes, join=join, shards=assignment.shards
+    )
     seat = Seat(_small_files(assignment, capsule), assignment.room_bytes)
     with Timeline(seat.folder / "memory.csv") as timeline:
         done = work.tried(unit, assignment.key, _planner(assignment, unit, config, capsule), timeline, seat)
@@ -98,7 +102,9 @@ def _config_here(assignment: Assignment, unit: Unit, capsule: Path, panel: Path 
 
 
 def _planner(assignment: Assignment, unit: Unit, config: RunConfig, capsule: Path) -> Callable[[int, int], StagePlan]:
-    shape, folds = read_shape(config.panel_path), Folds.read(capsule / "folds.json")
+    is_fold = unit.stage in FOLD_STAGES
+    shape = read_shape(config.panel_path) if is_fold else NO_PANEL
+    folds = Folds.read(capsule / "folds.json") if is_fold else Folds((), ())
 
     def plan(share_bytes: int, micro_batches: int) -> StagePlan:
         planned = plan_unit(unit, config, shape, folds, share_bytes, micro_batches=micro_batches)
@@ -113,10 +119,10 @@ def of_one_rank(plan: StagePlan, num_ranks: int) -> StagePlan:
     return replace(plan, private=tuple(claims))
 
 
-def _join(assignment: Assignment, capsule: Path) -> dict[str, Any] | None:
+def _join(assignment: Assignment, capsule: Path, node: str) -> dict[str, Any] | None:
     if assignment.rank is None:
         return None
-    return {"rank": assignment.rank, "meeting": str(capsule / ".meeting.json"), "address": assignment.address}
+    return {"rank": assignment.rank, "store": str(capsule / MEETING), "address": node}
 
 
 def _small_files(assignment: Assignment, capsule: Path) -> Path:

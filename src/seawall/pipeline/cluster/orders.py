@@ -10,7 +10,7 @@ from seawall.errors import BudgetError
 from seawall.pipeline.cluster.assignment import Assignment, thread_environment
 from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.pipeline.cluster.engine import WORKER_BYTES
-from seawall.pipeline.stages import Unit, panel_key
+from seawall.pipeline.stages import FOLD_STAGES, Unit, panel_key
 from seawall.pipeline.unit import UnitRun
 from seawall.units import format_bytes
 
@@ -80,10 +80,11 @@ class Orders:
             command=self.work.command,
             version=__version__,
             environment=thread_environment(),
-            panels=self._panels(),
+            panels=self._panels() if unit.stage in FOLD_STAGES else None,
+            shards=self.work.shards,
             reserve_bytes=self.work.budget.reserve_bytes,
         )
-        device = config.train.device if config.train is not None else "cpu"
+        device = config.train.device if config.train is not None and unit.stage in FOLD_STAGES else "cpu"
         return {
             "order": "begin",
             "name": name,

@@ -20,7 +20,7 @@ from seawall.pipeline.cluster.orders import Ask, Orders
 from seawall.pipeline.executor import Todo
 from seawall.pipeline.journal import log_event
 from seawall.pipeline.side_by_side import most_that_fit
-from seawall.pipeline.stages import Unit
+from seawall.pipeline.stages import FOLD_STAGES, Unit
 from seawall.pipeline.unit import UnitRun
 
 LOOK_SECONDS = 0.25
@@ -101,24 +101,23 @@ class ClusterPool:
     def _share(self, units: Sequence[Unit]) -> Orders:
         """Say what a unit asks of a node: an equal part where several fit, as on one machine."""
         config, budget_bytes = self.work.config, self.work.budget.bytes
-        train = config.train
-        if train is None:
-            raise ConfigError("cluster", "only folds are done on a cluster", do="Leave out --cluster.")
-        num_ranks = train.ranks if units[0].stage == "train" else 1
+        train, stage = config.train, units[0].stage
+        threads = train.threads if train is not None and stage in FOLD_STAGES else 1
+        num_ranks = train.ranks if train is not None and stage == "train" else 1
         most_cpus = int(max(node["cpus"] for node in self.crew.nodes))
-        if most_cpus < train.threads:
+        if most_cpus < threads:
             what, do = "no node has the CPUs of one unit", "Start nodes with more, or set train.threads lower."
-            raise ConfigError("cluster", what, found=f"{most_cpus} at most", allowed=f"{train.threads} or more", do=do)
+            raise ConfigError("cluster", what, found=f"{most_cpus} at most", allowed=f"{threads} or more", do=do)
         beside_bytes, asked = num_ranks * WORKER_BYTES, config.folds_at_once
         check_plans(
             [self.plan_for(unit, budget_bytes - beside_bytes) for unit in units],
             budget_bytes,
             parent_bytes=beside_bytes,
         )
-        most = max(1, most_cpus // (train.threads * num_ranks))
+        most = max(1, most_cpus // (threads * num_ranks))
         most = min(most, len(units) if asked == "auto" else asked)
         seats = most_that_fit(units, self.plan_for, budget_bytes, most, beside_bytes=beside_bytes)
-        orders = Orders(self.work, Ask(cpus=train.threads, num_ranks=num_ranks, seats=seats), self.crew.config)
+        orders = Orders(self.work, Ask(cpus=threads, num_ranks=num_ranks, seats=seats), self.crew.config)
         orders.require_room(self.crew.nodes)
         return orders
 
