@@ -28,9 +28,9 @@ Cluster = Annotated[
     str | None,
     typer.Option(
         "--cluster",
-        help="Do folds and searches on a Ray cluster: its head's HOST:PORT, or auto for the one of this machine."
-        " The budget then holds for each node.",
-        metavar="auto|ADDRESS",
+        help="Do folds and searches on a Ray cluster: its head's HOST:PORT, or auto for the one of this machine; or on"
+        " the tasks of a job of torchrun or srun. The budget then holds for each node or task.",
+        metavar="auto|ADDRESS|tasks",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

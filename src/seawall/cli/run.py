@@ -14,6 +14,7 @@ from seawall.cli import completion
 from seawall.cli.display import Display, memory_table, print_json
 from seawall.cli.options import AsJson, Cluster, ConfigFile, Memory, Quiet, Reserve
 from seawall.pipeline.api import start
+from seawall.pipeline.cluster.crews import lends_a_hand
 from seawall.pipeline.config import RunConfig, load_config, on_cluster
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Order
@@ -51,6 +52,8 @@ def run(
         seawall run examples/pse.yaml --memory 1GiB
     """
     loaded = on_cluster(load_config(config), cluster)
+    if lends_a_hand(loaded):
+        return
     order = Order(first, only, own_command(without="--from"))
     finished = run_config(loaded, memory, order, quiet=quiet or as_json, reserve=reserve)
     if as_json:

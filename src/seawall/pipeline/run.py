@@ -17,7 +17,8 @@ from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
 from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
-from seawall.pipeline.cluster.crew import Crew, crew_of
+from seawall.pipeline.cluster.crew import Crew
+from seawall.pipeline.cluster.crews import crew_of
 from seawall.pipeline.cluster.sweeps import search_in_parts
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.fan_out import fan_out
@@ -96,7 +97,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self.config = with_source(with_saved_models(self.config))
-        self._crew = crew_of(self.config.cluster)
+        self._crew = crew_of(self.config)
 
     def run(self) -> RunManifest:
         """Do what is not done.

@@ -16,7 +16,7 @@ from seawall.pipeline.cluster import pool as pool_module
 from seawall.pipeline.cluster.assignment import error_of, error_record
 from seawall.pipeline.cluster.capsule import Capsule, capsules, mark_done
 from seawall.pipeline.cluster.config import ClusterConfig
-from seawall.pipeline.cluster.crew import Crew
+from seawall.pipeline.cluster.crew import RayCrew
 from seawall.pipeline.cluster.pool import ClusterPool
 from seawall.pipeline.config import parse_config
 from seawall.pipeline.listener import Silent
@@ -35,7 +35,7 @@ Act = Callable[[str, int, dict[str, Any]], End | None]
 """From unit, start and order to how it ends; None: it never does."""
 
 
-class Nodes(Crew):
+class Nodes(RayCrew):
     """Stands for a cluster: begins what is ordered at once, and ends it as it is told."""
 
     def __init__(self, act: Act, **changes: Any) -> None:  # noqa: ANN401 - values of a config

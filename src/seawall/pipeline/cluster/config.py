@@ -8,6 +8,9 @@ from pydantic import Field
 from seawall.ingest.config import Strict
 from seawall.units import parse_bytes
 
+TASKS = "tasks"
+"""The address that stands for the other tasks of a job of ``torchrun`` or ``srun``."""
+
 
 class ClusterConfig(Strict):
     """Where folds and shards of a search are done in place of this machine's own processes."""
@@ -16,7 +19,10 @@ class ClusterConfig(Strict):
     address: str | None = Field(
         default=None,
         max_length=300,
-        description="HOST:PORT of a Ray cluster's head, or auto for the one this machine belongs to; missing is none",
+        description=(
+            "HOST:PORT of a Ray cluster's head, auto for the one this machine belongs to, or tasks for the other tasks"
+            " of a job of torchrun or srun; missing is none"
+        ),
     )
     # The place where Ray itself keeps it; readable by its owner alone.
     token_file: Path | None = Field(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from seawall.errors import StageError
 from seawall.pipeline.cluster.config import ClusterConfig
@@ -22,13 +22,49 @@ STOP_SECONDS = 40.0
 """Longer than the units themselves get to end in order."""
 
 
+class Crew(Protocol):
+    """Those who do units elsewhere: orders in, news out."""
+
+    config: ClusterConfig
+    nodes: list[dict[str, Any]]
+    """What is known of the nodes that are alive."""
+    units_at_once: int | None
+    """Units that share a node's budget; None: as many as fit."""
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+
+    def check(self) -> object:
+        """Find what is needed to reach them, without speaking to anybody; raises ConfigError where it is missing."""
+
+    def connect(self, wait_seconds: float = CONNECT_SECONDS) -> None:
+        """Reach them; raises StageError where they do not answer."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether orders still reach them."""
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Give an order."""
+
+    def news(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Give what is heard within some time."""
+
+    def close(self, *, in_order: bool = True) -> None:
+        """End it; in order it ends units first, so that each can keep what it has done."""
+
+
 @dataclass(slots=True)
-class Crew:
+class RayCrew:
     """One process that speaks to one cluster; it ends with this one."""
 
     config: ClusterConfig
     nodes: list[dict[str, Any]] = field(default_factory=list)
     """What is known of the nodes that are alive."""
+    units_at_once: int | None = None
     _process: "subprocess.Popen[bytes] | None" = None
     _heard: bytes = b""
 
@@ -128,8 +164,3 @@ class Crew:
 def _no_cluster(address: str, text: str) -> StageError:
     do = "Check that the head runs (seawall cluster head), its address, and that both have the same token."
     return StageError(f"cluster {address}", "cannot be reached", found=text, do=do)
-
-
-def crew_of(config: ClusterConfig | None) -> Crew | None:
-    """Give a crew, not connected yet, where the config names a cluster."""
-    return None if config is None or config.address is None else Crew(config)

@@ -60,7 +60,7 @@ class GangLead(threading.Thread):
             while True:
                 end = self._start(group)
                 if "lost" not in end or self._is_stopped.is_set():
-                    return _with_restarts(end, restarts)
+                    return with_restarts(end, restarts)
                 if len(restarts) == MOST_RESTARTS:
                     return {"failed": f"{end['lost']}, after {len(restarts)} starts from the last checkpoint"}
                 restarts.append({"cause": end["lost"]})
@@ -116,10 +116,10 @@ class GangLead(threading.Thread):
                     ends[rank] = {"lost": f"rank {rank}: {str(error).strip().splitlines()[0][:200]}"}
                 if "record" not in ends[rank]:
                     deadline = min(deadline, time.monotonic() + LAST_WORDS_SECONDS)
-        return _verdict(ends, len(refs))
+        return verdict(ends, len(refs))
 
 
-def _verdict(ends: dict[int, dict[str, Any]], num_ranks: int) -> dict[str, Any]:
+def verdict(ends: dict[int, dict[str, Any]], num_ranks: int) -> dict[str, Any]:
     """Give the first rank's record, else a mistake that another start would repeat, else what was lost."""
     if len(ends) == num_ranks and all("record" in end for end in ends.values()):
         return ends[0]
@@ -134,7 +134,8 @@ def _verdict(ends: dict[int, dict[str, Any]], num_ranks: int) -> dict[str, Any]:
     return {"lost": gone[0] if gone else "stopped"}
 
 
-def _with_restarts(end: dict[str, Any], restarts: list[dict[str, str]]) -> dict[str, Any]:
+def with_restarts(end: dict[str, Any], restarts: list[dict[str, str]]) -> dict[str, Any]:
+    """Add to a finished unit's record how often its ranks were started again, and why."""
     if restarts and "record" in end:
         summary = end["record"]["summary"] | {"restarts": restarts}
         return end | {"record": end["record"] | {"summary": summary}}

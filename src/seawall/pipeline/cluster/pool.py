@@ -114,7 +114,7 @@ class ClusterPool:
             budget_bytes,
             parent_bytes=beside_bytes,
         )
-        most = max(1, most_cpus // (threads * num_ranks))
+        most = self.crew.units_at_once or max(1, most_cpus // (threads * num_ranks))
         most = min(most, len(units) if asked == "auto" else asked)
         seats = most_that_fit(units, self.plan_for, budget_bytes, most, beside_bytes=beside_bytes)
         orders = Orders(self.work, Ask(cpus=threads, num_ranks=num_ranks, seats=seats), self.crew.config)
