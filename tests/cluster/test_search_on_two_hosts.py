@@ -27,7 +27,7 @@ COMBINATIONS = 40 * 26 * 5 * 30
 def section(folder: Path) -> dict[str, Any]:
     """Write bars and entries, and give a search over them."""
     bars, entries = tables(folder, num_entries=2000)
-    types = {"scalping": {"opportunity_bps": 50, "grid": GRID}}
+    types = {**SECTION["types"], "scalping": {"opportunity_bps": 50, "grid": GRID}}
     return {**SECTION, "types": types, "source": str(bars), "entries_source": str(entries)}
 
 

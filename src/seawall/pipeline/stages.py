@@ -28,9 +28,8 @@ from seawall.report.config import STAGE_VERSION as REPORT_VERSION
 from seawall.report.memory import plan as plan_report
 from seawall.search.config import STAGE_VERSION as SEARCH_VERSION
 from seawall.search.config import SearchConfig
-from seawall.search.memory import PANEL_ROW_BYTES
+from seawall.search.memory import PANEL_ROW_BYTES, plan_shard
 from seawall.search.memory import plan as plan_search
-from seawall.search.memory import plan_shard
 from seawall.stores.atomic import text_key
 from seawall.stores.shape import PanelShape, read_manifest
 from seawall.tables.sources import fingerprint
