@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import seawall as sw
 from seawall.errors import ConfigError, FormatError
 from seawall.pipeline import scratch
 from seawall.pipeline.clean import CleanChoice, Swept, clean
@@ -22,17 +21,8 @@ from seawall.pipeline.scratch import scratch_folder
 from seawall.units import MIB, parse_seconds
 from tests.cgroups import memory_cgroup
 from tests.pipeline.kills import artefacts
-from tests.pipeline.world import config, market, write_market
 
 ALL = CleanChoice()
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    settings = config(write_market(folder / "market.csv", market()), folder / "out", max_epochs=1)
-    sw.run(settings, memory="2GiB")
-    return folder / "out"
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +35,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "out"))
+def run(finished_run: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run[0], tmp_path / "out"))
 
 
 LITTER = (
@@ -319,9 +309,9 @@ def test_a_folder_that_cannot_be_removed_is_told_with_the_reason(run: Path, monk
     assert not (run / ".run.json.tmp").exists()
 
 
-def test_what_clean_leaves_is_what_a_run_continues_from(finished: Path, run: Path) -> None:
+def test_what_clean_leaves_is_what_a_run_continues_from(finished_run: tuple[Path, dict[str, Any]], run: Path) -> None:
     litter(run)
     clean([run], ALL)
 
-    assert artefacts(run) == artefacts(finished)
+    assert artefacts(run) == artefacts(finished_run[0])
     assert stat.S_ISDIR((run / "small.panel/seg-000000").lstat().st_mode)

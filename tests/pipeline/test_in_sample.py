@@ -1,7 +1,9 @@
 """``evaluate.in_sample``: what a model shows on its own train rows, from the run to the page."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,11 @@ from tests.pipeline.world import config, market, write_market
 
 
 def test_a_finished_run_is_judged_in_sample_without_training_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = config(write_market(tmp_path / "market.csv", market()), tmp_path / "out", max_epochs=1)
-    settings = {name: section for name, section in settings.items() if name != "backtest"}
-    sw.run(settings, memory="2GiB")
+    shutil.copytree(finished_run[0], tmp_path / "out")
+    settings: dict[str, Any] = {k: v for k, v in finished_run[1].items() if k != "backtest"}
+    settings |= {"output": str(tmp_path / "out"), "evaluate": dict(settings["evaluate"])}
     before = json.loads((tmp_path / "out" / "run.json").read_text())["units"]
     assert "in_sample" not in (tmp_path / "out" / "metrics" / "metrics.json").read_text()
 

@@ -27,25 +27,15 @@ from seawall.pipeline.result import Predictions
 from seawall.pipeline.run import Order, Runner, Silent
 from seawall.pipeline.stages import Unit, unit_key
 from seawall.report.reading import read_run
-from tests.pipeline.world import config, market, write_market
 
 BUDGET = "2GiB"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """One finished run that no test changes, with its config."""
-    folder = tmp_path_factory.mktemp("finished")
-    settings = config(write_market(folder / "market.csv", market()), folder / "out", max_epochs=1)
-    sw.run(settings, memory=BUDGET)
-    return folder / "out", settings
-
-
 @pytest.fixture
-def settings(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
-    """The config of a copy of that run."""
-    shutil.copytree(finished[0], tmp_path / "out")
-    return {**finished[1], "output": str(tmp_path / "out")}
+def settings(finished_run: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """The config of a copy of the finished run."""
+    shutil.copytree(finished_run[0], tmp_path / "out")
+    return {**finished_run[1], "output": str(tmp_path / "out")}
 
 
 def with_train(settings: dict[str, Any], **change: Any) -> dict[str, Any]:  # noqa: ANN401 - config values
@@ -354,7 +344,7 @@ def test_an_allocation_refused_in_a_stage_says_what_to_declare(
 
 
 def test_a_stage_killed_from_outside_is_explained_and_the_run_continues(
-    finished: tuple[Path, dict[str, Any]], settings: dict[str, Any]
+    finished_run: tuple[Path, dict[str, Any]], settings: dict[str, Any]
 ) -> None:
     drop_records(settings, "train/fold_01", "predict/fold_01")
     folder = Path(settings["output"])
@@ -372,7 +362,7 @@ def test_a_stage_killed_from_outside_is_explained_and_the_run_continues(
     sw.run(settings, memory=BUDGET)
 
     for name in ("models/fold_01/model.safetensors", "predictions/fold_01.parquet", "backtest/table_0000.parquet"):
-        assert (folder / name).read_bytes() == (finished[0] / name).read_bytes()
+        assert (folder / name).read_bytes() == (finished_run[0] / name).read_bytes()
     assert {p.name for p in folder.iterdir() if p.name.startswith(".")} == {".lock"}
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +18,19 @@ import seawall as sw
 from seawall.errors import BudgetError, ConfigError, ResumeError
 from seawall.pipeline.lock import run_lock
 from seawall.pipeline.manifest import RunManifest
-from tests.pipeline.world import config, market, write_market
+from tests.pipeline.world import market, write_market
 
 BUDGET = "2GiB"  # pytest is the parent here, and all it holds counts
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """One uninterrupted run, with the config it was made from."""
-    folder = tmp_path_factory.mktemp("run")
-    settings = config(write_market(folder / "market.csv", market()), folder / "out")
-    sw.run(settings, memory=BUDGET)
-    return folder / "out", settings
+def finished(
+    finished_run: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """An uninterrupted run, with the config that finds it finished."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    shutil.copytree(finished_run[0], folder)
+    return folder, {**finished_run[1], "output": str(folder)}
 
 
 def artefacts(folder: Path) -> dict[str, bytes]:

@@ -12,17 +12,18 @@ import seawall as sw
 from seawall.cli.predict import config_of_models
 from seawall.errors import ConfigError, FormatError
 from seawall.pipeline.saved import SavedModels
-from tests.pipeline.world import config, market, write_market
+from tests.pipeline.world import market, write_market
 
 BUDGET = "2GiB"  # pytest is the parent here, and all it holds counts
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def trained(
+    finished_run: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("saved")
-    settings = config(write_market(folder / "market.csv", market()), folder / "out", max_epochs=1)
-    sw.run(settings, memory=BUDGET)
-    return folder, settings
+    shutil.copytree(finished_run[0], folder / "out")
+    return folder, {**finished_run[1], "output": str(folder / "out")}
 
 
 @pytest.fixture

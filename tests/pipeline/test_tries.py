@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import seawall as sw
 from seawall.budget.claims import Claim, StagePlan
 from seawall.budget.limits import Budget, Reserve, find_budget, room_now
 from seawall.errors import BudgetError, ConfigError, StageError
@@ -21,7 +20,6 @@ from seawall.pipeline.supervise import Job
 from seawall.pipeline.tries import MICRO_BATCHES, ROUNDING, tries
 from seawall.units import GIB, MIB
 from tests.budget.trees import V1_MOUNTS, v1_group, write_tree
-from tests.pipeline.world import config, market, write_market
 
 BUDGET = "2GiB"
 
@@ -56,19 +54,10 @@ def test_no_way_is_tried_twice_and_there_are_few(usual: dict[str, int], smallest
     assert len(ways) <= 2 + len(MICRO_BATCHES)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("finished")
-    settings = config(write_market(folder / "market.csv", market()), folder / "out", max_epochs=1)
-    settings["train"]["model"]["dropout"] = 0.0
-    sw.run(settings, memory=BUDGET)
-    return folder / "out", settings
-
-
 @pytest.fixture
-def settings(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
-    shutil.copytree(finished[0], tmp_path / "out")
-    return {**finished[1], "output": str(tmp_path / "out")}
+def settings(finished_run: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    shutil.copytree(finished_run[0], tmp_path / "out")
+    return {**finished_run[1], "output": str(tmp_path / "out")}
 
 
 class Notes(Silent):
