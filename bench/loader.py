@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 
@@ -46,25 +49,46 @@ def loader() -> None:
 
 
 def loader_peers() -> None:
-    """Compare with whole libraries, each in a process of its own and as its documents advise; needs .venv-peers."""
+    """Put all of it in one table of one run: memcpy, C, ours, torch's ways, and whole libraries as they advise.
+
+    Libraries run in processes of their own that wait between their turns; needs .venv-peers.
+    """
     python = Path(".venv-peers/bin/python")
     if not python.exists():
         raise SystemExit("no .venv-peers here: run `make bench-peers`, which makes it")
-    with tempfile.TemporaryDirectory() as folder:
-        panel = synthetic_panel(Path(folder) / "x.panel", num_entities=200, num_rows=2000, num_features=32)
-        rates = {name: Rates(name) for name in ("seawall, blocks 16 MiB", "seawall, shuffle", *PEERS)}
-        samples = select_samples(panel, (0, 2000), LOOKBACK)
-        for _ in range(PEER_ROUNDS):
-            for name, order, pool in (("blocks 16 MiB", "blocks", 16 * MIB), ("shuffle", "shuffle", None)):
-                stream = _ours(panel, samples, "blocks" if order == "blocks" else "shuffle", pool)
-                _time(rates[f"seawall, {name}"], stream, 1000)
-            for name in PEERS:
-                argv = [python, "bench/peers/loaders.py", name, panel.path / "seg-000000" / "features.npy", "200"]
-                done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
-                told = json.loads(done.stdout.splitlines()[-1])
-                rates[name].cpu.append(told["windows_per_cpu_second"])
-                rates[name].wall.append(told["windows_per_second"])
-        _show(list(rates.values()))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        panel = synthetic_panel(Path(folder) / "x.panel", num_entities=2000, num_rows=2000, num_features=32)
+        argv = [python, "bench/peers/loaders.py", panel.path / "seg-000000" / "features.npy", "2000"]
+        peers = {name: opened.enter_context(_Peer([*argv, name])) for name in PEERS}
+        _show(_in_turn(_loaders(panel), PEER_ROUNDS, _limit(panel, Path(folder)), peers))
+
+
+class _Peer:
+    """A library in a process of its own, ready to feed windows for some seconds whenever it is asked."""
+
+    def __init__(self, argv: list[str | Path]) -> None:
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=60)
+
+    def time(self, rates: Rates) -> None:
+        """Let it feed, and note how fast it was."""
+        print("go", file=self._process.stdin, flush=True)
+        told = json.loads(self._answer())
+        rates.cpu.append(told["windows_per_cpu_second"])
+        rates.wall.append(told["windows_per_second"])
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return line
+        raise SystemExit(f"{self._process.args} ended")
 
 
 def _loaders(panel: Panel) -> dict[str, tuple[Iterator[int], int]]:
@@ -135,8 +159,13 @@ def _limit(panel: Panel, folder: Path) -> list[str | Path]:
     return [program, panel.path / "seg-000000" / "features.npy", "1"]
 
 
-def _in_turn(loaders: dict[str, tuple[Iterator[int], int]], rounds: int, limit: list[str | Path]) -> list[Rates]:
-    rates = {name: Rates(name) for name in loaders}
+def _in_turn(
+    loaders: dict[str, tuple[Iterator[int], int]],
+    rounds: int,
+    limit: list[str | Path],
+    peers: Mapping[str, _Peer] = MappingProxyType({}),
+) -> list[Rates]:
+    rates = {name: Rates(name) for name in (*loaders, *peers)}
     copies = Rates("memcpy, 256 MiB, in windows")
     in_c = [Rates("C, memcpy of each window"), Rates("C, the same with prefetch")] if limit else []
     for batches, _ in loaders.values():
@@ -150,6 +179,8 @@ def _in_turn(loaders: dict[str, tuple[Iterator[int], int]], rounds: int, limit: 
                 rate.wall.append(float(value))
         for name, (batches, count) in loaders.items():
             _time(rates[name], batches, count)
+        for name, peer in peers.items():
+            peer.time(rates[name])
     return [copies, *in_c, *rates.values()]
 
 

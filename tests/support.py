@@ -1,6 +1,8 @@
 """Small worlds for tests: a panel store made from seeded random numbers, with the ragged edges real panels have."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +14,17 @@ from seawall.arrays import Bool, Float64, Int64
 from seawall.stores.panel import Panel, TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 
+MEMORY_FOLDER = Path("/dev/shm")
 DAY_NS = 86_400_000_000_000
 FIRST_DAY = 18_000  # 2019-04-14
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory where there is one: dozens of small panels wait for the disk otherwise, file by file."""
+    usable = os.access(MEMORY_FOLDER, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=MEMORY_FOLDER if usable else None) as folder:
+        yield Path(folder)
 
 
 def make_panel(

@@ -1,7 +1,8 @@
 """Feed windows with another library, each the way its documents say is best; run by the python of the peers.
 
-``python bench/peers/loaders.py PEER FEATURES.npy NUM_ENTITIES`` prints windows a second by wall and by CPU as JSON. The
-array is [entities x rows, features], every entity with equally many rows. Lookback 60, batch 512, shuffled.
+``python bench/peers/loaders.py FEATURES.npy NUM_ENTITIES PEER`` says ``{}`` when it is ready, then, for each line it
+reads, windows a second by wall and by CPU as JSON. The array is [entities x rows, features], every entity with equally
+many rows. Lookback 60, batch 512, shuffled.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-LOOKBACK, BATCH, SECONDS, MATERIALISED = 60, 512, 4.0, 40_000
+LOOKBACK, BATCH, SECONDS, MATERIALISED = 60, 512, 3.0, 40_000
 
 
 def starts_of(source: np.ndarray, num_entities: int) -> np.ndarray:
@@ -147,22 +148,27 @@ PEERS: dict[str, Callable[[np.ndarray, int, str], Iterator[int]]] = {
 
 
 def main() -> None:
-    """Feed for some seconds after a warm-up of one batch."""
-    name, path, num_entities = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    """Make one batch, then feed for some seconds each time a line comes."""
+    path, num_entities, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     source = np.load(path, mmap_mode="r").view(np.ndarray)
     np.add.reduce(source, axis=0)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "store").mkdir()
         batches = PEERS[name](source, num_entities, str(Path(folder) / "store"))
         next(batches)
-        count, started, cpu = 0, time.perf_counter(), time.process_time()
-        for size in batches:
-            count += size
-            if time.perf_counter() - started > SECONDS:
-                break
-        wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-        print(json.dumps({"windows_per_second": count / wall, "windows_per_cpu_second": count / cpu}), flush=True)
-        os._exit(0)  # some leave threads behind that would wait
+        print("{}", flush=True)
+        for _ in sys.stdin:
+            print(json.dumps(timed(batches)), flush=True)
+    os._exit(0)  # some leave threads behind that would wait
+
+
+def timed(batches: Iterator[int]) -> dict[str, float]:
+    """Take batches for some seconds."""
+    count, started, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < SECONDS:
+        count += next(batches)
+    wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return {"windows_per_second": count / wall, "windows_per_cpu_second": count / cpu}
 
 
 if __name__ == "__main__":

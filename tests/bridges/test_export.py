@@ -58,7 +58,7 @@ def test_a_qlib_provider_holds_every_value_at_its_date(panel: Panel, tmp_path: P
     assert [line[0] for line in listed] == panel.entities
     assert done["num_instruments"] == len(panel.entities)
     for name, first, last in listed:
-        rows = panel.entity(name)
+        rows = panel.entity(name).slice
         dates = panel.time_index[rows]
         assert (first, last) == (calendar[dates[0]], calendar[dates[-1]])
         adjustment = panel.adjustment[rows]

@@ -101,7 +101,7 @@ def test_zipline_gets_bars_and_splits_that_make_the_same_adjusted_prices(
 
     text = (tmp_path / "out" / "daily" / "E000.csv").read_text().splitlines()
     assert text[0] == "date,open,high,low,close,volume,dividend,split"
-    rows = panel.entity("E000")
+    rows = panel.entity("E000").slice
     bars = pd.read_csv(tmp_path / "out" / "daily" / "E000.csv", parse_dates=["date"])
     traded = bars["close"].notna()
     np.testing.assert_array_equal(bars["close"][traded], panel.prices[rows][:, 3])
@@ -125,7 +125,7 @@ def test_backtrader_gets_adjusted_bars_in_its_own_order(
     lines = (tmp_path / "out" / "E001.csv").read_text().splitlines()
     assert lines[0] == "datetime,open,high,low,close,volume,openinterest"
     first = lines[1].split(",")
-    rows = panel.entity("E001")
+    rows = panel.entity("E001").slice
     time = pd.Timestamp(panel.times_as_datetime()[panel.time_index[rows.start]])
     assert first[0] == time.strftime("%Y-%m-%d %H:%M:%S")
     opened, high, low, close = (panel.prices[rows.start] / panel.adjustment[rows.start]).tolist()

@@ -66,7 +66,7 @@ def test_inspect_shows_ranges_shares_and_any_entity(made: Path) -> None:
     one = json.loads(seawall("inspect", made / "x.panel", "--entity", "SPLIT", "--head", "3", "--json").stdout)[
         "entity"
     ]
-    rows = opened.entity("SPLIT")
+    rows = opened.entity("SPLIT").slice
     assert one["num_rows"] == rows.stop - rows.start
     assert one["head"]["close"] == opened.prices[rows][:3, 3].tolist()
     assert len(one["head"]["time"]) == 3

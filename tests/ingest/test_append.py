@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from seawall.stores.panel import Panel
 from seawall.stores.segments import ARRAYS
 from tests.ingest.world import BUDGET_BYTES, market
 from tests.ingest.world import settings as recipe
+from tests.support import quick_folder
 
 EXACT: dict[str, Any] = {
     "derived": {"change": "adj_close - lag(adj_close) OVER entity", "volume_3": "lag(volume, 3) OVER entity"},
@@ -103,8 +103,8 @@ def same_files(compacted: Path, one: Path) -> None:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
+    with quick_folder() as name:
+        yield name
 
 
 def coarse(frame: pd.DataFrame) -> pd.DataFrame:
@@ -243,12 +243,12 @@ def test_a_split_that_comes_later_adjusts_its_own_rows_and_no_earlier_one(tmp_pa
     panel = tmp_path / "x.panel"
     ingest(recipe(before, adjustment=declared), panel, budget_bytes=BUDGET_BYTES)
     old = Panel(panel)
-    kept = np.array(old.adjustment[old.entity("SPLIT")])
+    kept = np.array(old.adjustment[old.entity("SPLIT").slice])
 
     done = append([str(after)], panel, budget_bytes=BUDGET_BYTES)
 
     new = Panel(panel)
-    adjustment = new.adjustment[new.entity("SPLIT")]
+    adjustment = new.adjustment[new.entity("SPLIT").slice]
     np.testing.assert_array_equal(adjustment[: len(kept)], kept)
     assert set(adjustment[len(kept) :]) == {0.5}
     assert [(b["entity"], b["factor"], b["kind"]) for b in done["ingest"]["scale_breaks"]] == [
@@ -365,7 +365,7 @@ def test_what_was_known_before_a_date_keeps_its_key_and_its_values(grown: tuple[
     new = Panel(panel)
     assert new.content_key_before(40) == old.content_key_before(40) != new.content_key_before(41)
     for name in old.entities:
-        here, there = old.entity(name), new.entity(name)
+        here, there = old.entity(name).slice, new.entity(name).slice
         there = slice(there.start, there.start + here.stop - here.start)
         for array in ("features", "prices", "universe", "adjustment", "time_index"):
             np.testing.assert_array_equal(getattr(new, array)[there], getattr(old, array)[here])

@@ -190,6 +190,6 @@ def test_dividends_from_a_table_of_events_alone(tmp_path: Path) -> None:
 def test_inspect_tells_roles_beside_other_columns(tmp_path: Path) -> None:
     panel, _ = run(tmp_path, events(), weights="volume", dividends="paid", splits="ratio")
     head = entity_facts(panel, "SPLIT", 3)["head"]
-    assert head["dividends"] == np.asarray(panel.dividends)[panel.entity("SPLIT")][:3].tolist()
+    assert head["dividends"] == np.asarray(panel.dividends)[panel.entity("SPLIT").slice][:3].tolist()
     assert len(head["weights"]) == len(head["splits"]) == 3
     assert "weights" not in missing_shares(panel, lambda done, total: None)

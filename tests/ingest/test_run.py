@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from seawall.stores.panel import Panel
 from seawall.units import MIB
 from tests.ingest import world
 from tests.ingest.world import BUDGET_BYTES, ingested, market, second_opinion
+from tests.support import quick_folder
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -84,8 +84,8 @@ def test_a_target_over_a_change_of_scale_earns_only_what_was_earned(tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def expected_key() -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        panel, _ = ingested(Path(folder) / "m.panel", write(Path(folder) / "m.csv", market()))
+    with quick_folder() as folder:
+        panel, _ = ingested(folder / "m.panel", write(folder / "m.csv", market()))
         return panel.content_key
 
 
@@ -150,10 +150,10 @@ def test_row_order_files_and_bucket_size_never_change_the_content(
 ) -> None:
     frame = market().sample(frac=1, random_state=seed)
     part = np.random.default_rng(seed).integers(0, num_files, len(frame))
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "BUCKET_BYTES", bucket_bytes)
         patch.setattr(memory, "BUCKET_BYTES_MIN", bucket_bytes)
-        source = Path(folder) / "source"
+        source = folder / "source"
         source.mkdir()
         for number in range(num_files):
             rows = frame[part == number]
@@ -161,7 +161,7 @@ def test_row_order_files_and_bucket_size_never_change_the_content(
                 as_parquet(source / f"{number}.parquet", rows)
             else:
                 write(source / f"{number}.csv", rows)
-        panel, report = ingested(Path(folder) / "m.panel", source)
+        panel, report = ingested(folder / "m.panel", source)
         assert panel.content_key == expected_key
         assert report["rows_kept"] == len(frame)
 

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from seawall.stores.npy import HEADER_BYTES
 from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import EntityBlock, PanelWriter, check_output
 from tests.stores.panels import SPEC, TINY_CALENDAR, block, tiny_block, write_tiny
-from tests.support import make_panel
+from tests.support import make_panel, quick_folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -76,14 +75,14 @@ def test_rows_by_time_are_a_stable_sort_and_the_key_does_not_know_the_slabs(
     names = [f"E{number:02d}" for number in range(len(times_of_entity))]
     rows = block(names, [len(times) for times in times_of_entity], times)
     entity = np.repeat(np.arange(len(names)), rows.lengths)
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
         keys = set()
         for name, slab, read in (("one", 10**6, 10**6), ("other", slab_bytes, index_rows)):
             patch.setattr(by_time, "INDEX_ROWS", read)
-            with PanelWriter(Path(folder) / f"{name}.panel", SPEC, calendar) as writer:
+            with PanelWriter(folder / f"{name}.panel", SPEC, calendar) as writer:
                 writer.append(rows)
                 keys.add(writer.finish(sources=[], ingest={}, slab_bytes=slab)["content_key"])
-            panel = Panel(Path(folder) / f"{name}.panel")
+            panel = Panel(folder / f"{name}.panel")
             np.testing.assert_array_equal(panel.by_time, np.lexsort((entity, times)))
             np.testing.assert_array_equal(np.diff(panel.time_offsets), np.unique(times, return_counts=True)[1])
             np.testing.assert_array_equal(panel.calendar[panel.time_index], times)

@@ -1,7 +1,6 @@
 """Several segments read like one store: every array, in every way a stage reads it, against a plain table."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -20,6 +19,7 @@ from seawall.stores.panel import Panel
 from seawall.stores.panel_writer import EntityBlock, PanelWriter, Publication, check_output
 from seawall.stores.segments import ARRAYS
 from tests.stores.panels import FULL_SPEC, roles_of, write_tiny
+from tests.support import quick_folder
 
 Rows = dict[str, dict[int, int]]
 """Entity to time to a number that stands for all values of the row."""
@@ -66,15 +66,15 @@ def write_top(path: Path, table: Rows, first_places: list[int], first_changed: i
 @contextmanager
 def panels(steps: list[tuple[Rows, list[int]]], whole: Rows) -> Iterator[tuple[Panel, Panel]]:
     """The panel of several segments, and one segment that holds the same rows."""
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         for number, (table, first_places) in enumerate(steps):
-            path = Path(folder) / "many.panel"
+            path = folder / "many.panel"
             if number == 0:
                 write_base(path, table)
             else:
                 write_top(path, table, first_places)
-        write_base(Path(folder) / "one.panel", whole)
-        yield Panel(Path(folder) / "many.panel"), Panel(Path(folder) / "one.panel")
+        write_base(folder / "one.panel", whole)
+        yield Panel(folder / "many.panel"), Panel(folder / "one.panel")
 
 
 updates = st.lists(
@@ -142,14 +142,32 @@ def two(tmp_path: Path) -> Path:
 
 def test_a_range_inside_one_segment_is_a_view(two: Path) -> None:
     panel = Panel(two)
-    assert panel.entity("A") == slice(0, 4)
-    assert panel.prices[panel.entity("A")][:, 0].tolist() == [110, 120, 131, 150]
-    inside = panel.rows("features", 0, 2)
+    assert panel.prices[panel.entity("A").slice][:, 0].tolist() == [110, 120, 131, 150]
+    assert panel.entity("A").times.tolist() == [1, 2, 3, 5]
+    inside = panel.read("features", 0, 2)
     assert np.shares_memory(inside, panel.features.parts[0])  # type: ignore[attr-defined] # it has several segments
     with pytest.raises(IndexError):
         panel.features[np.array([6])]
     with pytest.raises(ConfigError, match="unknown entity, found 'a'"):
         panel.entity("a")
+
+
+def test_rows_and_entities_are_views_that_read_nothing_until_an_array_is_asked_for(tmp_path: Path) -> None:
+    write_base(tmp_path / "x.panel", {"0008": {1: 10, 2: 20, 3: 30}, "8675309": {1: 40, 4: 50}})
+    panel = Panel(tmp_path / "x.panel")
+
+    mine, inside = panel.entity("8675309"), panel.rows(1, 4)
+
+    assert "features" not in vars(panel)
+    assert (mine.slice, len(mine), len(inside), len(panel.rows(3, 99))) == (slice(3, 5), 2, 3, 2)
+    assert mine.times.tolist() == [1, 4]
+    assert mine["close"].tolist() == mine.prices[:, 0].tolist() == [140, 150]
+    assert (mine.universe.tolist(), mine.adjustment.tolist()) == ([True, True], [41, 51])
+    for array in ("features", "targets", "target_end", "prices", "time_index"):
+        assert np.shares_memory(getattr(mine, array), getattr(panel, array))
+        np.testing.assert_array_equal(getattr(inside, array), getattr(panel, array)[1:4])
+    with pytest.raises(ConfigError, match="unknown column, found 'clos'"):
+        mine["clos"]
 
 
 def test_indexes_into_the_calendar_are_those_of_all_segments(two: Path) -> None:

@@ -1,6 +1,5 @@
 """Combinatorial purged folds: every choice once, every date once a path, nothing learnt that test rows share."""
 
-import tempfile
 from itertools import combinations
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from seawall.arrays import Int64
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.windows.combinatorial import Combinatorial, make_combinatorial_folds
-from tests.support import DAY_NS, make_panel
+from tests.support import DAY_NS, make_panel, quick_folder
 
 
 def all_rows(samples: object) -> Int64:
@@ -41,8 +40,8 @@ def test_no_learnt_row_shares_a_date_with_the_life_of_a_test_row(
     choice = Combinatorial(
         num_groups=groups, num_test_groups=min(tested, groups - 1), embargo_periods=embargo, valid=valid
     )
-    with tempfile.TemporaryDirectory() as folder:
-        panel = make_panel(Path(folder), num_dates=90, num_entities=4, seed=seed)
+    with quick_folder() as folder:
+        panel = make_panel(folder, num_dates=90, num_entities=4, seed=seed)
         for found in sw.folds(panel, combinatorial=choice, lookback=4):
             tests = all_rows(found.test)
             held = [tests] if valid is None else [tests, all_rows(found.valid)]

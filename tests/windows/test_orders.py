@@ -2,7 +2,6 @@
 
 import tracemalloc
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from seawall.windows.share import Deal, Share
 from seawall.windows.slabs import SlabOrder
 from seawall.windows.stream import Pooled, Windows
 from seawall.windows.tiles import PoolSize, TileOrder, Tiling
-from tests.support import make_panel
+from tests.support import make_panel, quick_folder
 from tests.windows.ragged import write_ragged
 
 SOME_POOL, LARGE_POOL = 50_000, 50_000_000
@@ -65,8 +64,8 @@ def test_every_legal_window_comes_exactly_once_an_epoch_in_every_order(
     num_workers: int,
     seed: int,
 ) -> None:
-    with TemporaryDirectory() as folder:
-        panel = write_ragged(Path(folder), lengths, seed)
+    with quick_folder() as folder:
+        panel = write_ragged(folder, lengths, seed)
         expected = nested_loop(panel, lookback)
         samples = select_samples(panel, (0, panel.shape.num_dates), lookback) if panel.shape.num_rows else None
         if samples is None or lookback > panel.shape.num_rows:

@@ -1,6 +1,5 @@
 """Legal samples equal a plain list of rows, purge at both borders, and reach back but never forward."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from seawall.stores.panel import Panel, TargetSpec
 from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
 from seawall.windows import samples as samples_file
 from seawall.windows.samples import Samples, date_major_rows, rows_in_segment, select_samples
-from tests.support import make_panel
+from tests.support import make_panel, quick_folder
 
 
 def write_panel(folder: Path, dates_of: list[list[int]], *, horizon: int = 2, num_dates: int | None = None) -> Panel:
@@ -98,8 +97,8 @@ def test_samples_equal_a_plain_list_of_rows(
     known_before: int | None,
     out: set[int],
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        panel = write_panel(Path(folder), dates_of, horizon=horizon, num_dates=30)
+    with quick_folder() as folder:
+        panel = write_panel(folder, dates_of, horizon=horizon, num_dates=30)
         panel = leave_universe(panel, [row % panel.shape.num_rows for row in out])
 
         chosen = select_samples(panel, segment, lookback, targets=(0,), known_before=known_before)

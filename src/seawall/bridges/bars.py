@@ -117,19 +117,19 @@ def _bars(panel: Panel, entity: int, block_rows: int) -> Iterator[Bars]:
     start, stop = int(panel.offsets[entity]), int(panel.offsets[entity + 1])
     for first in range(start, stop, block_rows):
         last = min(stop, first + block_rows)
-        prices = np.asarray(panel.rows("prices", first, last))
+        prices = np.asarray(panel.read("prices", first, last))
         ohlc = prices[:, places]
         close = ohlc[:, 3:]
         ohlc = np.where(np.isfinite(ohlc) & (ohlc > 0), ohlc, close)
         if "volume" in names:
             volume = prices[:, names.index("volume")]
         elif "volume" in values:
-            volume = np.asarray(panel.rows("values", first, last))[:, values.index("volume")]
+            volume = np.asarray(panel.read("values", first, last))[:, values.index("volume")]
         else:
             volume = np.zeros(last - first)
-        dates = np.asarray(panel.rows("time_index", first, last), np.int64)
-        adjustment = np.asarray(panel.rows("adjustment", first, last))
-        roles = [np.asarray(panel.rows(r, first, last)) if panel.names(r) else None for r in ("splits", "dividends")]
+        dates = np.asarray(panel.read("time_index", first, last), np.int64)
+        adjustment = np.asarray(panel.read("adjustment", first, last))
+        roles = [np.asarray(panel.read(r, first, last)) if panel.names(r) else None for r in ("splits", "dividends")]
         yield Bars(dates, panel.times_as_datetime()[dates], ohlc, np.nan_to_num(volume), adjustment, *roles)
 
 

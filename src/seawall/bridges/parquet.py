@@ -72,11 +72,11 @@ def _table(panel: Panel, schema: pa.Schema, dictionary: pa.Array, rows: slice) -
     codes = pa.array(panel.entity_of(np.arange(start, stop)).astype(np.int32))
     columns = [
         pa.DictionaryArray.from_arrays(codes, dictionary),
-        pa.array(panel.calendar[panel.rows("time_index", start, stop)]).cast(schema.field("time").type),
+        pa.array(panel.calendar[panel.read("time_index", start, stop)]).cast(schema.field("time").type),
     ]
     for array in ("features", "returns", "prices"):
-        block = panel.rows(array, start, stop)
+        block = panel.read(array, start, stop)
         columns += [pa.array(np.ascontiguousarray(values), mask=np.isnan(values)) for values in block.T]
     roles = [role for role in ROLES if panel.names(role)]
-    columns += [pa.array(np.asarray(panel.rows(name, start, stop))) for name in (*roles, "adjustment", "universe")]
+    columns += [pa.array(np.asarray(panel.read(name, start, stop))) for name in (*roles, "adjustment", "universe")]
     return pa.Table.from_arrays(columns, schema=schema)

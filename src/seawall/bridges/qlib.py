@@ -118,7 +118,7 @@ def _write_fields(
             file.write(np.array([next_date], "<f4").tobytes())
         for start in range(rows.start, rows.stop, block_rows):
             stop = min(start + block_rows, rows.stop)
-            dates = np.asarray(panel.rows("time_index", start, stop)).astype(np.int64) - next_date
+            dates = np.asarray(panel.read("time_index", start, stop)).astype(np.int64) - next_date
             _write_block(panel, slice(start, stop), dates, fields, files)
             next_date += int(dates[-1]) + 1
 
@@ -126,8 +126,8 @@ def _write_fields(
 def _write_block(
     panel: Panel, rows: slice, dates: Int64, fields: Sequence[tuple[str, str, int]], files: Sequence[BinaryIO]
 ) -> None:
-    adjustment = np.asarray(panel.rows("adjustment", rows.start, rows.stop))
-    blocks = {name: panel.rows(name, rows.start, rows.stop) for name in ("prices", "features")}
+    adjustment = np.asarray(panel.read("adjustment", rows.start, rows.stop))
+    blocks = {name: panel.read(name, rows.start, rows.stop) for name in ("prices", "features")}
     dense: Float32 = np.empty(int(dates[-1]) + 1, "<f4")
     for file, (_, array, place) in zip(files, fields, strict=True):
         dense.fill(np.nan)

@@ -1,13 +1,11 @@
 """``seawall evaluate``: exact errors, IC and Rank IC of a run, or of anybody's scores."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from seawall.budget.limits import Reserve as Left
-from seawall.budget.limits import find_budget
-from seawall.cli.display import Display, outside_json, print_json
 from seawall.cli.judged import show_judged, show_run
 from seawall.cli.options import (
     AsJson,
@@ -23,7 +21,7 @@ from seawall.cli.options import (
     Scores,
     TimeFormat,
 )
-from seawall.cli.run import own_command
+from seawall.cli.outside import Asked, act_outside
 from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.evaluate.config import TablesConfig
@@ -98,9 +96,4 @@ def evaluate(  # noqa: PLR0913 - one option each
         "time_format": time_format,
     }
     checked = checked_model(TablesConfig, section, "evaluate")
-    with Display(quiet=quiet or as_json) as display:
-        record = evaluate_tables(checked, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
-    if as_json:
-        print_json(outside_json(record))
-    elif not quiet:
-        show_judged(record["summary"])
+    act_outside(partial(evaluate_tables, checked, output), Asked(memory, reserve, as_json, quiet), show_judged)

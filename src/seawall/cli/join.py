@@ -1,5 +1,6 @@
 """``seawall join``: predictions of a run, or of anybody, with forward returns."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,9 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seawall.budget.limits import Reserve as Left
-from seawall.budget.limits import find_budget
-from seawall.cli.display import Display, outside_json, print_json
 from seawall.cli.options import (
     AsJson,
     Duplicates,
@@ -25,7 +23,7 @@ from seawall.cli.options import (
     Scores,
     TimeFormat,
 )
-from seawall.cli.run import own_command
+from seawall.cli.outside import Asked, act_outside
 from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.join.config import TablesConfig
@@ -92,12 +90,7 @@ def join(  # noqa: PLR0913 - one option each
         "time_format": time_format,
     }
     checked = checked_model(TablesConfig, section, "join")
-    with Display(quiet=quiet or as_json) as display:
-        record = join_tables(checked, output, find_budget(memory, reserve=Left(reserve)), display, own_command())
-    if as_json:
-        print_json(outside_json(record))
-    elif not quiet:
-        _show(record["summary"])
+    act_outside(partial(join_tables, checked, output), Asked(memory, reserve, as_json, quiet), _show)
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """``seawall report``: the report of a run anew, or runs side by side."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seawall.budget.limits import Reserve as Left
-from seawall.budget.limits import find_budget
-from seawall.cli.display import Display, outside_json, print_json
 from seawall.cli.options import AsJson, Memory, Quiet, Reserve
-from seawall.cli.run import own_command
+from seawall.cli.outside import Asked, act_outside
 from seawall.cli.stages import only
 from seawall.errors import ConfigError
 from seawall.pipeline.reports import report_runs
@@ -46,12 +44,7 @@ def report(
         only(("report",), runs[0], memory, as_json=as_json, quiet=quiet, reserve=reserve)
         return
     target = output or (runs[0] / "report.html" if len(runs) == 1 else Path("compare.html"))
-    with Display(quiet=quiet or as_json) as display:
-        record = report_runs(runs, target, find_budget(memory, reserve=Left(reserve)), display, own_command())
-    if as_json:
-        print_json(outside_json(record))
-    elif not quiet:
-        _show(record["summary"])
+    act_outside(partial(report_runs, runs, target), Asked(memory, reserve, as_json, quiet), _show)
 
 
 def _show(summary: dict[str, object]) -> None:

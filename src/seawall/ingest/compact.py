@@ -36,7 +36,7 @@ def compact(output: Path, *, block_rows: int, beat: Beat = silent) -> dict[str, 
         for start in range(0, panel.shape.num_rows, block_rows):
             beat("copy", start, panel.shape.num_rows)
             stop = min(start + block_rows, panel.shape.num_rows)
-            writer.append_rows({name: panel.rows(name, start, stop) for name in spec.arrays})
+            writer.append_rows({name: panel.read(name, start, stop) for name in spec.arrays})
         beat("index and checksum", panel.shape.num_rows, panel.shape.num_rows)
         manifest = writer.finish_compact(slab_bytes=SLAB_BYTES)
     return {"compacted": True, "content_key": manifest["content_key"], **found}

@@ -66,6 +66,6 @@ def keep_comparisons(
         start, stop = stop, stop + length
         num_kept = int(np.searchsorted(block.times[start:stop], first_time))
         if num_kept:
-            block.features[start : start + num_kept, first:] = panel.rows("features", tail.keep, tail.keep + num_kept)[
+            block.features[start : start + num_kept, first:] = panel.read("features", tail.keep, tail.keep + num_kept)[
                 :, first:
             ]

@@ -50,21 +50,13 @@ class RankPersistence:
         Persistence
             NaN on the first date, and where a figure is undefined.
         """
-        size = max(len(self._ranks), int(names.max()) + 1 if len(names) else 0)
-        before = np.full(size, np.nan)
-        before[: len(self._ranks)] = self._ranks
-        was_top = np.zeros(size, bool)
-        was_top[: len(self._is_top)] = self._is_top
         found = Persistence(math.nan, math.nan)
         if self._num_dates:
-            left = is_top & ~was_top[names]
-            num_top = int(is_top.sum())
-            turnover = float(left.sum()) / num_top if num_top and was_top.any() else math.nan
-            found = Persistence(information_coefficient(before[names], ranks, min_names=min_names), turnover)
-        self._ranks = np.full(size, np.nan)
-        self._ranks[names] = ranks
-        self._is_top = np.zeros(size, bool)
-        self._is_top[names] = is_top
+            num_top, num_left = int(is_top.sum()), int((is_top & ~_of_names(self._is_top, names, False)).sum())
+            turnover = num_left / num_top if num_top and self._is_top.any() else math.nan
+            before = _of_names(self._ranks, names, math.nan)
+            found = Persistence(information_coefficient(before, ranks, min_names=min_names), turnover)
+        self._ranks, self._is_top = _dense(ranks, names, math.nan), _dense(is_top, names, False)
         self._num_dates += 1
         return found
 
@@ -102,11 +94,9 @@ class Decay:
         found = np.full(len(self._lags), np.nan)
         for place, lag in enumerate(self._lags):
             if lag <= len(self._held):
-                earlier = _of_names(self._held[-lag], names)
+                earlier = _of_names(self._held[-lag], names, math.nan)
                 found[place] = information_coefficient(earlier, target, min_names=min_names)
-        dense = np.full(int(names.max()) + 1 if len(names) else 0, np.nan)
-        dense[names] = prediction
-        self._held.append(dense)
+        self._held.append(_dense(prediction, names, math.nan))
         del self._held[: -max(self._lags, default=1)]
         return found
 
@@ -147,14 +137,12 @@ class HorizonDecay:
         numpy.ndarray
             float64 [horizons]; NaN where undefined, and until as many dates have been seen.
         """
-        size = int(names.max()) + 1 if len(names) else 0
-        earned, dense = np.full(size, np.nan), np.full(size, np.nan)
-        earned[names], dense[names] = target, prediction
+        earned = _dense(target, names, math.nan)
         for held in self._sums:
-            common = min(len(held), size)
+            common = min(len(held), len(earned))
             held[:common] += earned[:common]
             held[common:] = np.nan
-        self._predictions.append(dense)
+        self._predictions.append(_dense(prediction, names, math.nan))
         self._sums.append(earned)
         found = np.full(len(self._horizons), np.nan)
         for place, horizon in enumerate(self._horizons):
@@ -166,9 +154,16 @@ class HorizonDecay:
         return found
 
 
-def _of_names(dense: Float64, names: Int64) -> Float64:
-    """Look up names; NaN for those not there."""
-    values = np.full(len(names), np.nan)
+def _dense(values: AnyArray, names: Int64, missing: float) -> AnyArray:
+    """Put the value of each name at its number, in the type of ``missing``."""
+    dense = np.full(int(names.max()) + 1 if len(names) else 0, missing)
+    dense[names] = values
+    return dense
+
+
+def _of_names(dense: AnyArray, names: Int64, missing: float) -> AnyArray:
+    """Look up names; ``missing`` for those not there."""
+    values = np.full(len(names), missing, dense.dtype)
     known = names < len(dense)
     values[known] = dense[names[known]]
     return values

@@ -28,7 +28,7 @@ def missing_shares(panel: Panel, watch: Callable[[int, int], None]) -> dict[str,
         missing = np.zeros(len(names), np.int64)
         for start in range(0, num_rows, BLOCK_ROWS):
             watch(start, num_rows)
-            missing += np.isnan(panel.rows(array, start, min(start + BLOCK_ROWS, num_rows))).sum(axis=0)
+            missing += np.isnan(panel.read(array, start, min(start + BLOCK_ROWS, num_rows))).sum(axis=0)
         found[group] = {name: int(count) / max(1, num_rows) for name, count in zip(names, missing, strict=True)}
     return found
 
@@ -65,17 +65,17 @@ def entity_facts(panel: Panel, name: str, num_rows: int) -> dict[str, Any]:
         For an unknown entity, naming the nearest known ones.
     """
     rows = panel.entity(name)
-    dates = panel.time_index[rows]
+    dates = rows.time_index
     head = slice(rows.start, min(rows.stop, rows.start + num_rows))
     columns: dict[str, list[Any]] = {"time": [time_text(panel, int(date)) for date in dates[:num_rows]]}
     for group, array in GROUPS.items():
-        block = panel.rows(array, head.start, head.stop)
+        block = panel.read(array, head.start, head.stop)
         for place, column in enumerate(panel.names(group)):
             label = column if column not in columns else f"{group}.{column}"
             columns[label] = [None if np.isnan(value) else float(value) for value in block[:, place]]
     for role in ROLES:
         if panel.names(role):
-            columns[role] = np.asarray(panel.rows(role, head.start, head.stop)).tolist()
+            columns[role] = np.asarray(panel.read(role, head.start, head.stop)).tolist()
     columns["adjustment"] = np.asarray(panel.adjustment[head]).tolist()
     columns["universe"] = np.asarray(panel.universe[head]).tolist()
     return {

@@ -13,6 +13,7 @@ from seawall.errors import ConfigError, FormatError, nearest
 from seawall.stores.atomic import block_checksums, text_key
 from seawall.stores.attributes import read_entity_tables
 from seawall.stores.npy import advise_random
+from seawall.stores.row_view import RowView
 from seawall.stores.segments import (
     GROUPS,
     DateOrder,
@@ -140,24 +141,28 @@ class Panel:
             return [getattr(self, array)]
         return [segment.rows(array) for segment in self.segments]
 
-    def rows(self, array: str, start: int, stop: int) -> AnyArray:
+    def read(self, array: str, start: int, stop: int) -> AnyArray:
         """Give rows ``start`` .. ``stop`` - 1 of a row array: a view where one segment holds them, else a copy."""
         found: AnyArray = getattr(self, array)[start:stop]
         return found
 
-    def entity(self, name: str) -> slice:
-        """Find the rows of an entity.
+    def rows(self, start: int, stop: int) -> RowView:
+        """Look at rows ``start`` .. ``stop`` - 1, cut off at the ends of the panel as a slice is. Nothing is read."""
+        first, last, _ = slice(start, stop).indices(self.shape.num_rows)
+        return RowView(self, first, max(first, last))
+
+    def entity(self, name: str) -> RowView:
+        """Look at all rows of an entity. Nothing is read but, once, the names.
 
         Raises
         ------
         ConfigError
             For an unknown name, naming the nearest known ones.
         """
-        names = self.entities
-        if name not in names:
-            raise ConfigError(f"{self.path}", "unknown entity", found=repr(name), do=nearest(name, names))
-        number = names.index(name)
-        return slice(int(self.offsets[number]), int(self.offsets[number + 1]))
+        number = self._numbers.get(name)
+        if number is None:
+            raise ConfigError(f"{self.path}", "unknown entity", found=repr(name), do=nearest(name, self.entities))
+        return RowView(self, int(self.offsets[number]), int(self.offsets[number + 1]))
 
     def advise_random(self, *arrays: str) -> None:
         """Say that row arrays are read in scattered places, see :func:`seawall.stores.npy.advise_random`."""
@@ -277,6 +282,10 @@ class Panel:
     def entities(self) -> list[str]:
         """Entity names in the order of ``offsets``."""
         return self.segments[0].names if self.layout is None else self.layout.names
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.entities)}
 
     @property
     def attributes(self) -> pa.Table:
