@@ -16,6 +16,7 @@ from bench.loader import loader
 from bench.metrics import metrics
 from bench.search import search
 from bench.train import train
+from bench.wait import wait
 from seawall.datasets import pse_equities
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.run import ingest
@@ -84,4 +85,5 @@ CASES: dict[str, Callable[[], None]] = {
     "limits": limits,
     "meter": meter,
     "train": train,
+    "wait": wait,
 }

@@ -9,13 +9,16 @@ from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, Pane
 from seawall.units import MIB
 
 
-def synthetic_panel(path: Path, *, num_entities: int, num_rows: int, num_features: int) -> Panel:
-    """Write a panel of standard normal features, every entity with the same dates."""
+def synthetic_panel(path: Path, *, num_entities: int, num_rows: int, num_features: int, num_targets: int = 0) -> Panel:
+    """Write a panel of standard normal features and targets, every entity with the same dates."""
     rng = np.random.default_rng(0)
     times = np.arange(num_rows, dtype=np.int64)
     spec = PanelSpec(
         calendar_kind="step",
-        columns=tuple(ColumnSpec(f"f{i}", "features", "float32") for i in range(num_features)),
+        columns=(
+            *(ColumnSpec(f"f{i}", "features", "float32") for i in range(num_features)),
+            *(ColumnSpec(f"y{i}", "targets", "float32") for i in range(num_targets)),
+        ),
         targets=(),
     )
     with PanelWriter(path, spec, times) as writer:
@@ -25,8 +28,8 @@ def synthetic_panel(path: Path, *, num_entities: int, num_rows: int, num_feature
                 lengths=np.array([num_rows]),
                 times=times,
                 features=rng.standard_normal((num_rows, num_features), np.float32),
-                returns=np.empty((num_rows, 0)),
-                target_end=np.empty((num_rows, 0), np.int64),
+                returns=rng.standard_normal((num_rows, num_targets)),
+                target_end=np.full((num_rows, num_targets), -1),
                 prices=np.empty((num_rows, 0)),
                 adjustment=np.ones(num_rows),
                 universe=np.ones(num_rows, bool),

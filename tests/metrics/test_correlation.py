@@ -109,6 +109,11 @@ def test_the_pooled_t_equals_the_regression_t() -> None:
     assert pooled_t(ic, 200) == pytest.approx(slope / standard_error, rel=1e-9)
 
 
+@pytest.mark.parametrize(("ic", "t"), [(-0.0181, -0.572), (0.0070, 0.221), (-0.0537, -1.699)])
+def test_the_pooled_t_of_published_correlations_is_the_published_one(ic: float, t: float) -> None:
+    assert round(pooled_t(ic, 1000), 3) == t
+
+
 def test_the_pooled_t_is_undefined_below_three_pairs() -> None:
     assert math.isnan(pooled_t(0.5, 2))
     assert math.isnan(pooled_t(math.nan, 100))
