@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from seawall.errors import ConfigError
 from seawall.ingest.bucket import WINDOW
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.recipe import plain_features
 from seawall.ingest.record import uses_sql
 from seawall.tables.expressions import Expressions, Functions, Node, arguments, walk
 
@@ -40,12 +41,10 @@ def check_expressions(config: IngestConfig) -> None:
                 raise ConfigError(
                     where, fault, found=found, do="Use LAG and frames that end at CURRENT ROW over entity."
                 )
-        for name, target in config.targets.items():
-            if target.expression is not None:
-                where = f"ingest.targets: {name}"
-                for fault, found in faults(parser.parse(target.expression.sql, where=where), functions, config.time):
-                    if fault != AHEAD:  # how far it may is declared, and tried on the data
-                        raise ConfigError(where, fault, found=found, do="Use windows over entity.")
+        for where, text in _target_expressions(config):
+            for fault, found in faults(parser.parse(text, where=where), functions, config.time):
+                if fault != AHEAD:  # how far it may is declared, and tried on the data
+                    raise ConfigError(where, fault, found=found, do="Use windows over entity.")
         for name, text in config.drop_rows.items():
             where = f"ingest.drop_rows: {name}"
             if any(_reads_rows(node, functions) for node in walk(parser.parse(text, where=where))):
@@ -60,12 +59,20 @@ def check_expressions(config: IngestConfig) -> None:
 
 
 def _expressions(config: IngestConfig) -> Iterator[tuple[str, str]]:
+    """Give the expressions that may not look ahead; a column as it is reads no other row."""
+    plain = plain_features(config)
     for name, text in config.derived.items():
         yield f"ingest.derived: {name}", text
     for name, text in config.features.items():
-        yield f"ingest.features: {name}", text
+        if name not in plain:
+            yield f"ingest.features: {name}", text
     if config.universe:
         yield "ingest.features: universe", config.universe
+
+
+def _target_expressions(config: IngestConfig) -> list[tuple[str, str]]:
+    own = {name: target.expression for name, target in config.targets.items()}
+    return [(f"ingest.targets: {name}", told.sql) for name, told in own.items() if told is not None]
 
 
 def faults(tree: Node, functions: Functions, time: str) -> Iterator[Fault]:

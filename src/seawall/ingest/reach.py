@@ -2,6 +2,7 @@
 
 from seawall.ingest.bucket import UNIVERSE, WINDOW
 from seawall.ingest.config import IngestConfig
+from seawall.ingest.recipe import plain_features
 from seawall.tables.reach import rows_back
 
 
@@ -18,7 +19,9 @@ def without_bound(config: IngestConfig) -> list[str]:
 
 
 def _rows_back(config: IngestConfig) -> dict[str, int | None]:
-    expressions = dict(config.features) | ({UNIVERSE: config.universe} if config.universe else {})
+    plain = plain_features(config)  # a column as it is reads no other row
+    expressions = {name: text for name, text in config.features.items() if name not in plain}
+    expressions |= {UNIVERSE: config.universe} if config.universe else {}
     own = {name: target.expression for name, target in config.targets.items()}
     expressions |= {f"target {name}": expression.sql for name, expression in own.items() if expression is not None}
     return rows_back(expressions, config.derived, WINDOW)

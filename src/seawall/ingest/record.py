@@ -46,9 +46,10 @@ def record_layout(config: IngestConfig) -> RecordLayout:
 
 
 def uses_sql(config: IngestConfig) -> bool:
-    """Tell whether a config has any expression: only then is DuckDB loaded."""
+    """Tell whether a config has any expression but columns as they are: only then is DuckDB loaded."""
     own = any(target.expression is not None for target in config.targets.values())
-    return own or bool(config.features or config.derived or config.universe or config.drop_rows)
+    computed = len(config.features) > len(plain_features(config))
+    return own or computed or bool(config.derived or config.universe or config.drop_rows)
 
 
 def whole_layout(config: IngestConfig) -> RecordLayout:

@@ -29,6 +29,10 @@ TIMES_KEPT = 65_536
 BLOCKS_KEPT = 64
 """Times, and blocks of codes and times, held back before they are merged into calendar and counts."""
 
+FEW_TEXTS = 64
+TEXTS_KNOWN = 4096
+"""Time texts of a block that are looked up one by one, and how many are remembered for that."""
+
 
 def record_dtype(num_wide: int, num_narrow: int) -> np.dtype:
     """Layout of a row between the passes: entity code, time, float64 values, float32 values."""
@@ -136,6 +140,7 @@ class Scatter:
         self._new_times: list[Int64] = []
         self._num_new_times = 0
         self._parsed: tuple[pa.Array, Int64, Bool] | None = None
+        self._known_times: dict[str, tuple[int, bool]] = {}
         if state is not None:
             self.tally, self.calendar_kind = state.tally, state.calendar_kind
             for name in state.names:
@@ -237,9 +242,23 @@ class Scatter:
     def _parse_texts(self, texts: pa.Array, time_format: TimeFormat) -> tuple[Int64, Bool]:
         """Parse distinct texts, and a missing one at the end; daily tables repeat the same texts all the time."""
         if self._parsed is None or not self._parsed[0].equals(texts):
-            times, valid = parse_texts(texts.cast(pa.string()), time_format)
+            words = texts.cast(pa.string())
+            few = len(words) <= FEW_TEXTS
+            times, valid = self._looked_up(words, time_format) if few else parse_texts(words, time_format)
             self._parsed = texts, np.append(times, 0), np.append(valid, False)
         return self._parsed[1:]
+
+    def _looked_up(self, words: pa.Array, time_format: TimeFormat) -> tuple[Int64, Bool]:
+        """Parse the texts that were not met before: a block of a daily table begins with the last one's day."""
+        texts, known = words.to_pylist(), self._known_times
+        if len(known) > TEXTS_KNOWN:
+            known.clear()
+        new = [text for text in texts if text not in known]
+        if new:
+            times, valid = parse_texts(pa.array(new, pa.string()), time_format)
+            known.update(zip(new, zip(times.tolist(), valid.tolist(), strict=True), strict=True))
+        pairs = [known[text] for text in texts]
+        return np.array([time for time, _ in pairs], np.int64), np.array([fits for _, fits in pairs], bool)
 
     def _append(self, codes: Int64, times: Int64, values: AnyArray) -> None:
         rows: AnyArray = np.empty(len(codes), self.spill.dtype)

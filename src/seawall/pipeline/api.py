@@ -2,12 +2,13 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seawall.budget.limits import Budget, Reserve, find_budget
 from seawall.errors import ConfigError
+from seawall.ingest.named import needs_columns, with_features
 from seawall.pipeline.config import RunConfig, load_config, on_cluster, parse_config, usable_path
 from seawall.pipeline.frames import is_frame, write_frame
 from seawall.pipeline.lock import run_lock
@@ -16,6 +17,7 @@ from seawall.pipeline.manifest import open_folder
 from seawall.pipeline.progress import listener_of
 from seawall.pipeline.result import Run
 from seawall.pipeline.run import Listener, Order, Runner
+from seawall.stores.shape import PanelShape
 
 if TYPE_CHECKING:
     from seawall.stores.panel import Panel
@@ -192,15 +194,34 @@ def run_ingest(
             shutil.rmtree(scratch, ignore_errors=True)  # of an ingest that was killed
             scratch.mkdir()
 
-            def number_columns() -> list[str]:
-                asked = {"output": str(scratch), "ingest": section}
-                return list(look("columns", asked, scratch, budget.bytes, order.command)["columns"])
-
-            whole = section | _features(section, features, number_columns)
-            config = parse_config({"output": str(scratch), "panel": str(output), "ingest": whole}, "ingest")
-            return Runner(config, budget, listener, order).run().units["ingest"]
+            config, sizes = _whole_config(section, features, Place(scratch, output), budget, order.command)
+            return Runner(config, budget, listener, order, sizes).run().units["ingest"]
         finally:
             shutil.rmtree(held, ignore_errors=True)
+
+
+class Place(NamedTuple):
+    """Where an ingest works, and what it makes."""
+
+    scratch: Path
+    panel: Path
+
+
+def _whole_config(
+    section: dict[str, Any],
+    features: Mapping[str, str] | Sequence[str] | None,
+    place: Place,
+    budget: Budget,
+    command: str,
+) -> tuple[RunConfig, PanelShape | None]:
+    """Complete a config; where the sources must be looked at for that, their sizes come from the same look."""
+    values: dict[str, Any] = {"output": str(place.scratch), "panel": str(place.panel), "ingest": section}
+    if not needs_columns(section, features):
+        return parse_config(values | {"ingest": with_features(section, features, ())}, "ingest"), None
+    parse_config(values, "ingest")
+    asked = {"features": dict(features) if isinstance(features, Mapping) else features}
+    found = look("columns", values, place.scratch, budget.bytes, command, **asked)
+    return parse_config(values | {"ingest": section | found["section"]}, "ingest"), PanelShape(**found["sizes"])
 
 
 def _check_output(output: Path) -> None:
@@ -212,24 +233,3 @@ def _check_output(output: Path) -> None:
         usable_path(output)
     except ValueError as error:
         raise ConfigError("output", str(error), found=f"{str(output)[:80]!r}") from error
-
-
-def _features(
-    section: dict[str, Any],
-    features: Mapping[str, str] | Sequence[str] | None,
-    number_columns: Callable[[], list[str]],
-) -> dict[str, Any]:
-    """Turn the ways to name features into expressions, and the source columns they need.
-
-    With feature sets and no features named, the sets are all the features.
-    """
-    if features is None and section.get("feature_sets"):
-        features = ()
-    if isinstance(features, Mapping):
-        named, needed = dict(features), list(section.get("values") or number_columns())
-    else:
-        found = features if features is not None else number_columns()
-        needed = [name for name in found if features is not None or name not in section["prices"]]
-        named = {name: '"' + name.replace('"', '""') + '"' for name in needed}
-    values = [name for name in dict.fromkeys((*section.get("values", ()), *needed)) if name not in section["prices"]]
-    return {"features": named, "values": values}

@@ -1,5 +1,6 @@
 """A short look at the sources before anything is planned, in a child of its own: the parent imports no parser."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,26 @@ TABLES_LOOK_PLAN = replace(LOOK_PLAN, cache=container_claims(dirty_bytes=MIB, li
 OUTSIDE = ("look evaluate", "look join")
 
 
-def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, command: str) -> dict[str, Any]:
+def look(
+    what: str,
+    config: dict[str, Any],
+    scratch: Path,
+    budget_bytes: int,
+    command: str,
+    *,
+    features: Mapping[str, str] | Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Look at the sources of a config in a child.
 
     Parameters
     ----------
     what
-        ``probe`` (estimated sizes), ``columns`` (names of number columns), or ``layout`` (folds on the calendar).
+        ``probe`` (estimated sizes), ``columns`` (the ingest section with its features, and sizes), or ``layout`` (folds
+        on the calendar).
     scratch
         Folder for the child's small files.
+    features
+        What ``columns`` completes the section with.
 
     Returns
     -------
@@ -48,7 +60,7 @@ def look(what: str, config: dict[str, Any], scratch: Path, budget_bytes: int, co
     SeawallError
         BudgetError where not even a look fits; ConfigError or DataError for bad sources.
     """
-    request = {"stage": what, "fold": None, "config": config, "budget_bytes": budget_bytes}
+    request = {"stage": what, "fold": None, "config": config, "budget_bytes": budget_bytes, "features": features}
     return _look(what, request, scratch, budget_bytes, command)
 
 

@@ -82,6 +82,8 @@ class Runner:
     budget: Budget
     listener: Listener
     order: Order = Order()
+    sizes: PanelShape | None = None
+    """Estimated sizes of the panel that ingest will make, once somebody has looked."""
     manifest: RunManifest = field(init=False)
     parent_bytes: int = field(default_factory=parent_share_bytes)
     """What the waiting parent holds: a notebook kernel's own frames count against the budget."""
@@ -286,9 +288,12 @@ class Runner:
 
     def _probe(self) -> PanelShape:
         required_ingest(self.config)
-        config = json.loads(self.config.model_dump_json())
-        with scratch_folder() as scratch:
-            return PanelShape(**look("probe", config, scratch, self.budget.bytes, self.order.command))
+        if self.sizes is None:
+            config = json.loads(self.config.model_dump_json())
+            with scratch_folder() as scratch:
+                found = look("probe", config, scratch, self.budget.bytes, self.order.command)
+            self.sizes = PanelShape(**found)
+        return self.sizes
 
     def _run_stage(self, stage: str, timeline: Timeline) -> None:
         if stage != "ingest" and self.config.uses_panel:

@@ -7,7 +7,8 @@ from typing import Any
 
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
-from seawall.pipeline.config import parse_config
+from seawall.ingest.named import with_features
+from seawall.pipeline.config import RunConfig, parse_config
 from seawall.pipeline.outputs import output_records
 from seawall.pipeline.saved import SavedModels
 from seawall.pipeline.stages import UPKEEP, Unit, required_ingest, required_train
@@ -41,10 +42,7 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
         return {"summary": probe(required_ingest(config)).record(), "outputs": []}
     if unit.stage == "columns":
-        from seawall.ingest.columns import number_columns
-
-        section = required_ingest(config)
-        return {"summary": {"columns": number_columns(section)}, "outputs": []}
+        return {"summary": _look_at_columns(config, request), "outputs": []}
     if unit.stage == "layout":
         from seawall.train.run import lay_out_folds
 
@@ -58,6 +56,17 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
     beat("checksum")
     is_helper = bool((request.get("join") or {}).get("rank"))  # the first rank writes and lists the files
     return {"summary": summary, "outputs": [] if is_helper else output_records(unit, folder, panel)}
+
+
+def _look_at_columns(config: RunConfig, request: dict[str, Any]) -> dict[str, Any]:
+    """Complete an ingest section with the features of its sources, and estimate the sizes of its panel."""
+    from seawall.ingest.columns import number_columns
+    from seawall.ingest.probe import probe
+
+    section, columns = request["config"]["ingest"], number_columns(required_ingest(config))
+    whole = with_features(section, request["features"], columns)
+    complete = parse_config(request["config"] | {"ingest": whole}, "ingest")
+    return {"section": whole, "sizes": probe(required_ingest(complete)).record()}
 
 
 def _unit_of(request: dict[str, Any]) -> Unit:
