@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.panel_csv import COLUMNS, write_one_entity_csv, write_panel_csv
@@ -47,12 +48,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="methods by comma")
     parser.add_argument("--one-entity", action="store_true", help="all rows of one symbol, a minute apart")
+    parser.add_argument("--all-digits", action="store_true", help="numbers as programs write them, twice as long")
     parser.add_argument("--folder", default="", help="where the CSV and the results go; a temporary folder if missing")
     options = parser.parse_args(arguments)
     budget_bytes = parse_bytes(options.budget)
     with tempfile.TemporaryDirectory(dir=options.folder or None) as name:
         source = Path(name) / "panel.csv"
-        write = write_one_entity_csv if options.one_entity else write_panel_csv
+        panel_csv = partial(write_panel_csv, all_digits=options.all_digits)
+        write = write_one_entity_csv if options.one_entity else panel_csv
         num_rows = write(source, int(options.gigabytes * 1e9))
         size_bytes = source.stat().st_size
         print(f"{size_bytes / 1e9:.2f} GB, {num_rows:,} rows x {len(COLUMNS)} numbers; cgroup {options.budget}")

@@ -12,10 +12,11 @@ POOL_ROWS = 40_000
 COLUMNS = ("open", "high", "low", "close", "volume", *(f"factor_{number:02d}" for number in range(NUM_COLUMNS - 5)))
 
 
-def write_panel_csv(path: Path, num_bytes: int, *, num_symbols: int = NUM_SYMBOLS) -> int:
+def write_panel_csv(path: Path, num_bytes: int, *, num_symbols: int = NUM_SYMBOLS, all_digits: bool = False) -> int:
     """Write a CSV of about ``num_bytes``: one row per (date, symbol), dates ascending; about 555 bytes a row.
 
-    Symbols miss about 2 % of their days; 1 % of the factors are empty.
+    Symbols miss about 2 % of their days; 1 % of the factors are empty. With ``all_digits`` factors are written as
+    programs write a float64, with up to 17 digits: about 1,150 bytes a row.
 
     Returns
     -------
@@ -23,7 +24,7 @@ def write_panel_csv(path: Path, num_bytes: int, *, num_symbols: int = NUM_SYMBOL
         Number of rows.
     """
     rng = np.random.default_rng(7)
-    tails = _tails(rng)
+    tails = _tails(rng, all_digits=all_digits)
     names = [f"{number:06d}.{'XSHG' if number % 2 else 'XSHE'}".encode() for number in rng.permutation(num_symbols)]
     num_rows, day = 0, np.datetime64("1990-01-01")
     with path.open("wb") as file:
@@ -58,16 +59,16 @@ def write_one_entity_csv(path: Path, num_bytes: int) -> int:
     return num_rows
 
 
-def _tails(rng: np.random.Generator) -> list[bytes]:
+def _tails(rng: np.random.Generator, *, all_digits: bool = False) -> list[bytes]:
     close = np.round(10 * np.exp(rng.standard_normal(POOL_ROWS)), 2)
     spread = np.round(close[:, None] * rng.uniform(0.97, 1.03, (POOL_ROWS, 3)), 2)
     volume = rng.integers(100, 10_000_000, POOL_ROWS)
     factors = rng.standard_normal((POOL_ROWS, NUM_COLUMNS - 5)) * 10.0 ** rng.integers(-2, 3, NUM_COLUMNS - 5)
-    missing = rng.random(factors.shape) < 0.01
+    missing, text = rng.random(factors.shape) < 0.01, "" if all_digits else ".6g"
     tails = []
     for row in range(POOL_ROWS):
         cells = [f"{value:.2f}" for value in (*spread[row], close[row])]
         cells.append(str(volume[row]))
-        cells += ["" if gone else f"{value:.6g}" for value, gone in zip(factors[row], missing[row], strict=True)]
+        cells += ["" if gone else f"{value:{text}}" for value, gone in zip(factors[row], missing[row], strict=True)]
         tails.append((",".join(cells) + "\n").encode())
     return tails
