@@ -1,6 +1,7 @@
 """Appending in pieces and compacting makes, bit for bit, what one ingest of everything makes."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,15 @@ PLAIN: dict[str, Any] = {
     "adjustment": {"detect": False},
 }
 """Columns as they are: nothing but them is kept."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hasty() -> Iterator[None]:
+    """Leave the disk its time: hundreds of small stores are made here, and none is asked to outlive the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, lambda descriptor: None)
+        yield
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -170,9 +180,21 @@ def test_a_new_date_costs_no_old_comparison(tmp_path: Path) -> None:
         assert 0 < done["num_rewritten_rows"] <= 7 * 5, "as far back as a horizon"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_late_rows_and_new_entities_in_any_pieces_equal_one_ingest(data: st.DataObject) -> None:
+    check_any_pieces(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_late_rows_and_new_entities_in_many_more_pieces_equal_one_ingest(data: st.DataObject) -> None:
+    check_any_pieces(data)
+
+
+def check_any_pieces(data: st.DataObject) -> None:
+    """Draw a market, cut it by date with some rows late, and compare."""
     frame = coarse(market(num_entities=5, num_dates=30, seed=data.draw(st.integers(0, 99))))
     number = data.draw(st.integers(2, 4))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

@@ -10,6 +10,7 @@ import pytest
 from seawall.errors import BudgetError
 from seawall.ingest import memory, pieces
 from seawall.ingest.pieces import rows_around
+from seawall.ingest.reach import features_back
 from seawall.ingest.run import ingest
 from seawall.stores.panel import Panel
 from seawall.stores.segments import ARRAYS
@@ -107,7 +108,8 @@ def test_an_entity_computed_in_pieces_equals_the_whole_bit_for_bit(
 def test_an_entity_is_split_only_where_every_value_reads_a_bounded_number_of_rows(
     changes: dict[str, Any], around: tuple[int, int] | None
 ) -> None:
-    found = rows_around(settings(Path("m.csv"), **(CHANGES | changes)))
+    config = settings(Path("m.csv"), **(CHANGES | changes))
+    found = rows_around(config, features_back(config))
     assert (None if found is None else (found.back, found.ahead)) == around
 
 
@@ -121,7 +123,7 @@ def test_a_frame_without_bound_is_named_where_the_entity_does_not_fit(tmp_path: 
 
 def test_the_plan_of_one_long_entity_stays_flat_where_it_can_be_split(tmp_path: Path) -> None:
     config = settings(tmp_path / "m.csv", **CHANGES)
-    around = rows_around(config)
+    around = rows_around(config, features_back(config))
     assert around is not None
     plans = [
         memory.plan(config, shape_of(num_rows, around.num_rows), 2**29).projected_private_bytes

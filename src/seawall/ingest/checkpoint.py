@@ -75,6 +75,11 @@ def open_work(folder: Path, key: str) -> None:
         ) from error
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether an ingest can be gone on with from what is in its temporary folder."""
+    return any((folder / name).exists() for name in (CHECKPOINT_NAME, BUILT_NAME))
+
+
 def _read_key(folder: Path) -> str:
     try:
         return (folder / KEY_NAME).read_text(encoding="utf-8")

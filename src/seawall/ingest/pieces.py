@@ -29,9 +29,11 @@ class Around:
         return self.back + ALIGNED_ROWS + self.ahead + 1
 
 
-def rows_around(config: IngestConfig) -> Around | None:
-    """Count the rows around a row that its values read; None where frames have no bound: an entity is held whole."""
-    back = features_back(config)
+def rows_around(config: IngestConfig, back: int | None) -> Around | None:
+    """Count the rows around a row that its values read; None where frames have no bound: an entity is held whole.
+
+    ``back`` is what :func:`seawall.ingest.reach.features_back` has found.
+    """
     if back is None:
         return None
     return Around(max(1, back), max((target.end_periods for target in config.targets.values()), default=0))
@@ -39,7 +41,7 @@ def rows_around(config: IngestConfig) -> Around | None:
 
 def rows_beside(config: IngestConfig) -> int | None:
     """Count the rows held beside a piece; None where an entity must be held whole."""
-    around = rows_around(config)
+    around = rows_around(config, features_back(config))
     return None if around is None else around.num_rows
 
 

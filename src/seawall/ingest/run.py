@@ -17,7 +17,7 @@ from seawall.ingest.attributes import attributes_of, group_codes
 from seawall.ingest.bucket import Builder
 from seawall.ingest.built import Built, BuiltCheckpoint
 from seawall.ingest.by_date import DatePass, Rows
-from seawall.ingest.checkpoint import DATES_NAME, open_work, resume_key
+from seawall.ingest.checkpoint import DATES_NAME, has_checkpoint, open_work, resume_key
 from seawall.ingest.config import IngestConfig, Target
 from seawall.ingest.date_checkpoint import DateCheckpoint
 from seawall.ingest.feature_sets.catalogue import SETS
@@ -25,7 +25,7 @@ from seawall.ingest.first_pass import FirstPass
 from seawall.ingest.joined import join_tables, take_over
 from seawall.ingest.lookahead import check_expressions
 from seawall.ingest.memory import DATE_BYTES, SQL_FLOOR_BYTES, plan
-from seawall.ingest.pieces import Around, rows_around, rows_beside, write_pieces
+from seawall.ingest.pieces import Around, rows_around, write_pieces
 from seawall.ingest.probe import estimate
 from seawall.ingest.quality import look_alikes
 from seawall.ingest.reach import features_back, without_bound
@@ -87,6 +87,10 @@ def ingest(
         if ends_for_good(type(error)):
             shutil.rmtree(work, ignore_errors=True)
         raise
+    except OSError:  # a full disk, say
+        if not has_checkpoint(work):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
     shutil.rmtree(work, ignore_errors=True)
     return made
 
@@ -109,7 +113,8 @@ def _ingest(job: _Job, budget_bytes: int, knob_bytes: int) -> dict[str, Any]:
     check_expressions(config)
     tables = opened_tables(config, job.files)
     sample = sample_tables(tables)
-    first_plan = plan(config, estimate(config, sample), knob_bytes)
+    estimated = estimate(config, sample)
+    first_plan = plan(config, estimated, knob_bytes)
     knobs, counted = first_plan.neutral, _of_rows(job.beat, sample.estimated_rows, sample.source_bytes)
     splits = split_points(sample.entities, knobs["num_buckets"])
     with ExitStack() as stack:
@@ -128,7 +133,7 @@ def _ingest(job: _Job, budget_bytes: int, knob_bytes: int) -> dict[str, Any]:
             _exact_shape(config, scatter),
             page_bytes=sample.page_bytes,
             source_bytes=sample.source_bytes,
-            rows_around=rows_beside(config),
+            rows_around=estimated.rows_around,
         )
         largest_bytes = scatter.layout.record_bytes * max(map(scatter.spill.num_rows, range(scatter.spill.num_parts)))
         exact_plan = plan(config, shape, knob_bytes, largest_bucket_bytes=largest_bytes)
@@ -222,7 +227,8 @@ def _build(
     size = BucketSize(
         max(1, knobs["bucket_bytes"] // layout.record_bytes), min(knobs["staging_bytes"], knobs["bucket_bytes"])
     )
-    around = rows_around(config)
+    back = features_back(config)
+    around = rows_around(config, back)
     with PanelWriter(output, spec, calendar, settled=before.settled) as writer:
         done = before.num_rows
         for records in even_buckets(scatter.spill, rank_of_code, size, first_row=done):
@@ -255,7 +261,7 @@ def _build(
             sources=[f.record() for f in job.fingerprints],
             ingest=report,
             slab_bytes=knobs["slab_bytes"],
-            recipe=recipe_of(config, time_format.name if time_format else None, features_back(config)),
+            recipe=recipe_of(config, time_format.name if time_format else None, back),
         )
 
 
