@@ -145,22 +145,6 @@ def test_other_code_than_was_planned_is_refused(tmp_path: Path) -> None:
         build_model(planned, SHAPE)
 
 
-def test_a_lightning_module_is_not_half_obeyed(tmp_path: Path) -> None:
-    pytest.importorskip("pytorch_lightning", reason="the extra lightning is not installed")
-    file = tmp_path / "lit.py"
-    file.write_text("import pytorch_lightning as pl\nclass Lit(pl.LightningModule):\n    pass\n")
-    script = f"""
-from seawall.models.user_module import load_class
-from seawall.errors import ConfigError
-try:
-    load_class("{file}:Lit")
-except ConfigError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "a LightningModule has a training of its own, which is not used here, found Lit" in done.stdout
-
-
 def test_weights_go_by_the_names_of_the_module_itself() -> None:
     built = build_model(own("Mlp"), SHAPE)
     assert isinstance(built, UserModule)

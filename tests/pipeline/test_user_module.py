@@ -117,3 +117,18 @@ def test_a_module_that_breaks_the_contract_is_told_by_plan_before_anything_is_wr
     with pytest.raises(ConfigError, match="depends on the other samples of its batch"):
         Runner(config, find_budget(BUDGET), Silent()).plan()
     assert not (run / "other").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_lightning_module_trains_and_predicts_inside_its_claims(run: Path, tmp_path: Path, ranks: int) -> None:
+    pytest.importorskip("pytorch_lightning", reason="the extra lightning is not installed")
+    values = settings(run) | {"output": str(tmp_path / "run")}
+    model = {"kind": "module", "target": f"{FILE.with_name('lightning_nets.py')}:Lit"}
+    values["train"] |= {"model": model, "ranks": ranks, "device": "cpu"}
+    sw.run(values, memory=BUDGET)
+    done = json.loads((tmp_path / "run" / "run.json").read_text())["units"]
+    for name, unit in done.items():
+        claimed, measured = unit["projected_private_bytes"], unit["measured_private_bytes"]
+        assert measured <= claimed <= 1.5 * measured + 2**25, name
+    assert "train/fold_00" in done

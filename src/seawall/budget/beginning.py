@@ -5,22 +5,26 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 PR_SET_PDEATHSIG = 1
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Keep pandas out of the process: pyarrow would import it, 30 MiB that no claim names."""
+class _WithoutPandas(MetaPathFinder, Loader):
+    """Keep pandas out of the process: pyarrow would import it, 30 MiB that no claim names.
+
+    It is found, for torch's compiler asks where it lies; only its import fails.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not used in stages", name=name)
-        return None
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise ModuleNotFoundError("pandas is not used in stages", name=module.__name__)
 
 
 def leave_out_pandas() -> None:

@@ -53,11 +53,18 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no 
         self.live_bytes -= size_bytes
 
 
-def peak_bytes(network: nn.Module, inputs: tuple[Tensor | None, ...], *, training: bool) -> int:
+def peak_bytes(
+    network: nn.Module,
+    inputs: tuple[Tensor | None, ...],
+    *,
+    training: bool,
+    loss: Callable[..., Tensor | None] | None = None,
+) -> int:
     """Measure the most bytes of tensors alive at once, beside weights and inputs, in one pass of a network.
 
     Operators' own scratch within a call is not seen; it is no more than the largest of their tensors. With ``training``
-    the pass goes forward and back, from the mean of all outputs, and gradients of weights count too.
+    the pass goes forward and back, from the mean of all outputs or from a ``loss`` of the inputs, and gradients of
+    weights count too.
     """
     network.train(training)
     with _Live() as live, torch.set_grad_enabled(training):
@@ -65,10 +72,16 @@ def peak_bytes(network: nn.Module, inputs: tuple[Tensor | None, ...], *, trainin
         before = [p.untyped_storage() for p in network.parameters()]
         live.seen |= {s.data_ptr() for s in before}
         live.seen |= {x.untyped_storage().data_ptr() for x in inputs if x is not None}
-        predicted = network(*inputs)
-        if training:
-            torch.autograd.backward(predicted.square().mean())
-        del predicted
+        if training and loss is not None:
+            found = loss(*inputs)
+            if found is not None:
+                torch.autograd.backward(found)
+            del found
+        else:
+            predicted = network(*inputs)
+            if training:
+                torch.autograd.backward(predicted.square().mean())
+            del predicted
     network.zero_grad(set_to_none=True)
     highest: int = live.peak_bytes
     return highest

@@ -41,10 +41,12 @@ class Measured(BaseModel):
     learning: Held = Field(description="forward and backward")
     judging: Held = Field(description="forward alone")
     library_bytes: int = Field(ge=0, description="what its code imports and makes beside weights")
+    # 0: plans made before there were any.
+    optimizer_bytes: int = Field(default=0, ge=0, description="state of an optimiser of its own")
 
 
 class ModuleConfig(NetworkConfig):
-    """A torch.nn.Module of the user's own, by the place of its class."""
+    """A torch.nn.Module of the user's own, or a LightningModule, by the place of its class."""
 
     # Editors tell the models apart by kind, which only the default one may leave out.
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"required": ["kind", "target"]})

@@ -1,12 +1,13 @@
 """Try a user's module before anything is planned: whether it keeps the contract, and what a pass of it holds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from seawall.budget.processes import own_private_bytes
 from seawall.errors import ConfigError, SeawallError
+from seawall.models.lightning_module import lightning_of, state_bytes
 from seawall.models.measure import peak_bytes
 from seawall.models.module_config import Held, Measured, ModuleConfig
 from seawall.models.shape import ModelShape
@@ -51,9 +52,12 @@ def probe(config: ModuleConfig, shape: ModelShape, *, key: str, batch_size: int,
     torch.manual_seed(0)
     module = UserModule(config, shape)
     weights = 4 * _num_parameters(module)
+    if (lightning := lightning_of(module)) is not None and lightning.has_optimizer:
+        lightning.optimizer()  # for what it imports
     imported = own_private_bytes() - before - weights
     try:
         check_contract(module, config, shape)
+        optimizer_bytes = _optimizer_bytes(module, config, shape)
         learning, judging = (
             _held(module, config, shape, (batch_size, room_bytes), training=training) for training in (True, False)
         )
@@ -67,6 +71,7 @@ def probe(config: ModuleConfig, shape: ModelShape, *, key: str, batch_size: int,
         learning=learning,
         judging=judging,
         library_bytes=max(0, round(imported / LIBRARY_STEP_BYTES)) * LIBRARY_STEP_BYTES,
+        optimizer_bytes=optimizer_bytes,
     ).model_dump()
 
 
@@ -101,17 +106,53 @@ def check_contract(module: UserModule, config: ModuleConfig, shape: ModelShape) 
 def _check_gradients(module: UserModule, inputs: tuple[Tensor | None, ...]) -> None:
     module.train()
     unreached = {name for name, weight in module.inner.named_parameters() if weight.requires_grad}
+    loss = _loss_of(module)
     for _ in range(3):  # a weight may be left out by chance
         predicted = module(*inputs)
         if not predicted.requires_grad:
             do = "Do not detach, and compute with tensors alone."
             raise ConfigError(WHERE, "no gradient goes from the prediction to the weights", do=do)
-        torch.autograd.backward(predicted.square().sum() + predicted.sum())
+        found = predicted.square().sum() + predicted.sum() if loss is None else loss(*inputs)
+        if found is not None:
+            torch.autograd.backward(found)
         unreached -= {name for name, weight in module.inner.named_parameters() if weight.grad is not None}
         module.zero_grad(set_to_none=True)
     if unreached:
         found, do = ", ".join(sorted(unreached)[:5]), "Use them in forward, or set requires_grad_(False)."
         raise ConfigError(WHERE, "weights that no gradient reaches are never learnt", found=found, do=do)
+
+
+def _loss_of(module: UserModule) -> Callable[..., Tensor | None] | None:
+    """Give the loss of a LightningModule's ``training_step``, of inputs and random targets; None where it has none."""
+    lightning = lightning_of(module)
+    if lightning is None or not lightning.has_step:
+        return None
+
+    def loss(x_BLF: Tensor, *beside: Tensor | None) -> Tensor | None:
+        drawn = torch.Generator().manual_seed(3)
+        kept = x_BLF.clone()  # of a batch with unknown targets only some samples are taken
+        y_BK = torch.randn(len(x_BLF), module.num_outputs, generator=drawn)
+        return lightning.loss(kept, y_BK, beside)
+
+    return loss
+
+
+def _optimizer_bytes(module: UserModule, config: ModuleConfig, shape: ModelShape) -> int:
+    """Take a step with a LightningModule's own optimiser and count its state; 0 where it has none."""
+    lightning = lightning_of(module)
+    if lightning is None or not lightning.has_optimizer:
+        return 0
+    made, loss = lightning.optimizer(), _loss_of(module)
+    inputs = _inputs(config, shape, TRIED_SAMPLES, seed=1)
+    found = module(*inputs).square().mean() if loss is None else loss(*inputs)
+    if found is not None:
+        torch.autograd.backward(found)
+    try:
+        made.optimizer.step()
+    except Exception as error:
+        raise told(error, module.file, "a step of the optimiser failed") from error
+    module.zero_grad(set_to_none=True)
+    return state_bytes(made)
 
 
 def _check_causal(module: UserModule, inputs: tuple[Tensor | None, ...]) -> None:
@@ -139,7 +180,8 @@ def _held(
     for size in _sizes(batch_size):
         if len(taken) > 1 and _line(taken).bytes(size) > room_bytes:
             break
-        taken.append((size, peak_bytes(module, _inputs(config, shape, size, 1), training=training)))
+        inputs = _inputs(config, shape, size, 1)
+        taken.append((size, peak_bytes(module, inputs, training=training, loss=_loss_of(module))))
     return _line(taken)
 
 

@@ -43,7 +43,6 @@ class GivenModule(ModuleConfig):
 
 def given_module(module: nn.Module, **choices: Any) -> GivenModule:  # noqa: ANN401 - values of a config
     """Stand for a module as it is now: its class and its weights are its fingerprint."""
-    refuse_own_training(type(module))
     weights = (f"{name}:{text_key(str(value.tolist()))}" for name, value in module.state_dict().items())
     source = text_key(type(module).__qualname__, repr(module), *weights)
     return GivenModule(target=f"instance:{type(module).__name__}", source=source, module=module, **choices)
@@ -59,7 +58,7 @@ class UserModule(nn.Module):
 
     def __init__(self, config: ModuleConfig, shape: ModelShape) -> None:
         super().__init__()
-        self.config, self.num_outputs = config, shape.num_outputs
+        self.config, self.shape, self.num_outputs = config, shape, shape.num_outputs
         if isinstance(config, GivenModule):
             self.file, self.inner = config.file, config.module
             return
@@ -126,8 +125,6 @@ class UserModule(nn.Module):
 def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's
     """Import the file a target names and give its class.
 
-    A LightningModule is a module whose own training would be passed over: it is refused, not half obeyed.
-
     Raises
     ------
     ConfigError
@@ -144,22 +141,7 @@ def load_class(target: str) -> Any:  # noqa: ANN401 - a class of the user's
         raise ConfigError(WHERE, "no such class in this file", found=f"{name} in {file}", do=nearest(name, known))
     if not inspect.isclass(made) or not issubclass(made, nn.Module):
         raise ConfigError(WHERE, "not a class of torch.nn.Module", found=name, allowed="torch.nn.Module")
-    refuse_own_training(made)
     return made
-
-
-def refuse_own_training(made: type) -> None:
-    """Raise for a LightningModule: its training would be passed over.
-
-    Raises
-    ------
-    ConfigError
-        Saying what to name instead.
-    """
-    if any(base.__name__ == "LightningModule" for base in made.__mro__):
-        what = "a LightningModule has a training of its own, which is not used here"
-        do = "Name the torch module it wraps; loss, optimiser and schedule are choices of train."
-        raise ConfigError(WHERE, what, found=made.__name__, do=do)
 
 
 def told(

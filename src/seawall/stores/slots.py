@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from seawall.arrays import Bool, Float32, Int64
 from seawall.errors import ResumeError
 from seawall.stores.atomic import replacing
+from seawall.stores.slot_bits import SlotBits
 
 SLOTS_FORMAT = "seawall-slots/1"
 HEADER_BYTES = 4096
@@ -26,13 +26,16 @@ COMMIT_SECONDS = 1.0
 COMMIT_BYTES = 4 * 1024 * 1024
 """Unwritten pages are charged to the container: never more than this."""
 
+COMMIT_BITS_BYTES = 16 * 1024 * 1024
+"""Of the bitmap: pages that slots in no order have touched."""
+
 
 class SlotFile:
     """float32 [num_slots, num_outputs] on disk, written batch by batch; the format is section 2 of FORMAT.md.
 
     Opening a file with the same sizes and key continues it; any other file at ``path`` is started anew. Writes become
     proof against a kill or a power cut at the next commit (each second, each 4 MiB, and on close): values are flushed
-    before their bits. Memory is the bitmap and one batch; the values belong to the page cache.
+    before their bits. Memory is one batch and the pages of the bitmap that it touches; the rest is the page cache's.
 
     Parameters
     ----------
@@ -58,23 +61,23 @@ class SlotFile:
         self.path, self.num_slots, self.num_outputs, self.shared = path, num_slots, num_outputs, shared
         steps = {"num_steps": num_steps, "stride_periods": stride_periods} if num_steps else {}
         header = _header(num_slots, num_outputs, key, steps)
-        self._bits_at = HEADER_BYTES + 4 * num_slots * num_outputs
-        self._num_bit_bytes = -(-num_slots // 8)
-        if not _is_ours(path, header, self._bits_at + self._num_bit_bytes):
-            _create(path, header, self._bits_at + self._num_bit_bytes)
+        bits_at = HEADER_BYTES + 4 * num_slots * num_outputs
+        size_bytes = bits_at + -(-num_slots // 8)
+        if not _is_ours(path, header, size_bytes):
+            _create(path, header, size_bytes)
         self._descriptor = os.open(path, os.O_RDWR)
         self._values: Float32 | None = None
-        bits = os.pread(self._descriptor, self._num_bit_bytes, self._bits_at)
-        self._bits: npt.NDArray[np.uint8] = np.frombuffer(bits, np.uint8).copy()
+        self._bits = SlotBits(self._descriptor, bits_at, num_slots)
         self._uncommitted_bytes = 0
         self._committed_at = time.monotonic()
 
     def write(self, slots: Int64, values: Float32) -> None:
         """Put float32 [n, num_outputs] at their slots; a slot may be written again."""
         self._map()[slots] = values
-        np.bitwise_or.at(self._bits, slots >> 3, np.left_shift(1, slots & 7).astype(np.uint8))
+        self._bits.add(slots)
         self._uncommitted_bytes += values.nbytes
-        if self._uncommitted_bytes >= COMMIT_BYTES or time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+        is_full = self._uncommitted_bytes >= COMMIT_BYTES or self._bits.num_fresh_bytes >= COMMIT_BITS_BYTES
+        if is_full or time.monotonic() - self._committed_at >= COMMIT_SECONDS:
             self.commit()
 
     def commit(self) -> None:
@@ -82,9 +85,7 @@ class SlotFile:
         if self._uncommitted_bytes:
             os.fsync(self._descriptor)
             with self._alone():
-                if self.shared:
-                    self.look_again()
-                os.pwrite(self._descriptor, self._bits.tobytes(), self._bits_at)
+                self._bits.commit()
             os.fsync(self._descriptor)
         self._uncommitted_bytes = 0
         self._committed_at = time.monotonic()
@@ -94,25 +95,18 @@ class SlotFile:
         found: Float32 = np.array(self._map()[slots])
         return found
 
-    def look_again(self) -> None:
-        """Take in what other processes have committed."""
-        bits = os.pread(self._descriptor, self._num_bit_bytes, self._bits_at)
-        self._bits |= np.frombuffer(bits, np.uint8)
-
     def written(self, slots: Int64) -> Bool:
-        """Tell which slots hold a value."""
-        found: Bool = (self._bits[slots >> 3] >> (slots & 7).astype(np.uint8)) & 1 == 1
-        return found
+        """Tell which slots hold a value, written here or committed by another process."""
+        return self._bits.test(slots)
 
     def missing(self) -> Int64:
-        """List the slots without a value, in order; memory is 9 bytes a slot while it looks."""
-        present = np.unpackbits(self._bits, count=self.num_slots, bitorder="little")
-        return np.flatnonzero(present == 0)
+        """List the slots without a value, in order; memory is 8 bytes each."""
+        return self._bits.missing()
 
     @property
     def is_complete(self) -> bool:
         """Every slot holds a value."""
-        return int(np.bitwise_count(self._bits).sum(dtype=np.int64)) == self.num_slots
+        return self._bits.count() == self.num_slots
 
     def values(self) -> Float32:
         """Give float32 [num_slots, num_outputs], mapped read-only.

@@ -13,6 +13,9 @@ from seawall.train.adamw import AdamWState
 
 Weights: TypeAlias = dict[str, Tensor]
 
+OptimizerState: TypeAlias = AdamWState | dict[str, Any]
+"""Ours, or that of a LightningModule's own optimiser: tensors and plain values."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -50,7 +53,7 @@ class Checkpoint:
 
     progress: Progress
     model: Weights
-    optimizer: AdamWState
+    optimizer: OptimizerState
     random: list[Tensor]
     best: Weights
     average: list[Tensor] = field(default_factory=list)
@@ -63,7 +66,7 @@ def save_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
         "key": key,
         "progress": asdict(checkpoint.progress),
         "model": checkpoint.model,
-        "optimizer": {name: getattr(checkpoint.optimizer, name) for name in AdamWState.__slots__},
+        "optimizer": _plain(checkpoint.optimizer),
         "random": checkpoint.random,
         "best": checkpoint.best,
         "average": checkpoint.average,
@@ -80,8 +83,13 @@ def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
         if record["key"] != key:
             return None
         progress = Progress(**record["progress"])
-        state = AdamWState(**record["optimizer"])
+        kept = record["optimizer"]
+        state = AdamWState(**kept) if kept.keys() == set(AdamWState.__slots__) else kept
         rest = (record["random"], record["best"], record["average"], record["environment"])
         return Checkpoint(progress, record["model"], state, *rest)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
         return None
+
+
+def _plain(state: OptimizerState) -> dict[str, Any]:
+    return state if isinstance(state, dict) else {name: getattr(state, name) for name in AdamWState.__slots__}

@@ -49,12 +49,12 @@ ENTITY_WEIGHT_BYTES = 48
 
 
 def in_sample_claims(shape: PanelShape, num_train_samples: int, num_targets: int) -> tuple[Claim, ...]:
-    """Count the bitmap of the slot file, the numbers of each date, and the rows of one, as float64."""
+    """Count the numbers of each date, and the rows of one, as float64."""
     if not num_train_samples:
         return ()
     date_bytes = shape.max_rows_per_date * (16 * shape.num_targets + 64)
-    held = num_train_samples // 8 + 32 * num_targets * shape.num_dates + date_bytes
-    how = f"{num_train_samples:,} bits + {shape.num_dates:,} dates x {32 * num_targets} B + one date"
+    held = 32 * num_targets * shape.num_dates + date_bytes
+    how = f"{shape.num_dates:,} dates x {32 * num_targets} B + one date"
     return (Claim("train in sample", held, how),)
 
 
@@ -93,11 +93,15 @@ def moment_claims(config: TrainConfig, sizes: ModelShape) -> tuple[Claim, ...]:
     return (Claim("sums of products", config.model.moment_bytes(sizes), how),)
 
 
-def module_claims(config: TrainConfig) -> tuple[Claim, ...]:
-    """Count what a user's own module imports."""
-    if not isinstance(config.model, ModuleConfig) or not config.model.found.library_bytes:
+def module_claims(config: TrainConfig, *, learns: bool = False) -> tuple[Claim, ...]:
+    """Count what a user's own module imports, and what an optimiser of its own keeps."""
+    if not isinstance(config.model, ModuleConfig):
         return ()
-    return (Claim("libraries of the module", config.model.found.library_bytes, "as the probe has measured"),)
+    named = {"libraries of the module": config.model.found.library_bytes}
+    if learns:
+        beyond_ours = config.model.found.optimizer_bytes - 2 * 4 * config.model.found.num_parameters
+        named["more than two moments"] = max(0, beyond_ours)
+    return tuple(Claim(name, held, "as the probe has measured") for name, held in named.items() if held)
 
 
 def entity_claims(config: TrainConfig, shape: PanelShape) -> tuple[Claim, ...]:
@@ -186,15 +190,27 @@ def window_claims(config: TrainConfig, batch_size: int, packed_rows: int) -> tup
     )
 
 
+def row_claims(config: TrainConfig, shape: PanelShape, num_test_samples: int) -> tuple[Claim, ...]:
+    """Count what grows with the rows that are predicted: nothing, unless they are put together from windows."""
+    if not config.is_sequence or config.sequence.reduce == "last":
+        return ()
+    num_windows = _num_windows(config, shape, num_test_samples)
+    return (Claim("windows", 16 * num_windows, f"{num_windows:,} windows x 16 B, where they end"),)
+
+
+def _num_windows(config: TrainConfig, shape: PanelShape, num_test_samples: int) -> int:
+    """Bound the windows of many steps that rows are put together from."""
+    stride = config.sequence.stride_periods if config.sequence.reduce == "mean" else config.lookback_periods
+    return min(num_test_samples, num_test_samples // stride + 2 * RUNS_PER_ENTITY * shape.num_entities)
+
+
 def slot_claim(config: TrainConfig, shape: PanelShape, num_test_samples: int) -> Claim:
     """Count the slot file on disk: a value a row, or every step of the windows that rows are put together from."""
     num_targets, num_steps = len(config.target_names), config.lookback_periods
     if not config.is_sequence or config.sequence.reduce == "last":
         how = f"{num_test_samples:,} rows x {num_targets} x 4 B and a bit"
         return Claim("slot file", 4096 + (4 * num_targets + 1) * num_test_samples, how)
-    stride = config.sequence.stride_periods if config.sequence.reduce == "mean" else num_steps
-    runs = 2 * RUNS_PER_ENTITY * shape.num_entities
-    num_windows = min(num_test_samples, num_test_samples // stride + runs)
+    num_windows = _num_windows(config, shape, num_test_samples)
     how = f"{num_windows:,} windows x {num_steps} steps x {num_targets} x 4 B and a bit"
     return Claim("slot file", 4096 + (4 * num_steps * num_targets + 1) * num_windows, how)
 

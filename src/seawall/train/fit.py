@@ -20,6 +20,7 @@ from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler, fit_columns
 from seawall.train.artefacts import write_model
+from seawall.train.calls import Tell
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import check_precision, repeatable, resolve_device
@@ -28,7 +29,7 @@ from seawall.train.folds_file import content_key, fold_layout
 from seawall.train.gpu import fit_to_device
 from seawall.train.inference import scaled_gather
 from seawall.train.inputs import fit_inputs, model_shape
-from seawall.train.loop import FitResult, Tell, Trainer
+from seawall.train.loop import FitResult, Trainer
 from seawall.train.members import folder_of_fold_before
 from seawall.train.micro import MicroBatches
 from seawall.train.ranks import ALONE, Ranks

@@ -2,11 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,13 @@ from seawall.losses.objective import Objective, terms_of
 from seawall.stores.scalers import Scaler
 from seawall.train.adamw import AdamW
 from seawall.train.average import Average
+from seawall.train.calls import KeepBatch, Tell, Validate, keep_nothing, tell_nobody
 from seawall.train.checkpoint import Checkpoint, Progress, Weights
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.environment import changes, environment
 from seawall.train.gpu import drop_step, next_parts
+from seawall.train.lightning_step import LightningOptimizer, learning, restore
 from seawall.train.numbers import epoch_numbers
 from seawall.train.ranks import ALONE
 from seawall.train.scaling import LossScale, first_scale
@@ -31,37 +32,6 @@ from seawall.train.step import NotFiniteError, Stepper, StepSums
 from seawall.train.validate import Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
-
-
-class Tell(Protocol):
-    """Takes a report on the valid segment as it is made."""
-
-    def __call__(self, report: Mapping[str, float | None]) -> None:
-        """Take one report: epoch, step, losses, IC, Rank IC."""
-
-
-def tell_nobody(report: Mapping[str, float | None]) -> None:
-    """Pass a report by."""
-
-
-class Validate(Protocol):
-    """Judges a model on the valid segment."""
-
-    def __call__(self, model: nn.Module, beat: Beat, substep: str) -> Validation:
-        """Validate a model on all samples."""
-
-
-class KeepBatch(Protocol):
-    """Saves a batch that cannot be learnt from."""
-
-    def __call__(self, batch: Batch, model: nn.Module, progress: Progress) -> Path | None:
-        """Save it for study; give where."""
-
-
-def keep_nothing(batch: Batch, model: nn.Module, progress: Progress) -> Path | None:
-    """Let the batch go."""
-    del batch, model, progress
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +93,8 @@ class Trainer:
         """Processes that train this model together, each on its share of ``windows``."""
         self.model = model.to(device)
         self.objective = Objective(terms_of(config.loss, config.target_names))
-        self.stepper = Stepper(self.model, self.objective, scaler, device, config.precision)
-        self.optimizer = AdamW(
-            self.model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
-        )
+        plain = Stepper(self.model, self.objective, scaler, device, config.precision)
+        self.stepper, self.optimizer, self.position = learning(config, plain, windows)
         self.scale = LossScale(first_scale(config.precision))
         self.average = None if config.ema_decay is None else Average(self.model, config.ema_decay)
         self.progress = Progress(loss_factor=self.scale.factor)
@@ -137,7 +105,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was taken: to the last bit, or, where the machine is another, to rounding."""
         self.model.load_state_dict(checkpoint.model)
-        self.optimizer.restore(checkpoint.optimizer)
+        restore(self.optimizer, checkpoint.optimizer)
         self._restore_draws(checkpoint)
         self.progress, self.best = checkpoint.progress, checkpoint.best
         self.scale = LossScale(self.progress.loss_factor, self.progress.num_good_steps)
@@ -219,8 +187,18 @@ class Trainer:
 
     def _numbers(self, validation: Validation) -> dict[str, float | None]:
         progress, config = self.progress, self.config
-        rate = config.learning_rate * self._rate_share()
-        return epoch_numbers(config.target_names, config.watched, self.objective, progress, validation, rate)
+        numbers = epoch_numbers(config.target_names, config.watched, self.objective, progress, validation, self._rate())
+        return (
+            numbers if self.position is None else {k: v for k, v in numbers.items() if not k.startswith("train_term")}
+        )
+
+    def _note_position(self) -> None:
+        """Tell a LightningModule where training is."""
+        if self.position is None:
+            return
+        grouped, progress = self.config.accumulate_batches, self.progress
+        self.position.current_epoch, self.position.batch_index = progress.epoch, progress.step
+        self.position.global_step = progress.epoch * -(-self.windows.num_batches // grouped) + progress.step // grouped
 
     def _learn(self, batch: Batch) -> float | None:
         """Add the gradients of a batch; give its mean loss, None where it has none.
@@ -230,6 +208,7 @@ class Trainer:
         if self.progress.step % self.config.accumulate_batches == 0:
             self._group_states = random_state(self.device) if self.device.type == "cuda" else []
         size = self._size(batch)
+        self._note_position()
         factor = self.scale.factor / (self.config.accumulate_batches * self._dates_at_once)
         while True:
             states = random_state(self.device) if self.device.type == "cuda" else []
@@ -331,7 +310,8 @@ class Trainer:
         if not self.optimizer.has_gradients:
             return
         progress = self.progress
-        self.optimizer.learning_rate = self.config.learning_rate * self._rate_share()
+        if isinstance(self.optimizer, AdamW):
+            self.optimizer.learning_rate = self._rate()
         is_good = self.optimizer.step(largest_norm=self.config.gradient_clip, factor=self.scale.factor)
         if not is_good and not self.scale.is_used:
             if self.config.on_non_finite == "stop":
@@ -343,12 +323,15 @@ class Trainer:
             self.average.update(self.model)
             progress.num_averaged = self.average.num_steps
 
-    def _rate_share(self) -> float:
-        """Give the rate of the step that comes next, as a share."""
+    def _rate(self) -> float:
+        """Give the learning rate of the step that comes next."""
+        if isinstance(self.optimizer, LightningOptimizer):
+            return self.optimizer.learning_rate
         grouped, progress = self.config.accumulate_batches, self.progress
         per_epoch = -(-self.windows.num_batches // grouped)
         step = progress.epoch * per_epoch + max(0, -(-progress.step // grouped) - 1)
-        return rate_share(self.config.schedule, step, per_epoch * self.config.max_epochs, progress.num_plateaus)
+        share = rate_share(self.config.schedule, step, per_epoch * self.config.max_epochs, progress.num_plateaus)
+        return self.config.learning_rate * share
 
     def _close_epoch(self, validation: Validation) -> None:
         progress = self.progress
@@ -366,6 +349,8 @@ class Trainer:
             self.best = self._kept_weights()
         progress.history.append(self._numbers(validation))
         self.tell(progress.history[-1])
+        if isinstance(self.optimizer, LightningOptimizer):
+            self.optimizer.end_epoch(progress.history[-1])
         schedule, num_waited = self.config.schedule, progress.epoch - progress.best_epoch
         if isinstance(schedule, PlateauConfig) and num_waited and num_waited % schedule.patience == 0:
             progress.num_plateaus += 1

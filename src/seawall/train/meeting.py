@@ -18,7 +18,7 @@ from seawall.errors import ConfigError
 from seawall.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from seawall.train.loop import Tell
+    from seawall.train.calls import Tell
 
 MEETING = ".meeting"
 

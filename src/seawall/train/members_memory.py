@@ -19,6 +19,15 @@ SLICES = 4
 MODEL_SLACK_BYTES = 2 * MIB
 """What each further model leaves behind in the allocator."""
 
+LAST_VALUE_ROWS = 1 << 20
+"""Rows of entities whose last values are looked up together, so that memory does not grow with the rows there are."""
+
+LAST_VALUE_ROW_BYTES = 24
+"""Its place, its number and its order."""
+
+BITS_BYTES = 16 * MIB
+"""Marks of slots written in no order, before they are on disk (stores/slots.py)."""
+
 
 def plan_predict_members(
     config: TrainConfig,
@@ -54,13 +63,16 @@ def _beside_claims(config: TrainConfig, num_rows: int, num_columns: int, num_mod
     targets, packed_rows = len(config.target_names), min(num_rows, ROW_GROUP_ROWS)
     row_bytes = targets * (SLICES * SLICE_BYTES + WRITER_TARGET_BYTES * num_columns)
     how = f"{packed_rows:,} rows of a row group x {row_bytes} B ({num_columns} columns a target, {SLICES} at work)"
-    bits = num_models * (num_rows // 8 + MODEL_SLACK_BYTES)
     claims = [
         Claim("columns beside", row_bytes * packed_rows, how),
-        Claim("models", bits, f"{num_models} x ({num_rows:,} bits and {format_bytes(MODEL_SLACK_BYTES)} left behind)"),
+        Claim(
+            "models", num_models * MODEL_SLACK_BYTES, f"{num_models} x {format_bytes(MODEL_SLACK_BYTES)} left behind"
+        ),
     ]
     if "baseline_last_value" in baseline_members(config):
-        claims.append(Claim("rows by entity", 8 * num_rows, f"{num_rows:,} rows x 8 B, put in order of entities"))
+        held = LAST_VALUE_ROW_BYTES * min(num_rows, LAST_VALUE_ROWS) + min(num_rows // 8, BITS_BYTES)
+        how = f"at most {LAST_VALUE_ROWS:,} rows x {LAST_VALUE_ROW_BYTES} B in order of entities, and their bits"
+        claims.append(Claim("rows by entity", held, how))
     return tuple(claims)
 
 

@@ -15,6 +15,7 @@ from seawall.train.claims import (
     moment_claims,
     pool_claims,
     report_claims,
+    row_claims,
     slot_claim,
     step_claims,
     window_claims,
@@ -120,7 +121,7 @@ def plan_fit(
         *moment_claims(config, sizes),
         *tree_claims(config, shape, sizes, num_train_samples),
         *entity_claims(config, shape),
-        *module_claims(config),
+        *module_claims(config, learns=True),
         *index_claims(shape, num_train_samples, stride=config.sequence.stride_periods),
     )
     model_bytes = 4 * num_parameters
@@ -168,7 +169,7 @@ def plan_predict(
         *tree_claims(config, shape, sizes, None),
         Claim("weights", 2 * 4 * config.model.num_parameters(sizes), "weights as read and as used"),
         Claim("kernels", _kernel_bytes(config), f"{format_bytes(KERNEL_SCRATCH_BYTES)} a thread"),
-        Claim("rows", 9 * num_test_samples, f"{num_test_samples:,} rows x (8 B row id + 1 B of bitmap)"),
+        *row_claims(config, shape, num_test_samples),
         Claim(
             "prediction file",
             WRITER_BYTES + writer_row_bytes * packed_rows,
@@ -187,6 +188,9 @@ def plan_predict(
     in_sample = Claim("slot file of train", 4096 + (4 * num_targets + 1) * num_train_samples, learnt, temporary=True)
     disk = (
         slot_claim(config, shape, num_test_samples),
+        Claim(
+            "rows in order", 8 * num_test_samples, f"{num_test_samples:,} rows x 8 B, gone at the end", temporary=True
+        ),
         *((in_sample,) if num_train_samples else ()),
         Claim(
             "predictions", row_bytes * num_test_samples, f"{num_test_samples:,} rows x {row_bytes} B before compression"

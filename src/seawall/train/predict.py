@@ -12,7 +12,7 @@ import torch
 from seawall.arrays import Float32, Int64
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import ResumeError, StageError
-from seawall.stores.atomic import text_key
+from seawall.stores.atomic import replacing, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import Beside, Sliced, write_fold
 from seawall.stores.slots import COMMIT_BYTES, SlotFile
@@ -30,7 +30,7 @@ from seawall.train.run import WHOLE
 from seawall.train.segments import predicted_samples
 from seawall.windows.folds import Fold
 from seawall.windows.gather import Gather
-from seawall.windows.samples import date_major_rows
+from seawall.windows.samples import BLOCK_ROWS, Samples, date_major_blocks
 from seawall.windows.steps import StepValues, window_ends
 
 
@@ -51,10 +51,10 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
 
     Predictions go to ``output/fold_NN.slots`` batch by batch; run again after a kill, finished batches are not computed
     a second time. Batches are fixed by the config, so resuming changes no bit. A prediction reads the lookback of its
-    row and nothing later. Memory is one batch and 8 bytes a row of the segment. Of several ranks each predicts some of
-    the batches, and the first one writes the predictions: the same bytes. Of several seeds, and baselines beside them,
-    one model is in memory at a time; mean and spread of the seeds are taken as the file is written, in float64 and in
-    order of the seeds.
+    row and nothing later. Memory is one batch, whatever the rows: their order lies on disk. Of several ranks each
+    predicts some of the batches, and the first one writes the predictions: the same bytes. Of several seeds, and
+    baselines beside them, one model is in memory at a time; mean and spread of the seeds are taken as the file is
+    written, in float64 and in order of the seeds.
 
     Returns
     -------
@@ -67,7 +67,8 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
         Where a model was trained with another target or lookback.
     """
     opened, chosen = Panel(panel), read_fold(folds, fold)
-    rows = date_major_rows(opened, predicted_samples(opened, chosen, config), chosen.test)
+    samples = predicted_samples(opened, chosen, config)
+    rows = _rows_on_disk(output / f"fold_{fold:02d}.rows.slots", opened, samples, chosen.test, ranks)
     means = (random_access, split, beat, ranks)
     with ExitStack() as stack:
         work = _Predicting(opened, chosen, rows, output / f"fold_{fold:02d}", means, stack)
@@ -96,6 +97,18 @@ def predict_fold(  # noqa: PLR0913 - the files of a fold, then one keyword each
         for path in output.glob(f"fold_{fold:02d}.*slots"):
             path.unlink()
     return {"num_rows": len(rows), "num_computed": num_computed, "model_key": key}
+
+
+def _rows_on_disk(path: Path, panel: Panel, samples: Samples, segment: tuple[int, int], ranks: Ranks) -> Int64:
+    """Write the rows that are predicted, int64 in order of (time, entity), and map them; the first rank writes."""
+    if ranks.is_first:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            for block in date_major_blocks(panel, samples, segment):
+                file.write(block.astype("<i8", copy=False).tobytes())
+    ranks.wait()
+    empty = not samples.num_samples
+    return np.empty(0, np.int64) if empty else np.memmap(path, "<i8", "r", shape=(samples.num_samples,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +161,6 @@ class _Predicting:
         slots.commit()
 
         def values() -> Sliced:
-            slots.look_again()
             if windows is None:
                 return slots.values()
             is_mean = config.sequence.reduce == "mean"
@@ -196,9 +208,14 @@ def _window_ends(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Int64, 
 
 def _parts(panel: Panel, fold: Fold, rows: Int64) -> list[tuple[int, int]]:
     """Give the path and the number of rows of each test group; nothing where the folds walk forward."""
-    times = panel.time_index[rows]
-    counts = [int(((times >= start) & (times < stop)).sum()) for start, stop in fold.test_ranges]
-    return list(zip(fold.paths, counts, strict=True)) if fold.paths else []
+    if not fold.paths:
+        return []
+    counts = [0] * len(fold.test_ranges)
+    for first in range(0, len(rows), BLOCK_ROWS):
+        times = panel.time_index[rows[first : first + BLOCK_ROWS]]
+        for number, (start, stop) in enumerate(fold.test_ranges):
+            counts[number] += int(((times >= start) & (times < stop)).sum())
+    return list(zip(fold.paths, counts, strict=True))
 
 
 def _check_same_choices(fitted: FittedModel, config: TrainConfig, folder: Path) -> None:

@@ -19,7 +19,7 @@ from seawall.train.config import TrainConfig
 from seawall.train.micro import MicroBatches
 
 if TYPE_CHECKING:
-    from seawall.train.loop import Tell
+    from seawall.train.calls import Tell
     from seawall.train.ranks import Ranks
 
 BEAT_SECONDS = 0.2

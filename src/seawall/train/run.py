@@ -18,7 +18,7 @@ from seawall.windows.combinatorial import Combinatorial, make_combinatorial_fold
 from seawall.windows.folds import Dated, Fold, Rolling, make_dated_folds, make_folds
 
 if TYPE_CHECKING:
-    from seawall.train.loop import Tell
+    from seawall.train.calls import Tell
 
 WHOLE = MicroBatches()
 """Every batch at once."""

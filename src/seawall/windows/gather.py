@@ -131,6 +131,11 @@ class Gather:
         values: Float32 = np.asarray(self.panel.targets[rows])[:, list(self.targets)]
         return values
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether batches carry weights."""
+        return self.beside.weight or self.beside.entity_weight is not None
+
     def weights(self, rows: Int64) -> Float32 | None:
         """Give float32 [B], or [B, L] where steps are: the weight of each sample; None where they are not asked for."""
         of_entity = self.beside.entity_weight
