@@ -57,7 +57,36 @@ class Bars:
 
         The data must reach so far, see :meth:`reaches`.
         """
-        return np.asarray(self.time[np.searchsorted(self.slot, self.slot[rows] + holding - 1)] + self.period)
+        return np.asarray(self.time[self.first_at(rows, self.slot[rows] + holding - 1)] + self.period)
+
+    def first_at(self, rows: Int64, slots: Int64) -> Int64:
+        """Find the first row at or after each of these slots, none before the slot of its entry row.
+
+        Slots grow by one or more from row to row, so it lies as many rows on as slots at most, and nearly always just
+        there. Only what lies between is read: a search of the whole array would read cold pages all over it.
+
+        Parameters
+        ----------
+        rows
+            int64 [N], entries.
+        slots
+            int64 [N] or [N, L].
+
+        Returns
+        -------
+        int64, like ``slots``
+            The number of bars where there is no later one.
+        """
+        low = np.broadcast_to(rows.reshape(-1, *[1] * (slots.ndim - 1)), slots.shape)
+        high = np.minimum(low + slots - np.asarray(self.slot[low]), self.num_bars)
+        is_next = np.asarray(self.slot[np.maximum(high - 1, low)]) < slots
+        low = np.where(is_next, high, low)
+        while (gaps := np.nonzero(low < high))[0].size:  # bars are missing: the place is sought between
+            middle = (low[gaps] + high[gaps]) // 2
+            is_early = np.asarray(self.slot[middle]) < slots[gaps]
+            low[gaps] = np.where(is_early, middle + 1, low[gaps])
+            high[gaps] = np.where(is_early, high[gaps], middle)
+        return low
 
     def median_range(self, entity: int) -> float:
         """Compute the median of (high - low) / open of an entity; NaN where it has no bar."""

@@ -207,7 +207,7 @@ class _Walk:
     def _time(self, tables: Tables, part: Int64) -> None:
         """Leave at the close of the last period, or at the next open there is where that bar is missing."""
         due = np.asarray(self.bars.slot[self.rows])[:, None] + self.levels.holding - 1
-        held = np.searchsorted(self.bars.slot, due) - self.rows[:, None]
+        held = self.bars.first_at(self.rows, due) - self.rows[:, None]
         rows = self.rows[:, None] + held
         is_there = self.bars.slot[rows] == due
         fill = np.where(is_there, self.bars.close[rows], self.bars.open[rows])
@@ -217,7 +217,7 @@ class _Walk:
     def _ideal(self, tables: Tables, part: Int64) -> None:
         """Net the best price from entry to the end of the window, as a take-profit there would."""
         due = np.asarray(self.bars.slot[self.rows]) + self.window - 1
-        last, entries = np.searchsorted(self.bars.slot, due) - self.rows, np.arange(len(part))
+        last, entries = self.bars.first_at(self.rows, due) - self.rows, np.arange(len(part))
         is_there = self.bars.slot[self.rows + last] == due
         reached = self.peak_to[entries, np.where(is_there, last, np.maximum(last - 1, 0))]
         opened = self.side * self.bars.open[self.rows + last]
