@@ -23,7 +23,7 @@ from bench.saved_models import again_from_saved_models
 from seawall.units import MIB, parse_bytes
 from tests.cgroups import memory_cgroup
 
-NUM_NAMES, NUM_DATES, NUM_WINDOWS, FIRST_PREDICTED = 5_365, 2_920, 15, 300
+NUM_NAMES, NUM_DATES, NUM_WINDOWS, FIRST_PREDICTED = 5_365, 2_925, 15, 300
 NUM_PREDICTIONS = 11_553_790
 SHARE_TWICE, SHARE_WITHOUT_RETURN = 0.004, 0.01
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
                 )
         show(found, size_bytes)
         if options.saved_models:
-            again_from_saved_models(folder, NUM_WINDOWS, parse_bytes(options.budget))
+            again_from_saved_models(folder, NUM_WINDOWS, num_predictions, parse_bytes(options.budget))
 
 
 def check(folder: Path, budget_bytes: int) -> None:

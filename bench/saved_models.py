@@ -20,7 +20,7 @@ TRAINING_MEMORY, PREDICTING_MEMORY = "2GiB", "640MiB"
 FEATURES = [f"f{number}" for number in range(1, 9)]
 
 
-def again_from_saved_models(folder: Path, num_windows: int, budget_bytes: int) -> None:
+def again_from_saved_models(folder: Path, num_windows: int, num_wanted: int, budget_bytes: int) -> None:
     """Train a linear model a fold on the raw table, throw all but panel and models away, and get to the join again."""
     run, again = folder / "run", folder / "again"
     _seawall(folder, "config", _config(folder, run), ["--memory", TRAINING_MEMORY])
@@ -43,7 +43,7 @@ def again_from_saved_models(folder: Path, num_windows: int, budget_bytes: int) -
     seconds = time.monotonic() - started
     num_rows = sum(pq.read_metadata(path).num_rows for path in again.glob("backtest/table_*.parquet"))
     trained = [name for name in json.loads((again / "run.json").read_text())["units"] if name.startswith("train")]
-    if len(models) != num_windows or num_rows != num_predictions or trained or _tables(again) != before:
+    if len(models) != num_windows or {num_rows, num_predictions} != {num_wanted} or trained or _tables(again) != before:
         raise SystemExit(
             f"{len(models)} models, {num_predictions:,} predictions, {num_rows:,} rows, trained: {trained}"
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seawall.backtest.ledger import LedgerWriter
+from seawall.backtest.ledger import Ledger
 from seawall.backtest.market import Market
 from seawall.backtest.memory import LEDGER_GROUP_ROWS
 from seawall.backtest.portfolio import Trades
@@ -23,10 +23,11 @@ def test_trades_come_back_whole_across_row_groups(tmp_path: Path) -> None:
     sizes = [3, LEDGER_GROUP_ROWS - 3, 1, LEDGER_GROUP_ROWS, 2 * LEDGER_GROUP_ROWS + 7, 40]
     given = [Trades(4, rng.integers(0, 9, size), rng.standard_normal(size), rng.random(size)) for size in sizes]
 
-    writer = LedgerWriter(tmp_path / "ledger.parquet", panel, names)
+    ledger = Ledger(tmp_path, panel, names)
     for trades in given:
-        writer.append(market, trades)
-    writer.close()
+        ledger.trade(market, trades)
+    ledger.write()
+    ledger.close()
 
     file = pq.ParquetFile(tmp_path / "ledger.parquet")
     groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]

@@ -84,7 +84,7 @@ def measured(folder: Path, config: BacktestConfig, slab_rows: int) -> int:
 def test_a_tight_budget_shrinks_the_slab_but_never_below_one_date() -> None:
     config = config_of(TOP_2, LONG_SHORT)
 
-    slabs = [plan(config, SHAPE, budget).neutral["slab_rows"] for budget in (GIB, 154 * MIB, 10 * MIB)]
+    slabs = [plan(config, SHAPE, budget).neutral["slab_rows"] for budget in (GIB, 146 * MIB, 10 * MIB)]
 
     assert slabs[0] == SLAB_ROWS
     assert 20_000 < slabs[1] < SLAB_ROWS

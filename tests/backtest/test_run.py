@@ -123,7 +123,8 @@ def test_constant_prices_without_costs_leave_equity_exactly_one(tmp_path: Path) 
 
 def test_cash_and_positions_rebuilt_from_the_ledger_make_the_equity(tmp_path: Path) -> None:
     world = random_world(4)
-    config = config_of(TOP_2, LONG_SHORT, cost_bps=30.0, slippage_bps=10.0, minimum_fee=5.0, initial_equity=1e5)
+    costs = {"cost_bps": 30.0, "slippage_bps": 10.0, "minimum_fee": 5.0, "initial_equity": 1e5}
+    config = config_of(TOP_2, LONG_SHORT, **costs, positions="every_date")
 
     results = world.run(tmp_path, config)
 
@@ -147,6 +148,31 @@ def test_cash_and_positions_rebuilt_from_the_ledger_make_the_equity(tmp_path: Pa
         assert results.statistics(name)["total_cost"] == pytest.approx(ledger["cost"].sum() / 1e5, rel=1e-12)
         if name == "top":
             assert cash.min() >= 0
+        held = results.positions(name)
+        held["date"] = (held["time"] - equity["time"][0]).dt.days
+        held["number"] = held["entity"].str[1:].astype(int)
+        assert held[["date", "number"]].apply(tuple, axis=1).is_monotonic_increasing
+        np.testing.assert_array_equal(
+            held.groupby("date").size().reindex(equity.index, fill_value=0), equity["num_positions"]
+        )
+        wide = held.pivot_table(index="date", columns="number", values="value").reindex_like(units).fillna(0)
+        np.testing.assert_allclose(wide, (units * mark).where(units.abs() > 1e-9, 0).fillna(0), rtol=1e-9, atol=1e-6)
+        np.testing.assert_allclose(held["value"], held["shares"] * held["price"], rtol=1e-12)
+        weights = held.groupby("date")["weight"].sum().reindex(equity.index, fill_value=0)
+        np.testing.assert_allclose(weights, equity["long_exposure"] - equity["short_exposure"], rtol=0, atol=1e-12)
+
+
+def test_positions_are_told_of_dates_that_traded_and_of_the_last(tmp_path: Path) -> None:
+    world, rarely = random_world(5), {**TOP_2, "rebalance_periods": 7}
+    all_of, some = (
+        world.run(tmp_path / kind, config_of(rarely, positions=kind)) for kind in ("every_date", "trade_dates")
+    )
+
+    last = all_of.equity()["time"].iloc[-1]
+    traded = set(some.ledger()["time"]) | {last}
+    whole = all_of.positions()
+    assert len(traded) < 15 < whole["time"].nunique()
+    pd.testing.assert_frame_equal(some.positions(), whole[whole["time"].isin(traded)].reset_index(drop=True))
 
 
 def test_period_return_is_gross_return_minus_cost_to_rounding(tmp_path: Path) -> None:
@@ -167,7 +193,7 @@ def test_the_same_equity_comes_out_whatever_the_slab(tmp_path: Path) -> None:
     folders = [world.run(tmp_path / str(rows), config, slab_rows=rows).folder for rows in (1, 50, 100_000)]
 
     files = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*.*"))
-    assert len(files) == 6
+    assert len(files) == 8
     for path in files:
         assert len({(folder / path).read_bytes() for folder in folders}) == 1
 
@@ -344,12 +370,13 @@ def test_integer_calendars_keep_their_integers(tmp_path: Path) -> None:
     assert isinstance(results.statistics()["max_drawdown_start"], int)
 
 
-def test_statistics_echo_the_config_and_the_folder_holds_three_files(tmp_path: Path) -> None:
+def test_statistics_echo_the_config_and_the_folder_holds_four_files(tmp_path: Path) -> None:
     results = random_world(19).run(tmp_path, config_of(TOP_2, cost_bps=12.5))
 
     assert sorted(p.name for p in (results.folder / "top").iterdir()) == [
         "equity.parquet",
         "ledger.parquet",
+        "positions.parquet",
         "statistics.json",
     ]
     statistics = json.loads((results.folder / "top" / "statistics.json").read_text())
@@ -389,5 +416,6 @@ def test_a_failed_run_leaves_earlier_results_untouched(tmp_path: Path) -> None:
         world.run(tmp_path, config_of(TOP_2, cost_bps=50.0), beat=fail)
 
     assert ledger.read_bytes() == before
-    assert sorted(p.name for p in ledger.parent.iterdir()) == ["equity.parquet", "ledger.parquet", "statistics.json"]
+    parquet = ("equity.parquet", "ledger.parquet", "positions.parquet")
+    assert sorted(p.name for p in ledger.parent.iterdir()) == [*parquet, "statistics.json"]
     assert Panel(tmp_path / "world.panel").shape.num_entities == 9

@@ -158,6 +158,9 @@ class Results:
     def ledger(self, name: str = "top") -> pd.DataFrame:
         return read_frame(self.folder / name / "ledger.parquet")
 
+    def positions(self, name: str = "top") -> pd.DataFrame:
+        return read_frame(self.folder / name / "positions.parquet")
+
     def statistics(self, name: str = "top") -> dict[str, Any]:
         statistics: dict[str, Any] = self.summary["strategies"][name]
         return statistics

@@ -15,7 +15,7 @@ from seawall.backtest.config import BacktestConfig
 from seawall.backtest.costs import Costs
 from seawall.backtest.equity import EquityCurve
 from seawall.backtest.groups import Groups
-from seawall.backtest.ledger import LedgerWriter
+from seawall.backtest.ledger import Ledger
 from seawall.backtest.market import Market
 from seawall.backtest.portfolio import Portfolio
 from seawall.backtest.predictions import DatePredictions
@@ -44,11 +44,11 @@ class Setting:
 
 
 class Book:
-    """State of one strategy from the first date of predictions to the last. Memory is O(entities + dates)."""
+    """State of one strategy from the first date of predictions to the last: O(entities), and 1 byte a date."""
 
-    def __init__(self, strategy: AnyStrategy, setting: Setting, ledger: LedgerWriter) -> None:
+    def __init__(self, strategy: AnyStrategy, setting: Setting, ledger: Ledger, curve: EquityCurve) -> None:
         config, panel, span = setting.config, setting.panel, setting.span
-        self.strategy, self.config, self._ledger, self._span = strategy, config, ledger, span
+        self.strategy, self.config, self._ledger, self.curve, self._span = strategy, config, ledger, curve, span
         num_entities = panel.shape.num_entities
         self._portfolio = Portfolio(
             num_entities,
@@ -57,7 +57,6 @@ class Book:
             costs=setting.costs,
             max_turnover=strategy.max_turnover,
         )
-        self.curve = EquityCurve(span.start, len(span), config.initial_equity)
         self._rebalances = rebalance_dates(strategy, panel, span)
         scaling, group = volatility_of(strategy), group_of(strategy)
         self._volatility = None if scaling is None else Volatility(scaling, num_entities)
@@ -71,11 +70,16 @@ class Book:
         due = bool(self._waiting) and self._waiting[0].decision + self.config.delay_periods == market.date
         result, done = self._portfolio.step(market, self._waiting.popleft() if due else None)
         for trades in done:
-            self._ledger.append(market, trades)
+            self._ledger.trade(market, trades)
+        if self._is_told(market.date, traded=any(len(trades.entities) for trades in done)):
+            self._ledger.hold(market, self._portfolio.units_E, result.equity)
         self._total_cost += result.cost
         self.curve.append(result, benchmark_return)
         if self._volatility is not None:
             self._volatility.update(market.previous_E, market.mark_E, market.marked_E)
+
+    def _is_told(self, date: int, *, traded: bool) -> bool:
+        return traded or self.config.positions == "every_date" or date == self._span.stop - 1
 
     def decide(self, today: DatePredictions, entities: Int64) -> None:
         """Decide on this date's predictions, if it is a rebalance date; ``entities`` are those of its rows."""
@@ -147,23 +151,26 @@ class Book:
         }
 
     def write(self, folder: Path, market: Market, panel: Panel) -> dict[str, Any]:
-        """Write the curve and, last, the statistics; give the statistics."""
+        """Write ledger, positions, curve and, last, the statistics; give these, and let go of what was set aside."""
+        self._ledger.write()
+        self._ledger.close()
         with replacing(folder / "equity.parquet") as temporary:
             self.curve.write(temporary, panel)
         statistics = self.statistics(market, panel)
         write_json(folder / "statistics.json", statistics)
+        self.curve.close()
         return statistics
 
 
 @contextmanager
 def open_book(folder: Path, setting: Setting, names: pa.Array, strategy: AnyStrategy) -> Iterator[Book]:
-    """Open a book whose ledger is published when it is closed without an error."""
+    """Open a book; nothing is published before :meth:`Book.write`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        replacing(folder / "ledger.parquet") as temporary,
-        closing(LedgerWriter(temporary, setting.panel, names)) as ledger,
+        closing(Ledger(folder, setting.panel, names)) as ledger,
+        closing(EquityCurve(setting.span.start, folder, setting.config.initial_equity)) as curve,
     ):
-        yield Book(strategy, setting, ledger)
+        yield Book(strategy, setting, ledger, curve)
 
 
 def rebalance_dates(strategy: AnyStrategy, panel: Panel, span: range) -> Bool:

@@ -10,7 +10,7 @@ from seawall.backtest.strategies import QuantileLongShort, Strategy, StrategyCon
 
 __all__ = ["STAGE_VERSION", "BacktestConfig", "QuantileLongShort", "TopK"]
 
-STAGE_VERSION: int = 3
+STAGE_VERSION: int = 4
 """Raised when what the stage writes changes for the same inputs."""
 
 PriceName = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -59,6 +59,11 @@ class BacktestConfig(Strict):
     # geometric: what the money did; arithmetic is what a mean-variance comparison wants
     compounding: Literal["geometric", "arithmetic"] = Field(
         default="geometric", description="annual_return from the growth of equity, or from the mean period return"
+    )
+    # trade_dates: between trades units are held, so these say all; every_date writes a row a name held and date.
+    positions: Literal["trade_dates", "every_date"] = Field(
+        default="trade_dates",
+        description="dates positions.parquet tells of, beside the last: those that traded, or all",
     )
     # 1.0: everything is relative to it; another value only scales the ledger and gives minimum_fee its weight
     initial_equity: float = Field(default=1.0, gt=0, description="money at the start, in the currency of the prices")

@@ -1,4 +1,4 @@
-"""The equity curve: one row per calendar date, held in memory (O(dates)) and written once at the end."""
+"""The equity curve: one row per calendar date, set aside on disk while the backtest walks, in memory at its end."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seawall.arrays import Float64, Int32
+from seawall.arrays import AnyArray
 from seawall.backtest.portfolio import DateResult
+from seawall.backtest.spool import Rows, Spool
 from seawall.stores.panel import Panel
 from seawall.stores.predictions import time_type
 
@@ -22,6 +23,11 @@ COLUMNS = (
     "benchmark_return",
     "participation",
 )
+
+RECORD = np.dtype([(name, np.float64) for name in COLUMNS] + [("num_positions", np.int32)])
+
+BUFFER_ROWS = 256
+"""20 KiB: a year of dates between two writes."""
 
 
 class EquityCurve:
@@ -46,44 +52,53 @@ class EquityCurve:
         Share of the market's volume the date's trades took, weighed by notional; NaN without volume or trade.
 
     Once equity is zero or below, ratios to it are undefined and NaN.
+
+    Memory is 20 KiB until a column is asked for; then all columns, 76 bytes a date, until :meth:`close`. Nothing is
+    appended after that.
     """
 
-    def __init__(self, first: int, num_dates: int, initial_equity: float) -> None:
+    def __init__(self, first: int, folder: Path, initial_equity: float) -> None:
         self.first = first
         self._initial_equity = initial_equity
         self._before = initial_equity
-        self._num_filled = 0
-        self._columns: dict[str, Float64] = {name: np.full(num_dates, np.nan) for name in COLUMNS}
-        self._num_positions: Int32 = np.zeros(num_dates, np.int32)
+        self._spool = Spool(folder, RECORD, BUFFER_ROWS)
+        self._rows: Rows | None = None
 
-    def __getitem__(self, name: str) -> Float64:
-        """Give a column: float64 [dates]."""
-        return self._columns[name]
+    def __len__(self) -> int:
+        """Count the dates."""
+        return len(self._spool)
+
+    def __getitem__(self, name: str) -> AnyArray:
+        """Give a column: float64 [dates], ``num_positions`` int32."""
+        if self._rows is None:
+            self._rows = next(self._spool.blocks(max(1, len(self))), np.empty(0, RECORD))
+        return self._rows[name]
 
     def append(self, result: DateResult, benchmark_return: float = np.nan) -> None:
         """Add the next date."""
-        before, row = self._before, self._num_filled
-        values = {"equity": result.equity / self._initial_equity, "turnover": result.turnover}
-        values |= {"benchmark_return": benchmark_return, "participation": result.participation}
+        before, row = self._before, dict.fromkeys(COLUMNS, np.nan)
+        row |= {"equity": result.equity / self._initial_equity, "turnover": result.turnover}
+        row |= {"benchmark_return": benchmark_return, "participation": result.participation}
         if before > 0:
-            values["cost"] = result.cost / before
-            values["period_return"] = result.equity / before - 1.0
-            values["gross_return"] = (result.equity + result.cost) / before - 1.0
+            row["cost"] = result.cost / before
+            row["period_return"] = result.equity / before - 1.0
+            row["gross_return"] = (result.equity + result.cost) / before - 1.0
         if result.equity > 0:
-            values["long_exposure"] = result.long_value / result.equity
-            values["short_exposure"] = result.short_value / result.equity
-        for name, value in values.items():
-            self._columns[name][row] = value
-        self._num_positions[row] = result.num_positions
+            row["long_exposure"] = result.long_value / result.equity
+            row["short_exposure"] = result.short_value / result.equity
+        self._spool.append({**row, "num_positions": result.num_positions}, 1)
         self._before = result.equity
-        self._num_filled += 1
 
     def write(self, path: Path, panel: Panel) -> None:
         """Write the curve as Parquet."""
-        times = panel.calendar[self.first : self.first + self._num_filled]
+        times = panel.calendar[self.first : self.first + len(self)]
         columns = {
             "time": pa.array(times).cast(time_type(panel)),
-            **{name: pa.array(values) for name, values in self._columns.items()},
-            "num_positions": pa.array(self._num_positions),
+            **{name: pa.array(np.ascontiguousarray(self[name])) for name in (*COLUMNS, "num_positions")},
         }
         pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False, row_group_size=65_536)
+
+    def close(self) -> None:
+        """Let go of the rows, in memory and on disk."""
+        self._rows = None
+        self._spool.close()

@@ -1,6 +1,7 @@
-"""Claims of the backtest: state per entity, one row of the curve per date, one slab of prices, bounded buffers.
+"""Claims of the backtest: state per entity, then the larger of the walk through prices and the writing at its end.
 
-The sizes that decide them stand here too, where the small parent can read them.
+The walk holds one slab of prices and buffers of a fixed size; the end, without prices, one curve and one ledger. The
+sizes that decide them stand here too, where the small parent can read them.
 """
 
 from seawall.backtest.config import BacktestConfig, QuantileLongShort, TopK
@@ -9,8 +10,8 @@ from seawall.budget.claims import Claim, StagePlan, container_claims
 from seawall.stores.shape import PanelShape
 from seawall.units import KIB, MIB, format_bytes
 
-FLOOR_BYTES = 33 * MIB
-"""Fresh interpreter with seawall, NumPy, pyarrow and its Parquet reader imported (31 MiB measured)."""
+FLOOR_BYTES = 42 * MIB
+"""A stage's process with seawall, NumPy, pyarrow and its Parquet reader imported (39 MiB measured)."""
 
 SLAB_ROWS = 131_072
 """Rows of prices gathered at once: 11 MiB, over a hundred dates of a thousand entities, so pages are fetched once."""
@@ -26,11 +27,15 @@ ENTITY_BYTES = 420
 
 STRATEGY_ENTITY_BYTES = 40
 """Units held, volatility and group of an entity."""
-DATE_BYTES = 200
-"""A date of the calendar, and at the end of one curve at a time as it is written and summed up (190 B measured)."""
 
-STRATEGY_DATE_BYTES = 80
-"""A row of the curve: nine float64, one int32, and whether it decides."""
+CALENDAR_BYTES = 24
+"""A date of the calendar and of the bounds of its rows; 1 byte more for each strategy, whether it decides."""
+
+DATE_BYTES = 200
+"""A date of one curve at a time, as it is written and summed up at the end (190 B measured)."""
+
+CURVE_ROW_BYTES = 80
+"""A row of the curve on disk: nine float64 and one int32."""
 
 BAND_BYTES = 65_536 * 40
 """Blocks of dates drawn at once for a band (metrics/bootstrap.py), their ends, their sums and the difference."""
@@ -51,18 +56,25 @@ TABLE_BYTES = 6 * MIB
 """One row group of three columns, packed and unpacked."""
 
 LEDGER_GROUP_ROWS = 32_768
-"""Trades per row group. A constant, not a knob: it decides the bytes of the file."""
+"""Trades or positions per row group. A constant, not a knob: it decides the bytes of the file."""
 
-LEDGER_ROW_BYTES = 52
+LEDGER_ROW_BYTES, POSITION_ROW_BYTES = 44, 40
+"""A trade, and a position, set aside."""
 
-LEDGER_WRITER_BYTES = 1 * MIB
-"""What an open Parquet writer keeps between row groups (0.3-0.6 MiB measured)."""
+SPOOL_ROWS = 4096
+"""Of either held before they are set aside."""
 
-LEDGER_WRITE_BYTES = 6 * MIB
+SPOOL_BYTES = SPOOL_ROWS * (LEDGER_ROW_BYTES + POSITION_ROW_BYTES) + 32 * KIB
+"""Of one strategy; the rest is 256 rows of its curve."""
+
+LEDGER_WRITE_BYTES = 8 * MIB
 """A row group being encoded; one at a time."""
 
+LEDGER_GROUP_BYTES = 16 * KIB
+"""What an open Parquet writer keeps of a row group it has written: 7 columns (12 KiB measured)."""
+
 DIRTY_BYTES = 16 * MIB
-"""The ledger is flushed after so much, see ``ledger.FLUSH_GROUPS``."""
+"""What is set aside, and the ledger, are flushed after so much."""
 
 LIBRARY_TEXT_BYTES = 48 * MIB
 """Code pages of Python, NumPy and pyarrow alone (42 MiB measured)."""
@@ -81,28 +93,28 @@ def plan(config: BacktestConfig, shape: PanelShape, budget_bytes: int) -> StageP
     budget_bytes
         What the stage may use in all. A plan that does not fit is returned all the same, with the smallest slab.
     """
-    fixed = _fixed_claims(config, shape)
+    always, walk = _lasting_claims(config, shape), _walk_claims(config, shape)
     cache = container_claims(dirty_bytes=DIRTY_BYTES, library_text_bytes=LIBRARY_TEXT_BYTES)
-    room_bytes = budget_bytes - sum(claim.bytes for claim in fixed + cache)
+    room_bytes = budget_bytes - _sum(always + walk + cache)
     smallest_rows = max(1, shape.max_rows_per_date)
     slab_rows = max(smallest_rows, min(SLAB_ROWS, shape.num_rows, room_bytes // SLAB_ROW_BYTES))
     formula = f"{slab_rows:,} rows x {SLAB_ROW_BYTES} B; at least one date"
-    slab = Claim("price slab", slab_rows * SLAB_ROW_BYTES, formula)
+    walk = (*walk, Claim("price slab", slab_rows * SLAB_ROW_BYTES, formula))
     return StagePlan(
         stage="backtest",
-        private=(*fixed, slab),
+        private=(*always, *max(walk, _end_claims(config, shape), key=_sum)),
         cache=cache,
-        disk=(_disk_claim(config, shape),),
+        disk=_disk_claims(config, shape),
         neutral={"slab_rows": slab_rows},
     )
 
 
-def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+def _sum(claims: tuple[Claim, ...]) -> int:
+    return sum(claim.bytes for claim in claims)
+
+
+def _lasting_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
     num_strategies, num_entities, num_dates = len(config.strategies), shape.num_entities, shape.num_dates
-    book_bytes = LEDGER_GROUP_ROWS * LEDGER_ROW_BYTES + LEDGER_WRITER_BYTES
-    waiting_bytes = sum(_waiting_bytes(strategy, config, shape) for strategy in config.strategies)
-    num_groups = min(PART_GROUPS, -(-shape.num_rows // TABLE_BATCH_ROWS))
-    num_columns = NUM_FIXED_COLUMNS + shape.num_prices
     return (
         Claim("interpreter and libraries", FLOOR_BYTES, "Python, NumPy, pyarrow imported"),
         Claim(
@@ -111,19 +123,28 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
             f"{num_entities:,} entities x ({ENTITY_BYTES} + {STRATEGY_ENTITY_BYTES} x {num_strategies} strategies) B",
         ),
         Claim(
-            "curves",
-            num_dates * (DATE_BYTES + STRATEGY_DATE_BYTES * num_strategies),
-            f"{num_dates:,} dates x ({DATE_BYTES} + {STRATEGY_DATE_BYTES} x {num_strategies} strategies) B",
+            "calendar",
+            num_dates * (CALENDAR_BYTES + num_strategies),
+            f"{num_dates:,} dates x ({CALENDAR_BYTES} + {num_strategies} strategies) B",
         ),
+        Claim(
+            "set aside",
+            num_strategies * SPOOL_BYTES,
+            f"{num_strategies} strategies x {format_bytes(SPOOL_BYTES)} of trades, positions and dates before they are"
+            " on disk",
+        ),
+    )
+
+
+def _walk_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    """Claim what is held beside the slab while prices are read."""
+    num_groups = min(PART_GROUPS, -(-shape.num_rows // TABLE_BATCH_ROWS))
+    num_columns = NUM_FIXED_COLUMNS + shape.num_prices
+    return (
         Claim(
             "one date",
             shape.max_rows_per_date * DATE_ROW_BYTES,
             f"{shape.max_rows_per_date:,} rows x {DATE_ROW_BYTES} B",
-        ),
-        Claim(
-            "bands",
-            BAND_BYTES,
-            "65,536 blocks of dates drawn at once x 40 B, at the end",
         ),
         Claim("table batch", TABLE_BYTES, "one row group of the table, three columns"),
         Claim(
@@ -132,11 +153,25 @@ def _fixed_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...
             f"{num_groups} row groups of one part of the table x {num_columns} columns x 4 KiB",
         ),
         Claim(
-            "ledgers",
-            num_strategies * book_bytes + LEDGER_WRITE_BYTES,
-            f"{num_strategies} strategies x {format_bytes(book_bytes)}, and one row group being encoded",
+            "waiting decisions",
+            sum(_waiting_bytes(strategy, config, shape) for strategy in config.strategies),
+            "names wanted x 16 B, for every decision inside one delay",
         ),
-        Claim("waiting decisions", waiting_bytes, "names wanted x 16 B, for every decision inside one delay"),
+    )
+
+
+def _end_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    """Claim what is held once prices are gone: one strategy at a time is written and summed up."""
+    num_rows = max(max(_num_trades(s, shape), _num_positions(s, config, shape)) for s in config.strategies)
+    num_groups = -(-num_rows // LEDGER_GROUP_ROWS)
+    return (
+        Claim("curve", shape.num_dates * DATE_BYTES, f"{shape.num_dates:,} dates x {DATE_BYTES} B, one at a time"),
+        Claim("bands", BAND_BYTES, "65,536 blocks of dates drawn at once x 40 B"),
+        Claim(
+            "ledger",
+            LEDGER_WRITE_BYTES + num_groups * LEDGER_GROUP_BYTES,
+            f"one row group being encoded, and at most {num_groups:,} x 16 KiB of what its footer says",
+        ),
     )
 
 
@@ -155,14 +190,36 @@ def _waiting_bytes(strategy: AnyStrategy, config: BacktestConfig, shape: PanelSh
     return num_waiting * num_names * 16
 
 
-def _disk_claim(config: BacktestConfig, shape: PanelShape) -> Claim:
-    num_trades = sum(
-        (shape.num_dates // (strategy.rebalance_periods or 1) + 1) * 2 * _num_names(strategy, shape)
-        for strategy in config.strategies
-    )
-    curve_bytes = shape.num_dates * STRATEGY_DATE_BYTES * len(config.strategies)
-    return Claim(
-        "ledgers and curves",
-        num_trades * LEDGER_DISK_BYTES + curve_bytes,
-        f"at most two trades per name wanted and decision x {LEDGER_DISK_BYTES} B, and the curves",
+def _num_decisions(strategy: AnyStrategy, shape: PanelShape) -> int:
+    return shape.num_dates // (strategy.rebalance_periods or 1) + 1
+
+
+def _num_trades(strategy: AnyStrategy, shape: PanelShape) -> int:
+    """Trades at most: names that were held and names wanted, at each decision."""
+    return _num_decisions(strategy, shape) * min(2 * _num_names(strategy, shape), shape.num_entities)
+
+
+def _num_positions(strategy: AnyStrategy, config: BacktestConfig, shape: PanelShape) -> int:
+    """Positions told of at most, where all names wanted can be traded."""
+    num_dates = shape.num_dates if config.positions == "every_date" else _num_decisions(strategy, shape)
+    return num_dates * _num_names(strategy, shape)
+
+
+def _disk_claims(config: BacktestConfig, shape: PanelShape) -> tuple[Claim, ...]:
+    strategies = config.strategies
+    num_trades = sum(_num_trades(strategy, shape) for strategy in strategies)
+    num_positions = sum(_num_positions(strategy, config, shape) for strategy in strategies)
+    curve_bytes = shape.num_dates * CURVE_ROW_BYTES * len(strategies)
+    return (
+        Claim(
+            "ledgers and curves",
+            (num_trades + num_positions) * LEDGER_DISK_BYTES + curve_bytes,
+            f"at most two trades and one position per name wanted and decision x {LEDGER_DISK_BYTES} B, and the curves",
+        ),
+        Claim(
+            "set aside",
+            num_trades * LEDGER_ROW_BYTES + num_positions * POSITION_ROW_BYTES + curve_bytes,
+            f"trades x {LEDGER_ROW_BYTES} B, positions x {POSITION_ROW_BYTES} B and the curves, until they are written",
+            temporary=True,
+        ),
     )

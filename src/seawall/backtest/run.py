@@ -75,9 +75,9 @@ def backtest(
 ) -> dict[str, Any]:
     """Run every strategy over a backtest table and write its curve, ledger and statistics.
 
-    One pass over table and prices serves all strategies. Memory is O(entities + dates) and one ledger row group per
-    strategy, one slab of prices and one batch of the table; it does not grow with rows. No decision and no trade sees a
-    later value.
+    One pass over table and prices serves all strategies. Memory is O(entities), one slab of prices and one batch of the
+    table; trades, positions and curves are set aside on disk, and one strategy's curve is read again at the end, when
+    prices are gone. It does not grow with rows. No decision and no trade sees a later value.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def backtest(
     table
         The backtest table, sorted by (time, entity): the folder of its parts as the join wrote them, or one file.
     output
-        Each strategy writes ``output/<name>/{ledger.parquet, equity.parquet, statistics.json}``, in this order.
+        Each strategy writes ``output/<name>/{ledger,positions,equity}.parquet`` and ``statistics.json``, in this order.
     slab_rows
         Rows of prices gathered at once. Changes no result.
 
@@ -116,9 +116,9 @@ def backtest(
             for folder, strategy in zip(folders, config.strategies, strict=True)
         ]
         market = _walk(setting, predictions, prices, books, benchmark, beat)
-    statistics = {
-        book.strategy.name: book.write(folder, market, store) for folder, book in zip(folders, books, strict=True)
-    }
+        statistics = {
+            book.strategy.name: book.write(folder, market, store) for folder, book in zip(folders, books, strict=True)
+        }
     return {
         "num_predictions": predictions.num_rows,
         "num_dates": len(span),
