@@ -48,6 +48,7 @@ def artefacts(folder: Path) -> dict[str, bytes]:
         "coverage.json",
         "equity.parquet",
         "ledger.parquet",
+        "positions.parquet",
         "statistics.json",
         "folds.json",
     )
@@ -165,7 +166,7 @@ def test_later_prices_move_no_earlier_feature_model_prediction_or_position(
         _until(tmp_path / "out" / "predictions" / "fold_00.parquet", cut)
     )
     for strategy in ("top", "spread"):
-        for name in ("ledger.parquet", "equity.parquet"):
+        for name in ("ledger.parquet", "positions.parquet", "equity.parquet"):
             one, other = (_until(root / "backtest" / strategy / name, cut) for root in (folder, tmp_path / "out"))
             pd.testing.assert_frame_equal(one, other, check_exact=True)
 
