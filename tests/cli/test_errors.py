@@ -1,5 +1,6 @@
 """Bad input on the command line: a clear message, the right exit code, no traceback, nothing lost."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,26 +33,31 @@ def table(tmp_path: Path) -> Callable[[str], Path]:
 
 Table = Callable[[str], Path]
 
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a good table, with its prices."""
+    folder = tmp_path_factory.mktemp("good")
+    (folder / "table.csv").write_text(GOOD)
+    done = ingest(folder / "table.csv", folder / "out.panel", "--features", "close", "--prices", "close")
+    assert done.returncode == 0, done.stderr
+    return folder / "out.panel"
+
+
+# tests/hostile has the others
 CASES = [
-    ("empty file", "", 4, "the file is empty, found 0 bytes"),
-    ("header only", "symbol,date,close\n", 4, "no rows"),
     ("unknown column", GOOD.replace("symbol", "symbl"), 2, "unknown column, found 'symbol'. Did you mean 'symbl'?"),
     ("duplicate key", GOOD + "A,2020-01-02,9.0\n", 4, "the key (symbol, date) occurs twice, found ('A', 2020-01-02)"),
-    ("bad time", GOOD + "B,2020-13-45,9.0\n", 4, "no known time format reads all values, found '2020-13-45'"),
-    ("missing entity", GOOD + ",2020-01-05,9.0\n", 4, "line 5: missing entity"),
-    ("not a number", GOOD + "B,2020-01-05,abc\n", 4, "no number column"),
     ("all missing", "symbol,date,close,empty\nA,2020-01-01,1,\nA,2020-01-02,2,\n", 4, "every value is missing"),
     ("too few cells", GOOD + "B,2020-01-05\n", 4, "line 5: wrong number of cells, found '2 instead of 3"),
-    ("ambiguous time", "symbol,date,close\nA,01/02/2020,1\nA,03/04/2020,2\n", 4, "the time format is ambiguous"),
 ]
 
 
 @pytest.mark.parametrize(("text", "code", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_a_bad_table_is_refused_and_what_was_there_stays(
-    table: Table, tmp_path: Path, text: str, code: int, message: str
+    good: Path, table: Table, tmp_path: Path, text: str, code: int, message: str
 ) -> None:
-    output = tmp_path / "out.panel"
-    assert ingest(table(GOOD), output).returncode == 0
+    output = Path(shutil.copytree(good, tmp_path / "out.panel"))
     before = {p: p.read_bytes() for p in output.rglob("*") if p.is_file()}
 
     extra = ("--features", "close,empty") if "empty" in text else ("--features", "close")
@@ -59,7 +65,7 @@ def test_a_bad_table_is_refused_and_what_was_there_stays(
 
     shown = " ".join(done.stderr.split())
     assert done.returncode == code, shown
-    assert message in shown or (message == "no number column" and "is not a number" in shown), shown
+    assert message in shown
     assert "Traceback" not in shown
     assert {p: p.read_bytes() for p in output.rglob("*") if p.is_file()} == before
     assert {p.name for p in tmp_path.iterdir()} == {"table.csv", "out.panel"}
@@ -99,23 +105,13 @@ def test_a_size_without_a_binary_unit_is_refused(table: Table, tmp_path: Path, s
     assert "Traceback" not in done.stderr
 
 
-def test_every_command_has_help_with_an_example() -> None:
-    commands = ["demo", "run", "plan", "ingest", "train", "predict", "evaluate", "join", "backtest", "report"]
-    for command in [*commands, "status", "inspect", "verify", "doctor"]:
-        done = seawall(command, "--help")
-
-        assert done.returncode == 0, command
-        assert "xample" in done.stdout, command
-
-
 def test_an_unknown_command_or_option_is_exit_code_2() -> None:
     assert seawall("serach").returncode == 2
     assert seawall("run", "x.yaml", "--memroy", "1GiB").returncode == 2
 
 
-def test_a_panel_with_a_flipped_bit_is_told_by_verify(table: Table, tmp_path: Path) -> None:
-    output = tmp_path / "out.panel"
-    ingest(table(GOOD), output, "--prices", "close")
+def test_a_panel_with_a_flipped_bit_is_told_by_verify(good: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(good, tmp_path / "out.panel"))
     assert seawall("verify", output).returncode == 0
     victim = next(output.rglob("prices.npy"))
     content = bytearray(victim.read_bytes())
@@ -128,10 +124,8 @@ def test_a_panel_with_a_flipped_bit_is_told_by_verify(table: Table, tmp_path: Pa
     assert "block 0 is damaged" in " ".join(done.stderr.split())
 
 
-def test_doctor_and_inspect_speak_json(table: Table, tmp_path: Path) -> None:
-    ingest(table(GOOD), tmp_path / "out.panel")
-
-    doctor, inspect = seawall("doctor", "--json"), seawall("inspect", tmp_path / "out.panel", "--json")
+def test_doctor_and_inspect_speak_json(good: Path) -> None:
+    doctor, inspect = seawall("doctor", "--json"), seawall("inspect", good, "--json")
 
     assert '"fences"' in doctor.stdout
     assert '"num_rows": 3' in inspect.stdout

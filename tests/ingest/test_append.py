@@ -1,7 +1,6 @@
 """Appending in pieces and compacting makes, bit for bit, what one ingest of everything makes."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,15 +73,6 @@ PLAIN: dict[str, Any] = {
     "adjustment": {"detect": False},
 }
 """Columns as they are: nothing but them is kept."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hasty() -> Iterator[None]:
-    """Leave the disk its time: hundreds of small stores are made here, and none is asked to outlive the machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "fdatasync"):
-            patch.setattr(os, name, lambda descriptor: None)
-        yield
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -284,13 +274,14 @@ def test_a_split_that_comes_later_adjusts_its_own_rows_and_no_earlier_one(tmp_pa
 
 
 @pytest.fixture
-def grown(tmp_path: Path) -> tuple[Path, pd.DataFrame]:
+def grown() -> Iterator[tuple[Path, pd.DataFrame]]:
     """A panel of the first forty days of a market of sixty."""
     frame = coarse(market(num_entities=4, num_dates=60, seed=2))
     days = np.unique(frame["date"])
-    source = write(tmp_path / "old.csv", frame[frame["date"] < days[40]])
-    ingest(recipe(source, **EXACT), tmp_path / "x.panel", budget_bytes=BUDGET_BYTES)
-    return tmp_path / "x.panel", frame
+    with quick_folder() as here:
+        source = write(here / "old.csv", frame[frame["date"] < days[40]])
+        ingest(recipe(source, **EXACT), here / "x.panel", budget_bytes=BUDGET_BYTES)
+        yield here / "x.panel", frame
 
 
 def test_an_append_writes_new_rows_and_the_ends_they_touch_and_nothing_else(grown: tuple[Path, pd.DataFrame]) -> None:

@@ -138,7 +138,7 @@ def test_every_format_of_the_same_table_makes_the_same_content(tmp_path: Path, e
     assert panel.content_key == expected_key
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     num_files=st.integers(1, 5),
