@@ -14,6 +14,7 @@ from seawall.arrays import AnyArray
 from seawall.stores.panel import Panel
 from seawall.windows.ahead import ahead
 from seawall.windows.api import NamedWindows, WindowsChoice, make_windows
+from seawall.windows.samples import Samples
 from seawall.windows.stream import following
 
 Tensors = dict[str, Tensor]
@@ -47,6 +48,8 @@ class TorchWindows(IterableDataset[Tensors]):
         What to give. Under ``torch.distributed`` a choice of one rank is shared out among the process group.
     dates
         Half-open range of calendar indices; None takes all.
+    samples
+        Or the samples of a segment of a fold.
     pin
         Give tensors in page-locked memory, copied there by a thread of its own.
     """
@@ -57,11 +60,12 @@ class TorchWindows(IterableDataset[Tensors]):
         choice: WindowsChoice,
         *,
         dates: tuple[int, int] | None = None,
+        samples: Samples | None = None,
         pin: bool = False,
     ) -> None:
         super().__init__()
         self.path = panel.path if isinstance(panel, Panel) else Path(panel)
-        self.choice, self.dates, self.pin = choice, dates, pin
+        self.choice, self.dates, self.samples, self.pin = choice, dates, samples, pin
         self._opened: NamedWindows | None = None
         self._epoch = self._step = 0
 
@@ -73,7 +77,7 @@ class TorchWindows(IterableDataset[Tensors]):
             if choice.world_size == 1 and torch.distributed.is_available() and torch.distributed.is_initialized():
                 ranks = torch.distributed.get_world_size()
                 choice = replace(choice, rank=torch.distributed.get_rank(), world_size=ranks)
-            self._opened = make_windows(Panel(self.path), choice, dates=self.dates)
+            self._opened = make_windows(Panel(self.path), choice, dates=self.dates, samples=self.samples)
         return self._opened
 
     def __len__(self) -> int:

@@ -11,7 +11,9 @@ from seawall.windows.share import Deal
 if TYPE_CHECKING:
     from seawall.arrays import Float32
     from seawall.windows.combinatorial import Combinatorial
+    from seawall.windows.cutter import Scaling
     from seawall.windows.folds import Dated, Length, Rolling
+    from seawall.windows.samples import Samples
     from seawall.windows.splits import PanelFolds
 
 
@@ -27,6 +29,8 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     sequence_targets: bool = False,
     mask: bool = False,
     missing: str = "keep",
+    samples: "Samples | None" = None,
+    scaling: "Scaling | str | None" = None,
     static: "Float32 | Sequence[str] | None" = None,
     rank: int = 0,
     world_size: int = 1,
@@ -39,9 +43,9 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     """Iterate over all legal windows of a panel, resumable at every batch.
 
     Each batch is a dictionary: ``x`` float32 [B, L, F] (a window's oldest row first), ``y`` float32 [B, K] of its last
-    row, ``row``, ``entity``, ``time`` int64 [B]. Features and targets come as stored: unscaled, NaN where missing; no
-    row is dropped for a missing target. Nothing after a window's last row is read into ``x``. Memory is three batches
-    and, where the order needs one, two pools; it does not grow with rows.
+    row, ``row``, ``entity``, ``time`` int64 [B]. Features and targets come as stored, NaN where missing, unless
+    ``scaling`` is asked for; no row is dropped for a missing target. Nothing after a window's last row is read into
+    ``x``. Memory is three batches and, where the order needs one, two pools; it does not grow with rows.
 
     Parameters
     ----------
@@ -66,6 +70,11 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
         Also ``mask`` bool [B, L, F], True where a value is stored; missing values become 0.
     missing
         ``keep`` or ``zero``.
+    samples
+        Windows of these alone: ``train``, ``valid`` or ``test`` of a fold of :func:`folds`, cut with the same lookback.
+    scaling
+        ``zscore`` scales features by mean and deviation of the samples of this stream, clips them at five deviations
+        and makes missing ones 0, the mean. ``.scaling`` of the windows of train goes to those of valid and test.
     static
         Names of ``panel.attributes`` (numbers as they are, texts as codes in sorted order, NaN where missing), or
         float32 [E, S] in the order of ``panel.entities``: a batch then has ``static`` float32 [B, S].
@@ -108,6 +117,7 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
         sequence_targets=sequence_targets,
         mask=mask,
         missing=missing,
+        scaling=scaling,
         static=static,
         rank=rank,
         world_size=world_size,
@@ -119,10 +129,10 @@ def windows(  # noqa: PLR0913 - the one place where a stranger sees all there is
     if as_ == "torch":
         from seawall.bridges.torch_data import to_tensors
 
-        return make_windows(panel, choice, convert=to_tensors)
+        return make_windows(panel, choice, samples=samples, convert=to_tensors)
     if as_ != "numpy":
         raise ConfigError("as_", "unknown", found=repr(as_), allowed="numpy or torch")
-    return make_windows(panel, choice)
+    return make_windows(panel, choice, samples=samples)
 
 
 def folds(  # noqa: PLR0913 - the one place where a stranger sees all there is to choose

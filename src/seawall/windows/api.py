@@ -13,8 +13,10 @@ from seawall.errors import ConfigError, nearest
 from seawall.stores.panel import Panel
 from seawall.units import format_bytes, parse_bytes
 from seawall.windows.choose import ORDERS, Chosen, choose_order, stream_claims
+from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Beside, Gather
 from seawall.windows.samples import Samples, select_samples
+from seawall.windows.scaling import check_samples, check_scaling, fit_scaling
 from seawall.windows.share import Deal, Share
 from seawall.windows.slabs import SlabOrder
 from seawall.windows.static import static_of
@@ -45,6 +47,8 @@ class WindowsChoice:
     """``mask`` beside ``x``, True where a value is stored; missing values become 0."""
     missing: str = "keep"
     """``keep`` leaves missing features NaN, ``zero`` makes them 0."""
+    scaling: Scaling | str | None = None
+    """``zscore`` fits mean and deviation on the very samples of this stream; or the ``scaling`` of another stream."""
     static: Float32 | Sequence[str] | None = None
     """float32 [E, S] in the order of ``panel.entities``, or names of ``panel.attributes``; a batch has its rows as
     ``static``."""
@@ -86,6 +90,10 @@ class NamedWindows:
         self.panel, self.samples, self.choice, self.convert = panel, samples, choice, convert
         self._columns = columns_of(panel, "features", choice.columns)
         self._targets = columns_of(panel, "targets", choice.targets)
+        check_scaling(choice.scaling, len(self._columns))
+        fitted = fit_scaling(panel, samples, self._columns) if isinstance(choice.scaling, str) else choice.scaling
+        self.scaling: Scaling | None = fitted
+        """How features were scaled; give it to the windows of valid and test."""
         pool_bytes = None if choice.pool is None else parse_bytes(choice.pool, where="pool")
         budget = find_budget(choice.memory)
         room_bytes = max(budget.bytes - budget.own_bytes, 0)  # windows live in this very process
@@ -178,6 +186,7 @@ class NamedWindows:
             choice.lookback,
             features=self._columns,
             targets=self._targets,
+            scaling=self.scaling,
             random_access=chosen.order == "shuffle" and "slow" in chosen.why,
             beside=beside,
         )
@@ -197,15 +206,21 @@ def make_windows(
     choice: WindowsChoice,
     *,
     dates: tuple[int, int] | None = None,
+    samples: Samples | None = None,
     convert: Callable[[Arrays], dict[str, Any]] = dict,
 ) -> NamedWindows:
-    """Open a stream over all legal windows of a panel, or of a half-open range of calendar indices.
+    """Open a stream over all legal windows of a panel, of a half-open range of calendar indices, or of some samples.
 
     Raises
     ------
     ConfigError
         For unknown columns or orders, or where no entity has ``lookback`` rows.
     """
+    if samples is not None:
+        if dates is not None:
+            raise ConfigError("samples", "cannot be given with dates")
+        check_samples(panel, samples, choice.lookback)
+        return NamedWindows(panel, samples, choice, convert)
     samples = select_samples(panel, dates or (0, panel.shape.num_dates), choice.lookback)
     return NamedWindows(panel, samples, choice, convert)
 
