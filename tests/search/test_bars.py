@@ -1,7 +1,7 @@
 """Places in bars: found beside the entry, the same as by a search of the whole array."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.arrays import Int64
@@ -16,6 +16,7 @@ def bars(slot: Int64) -> Bars:
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([1, 1, 1, 1, 2, 5, 400]), min_size=1, max_size=60), st.data())
 def test_the_first_bar_at_a_slot_is_that_of_a_search_of_all(steps: list[int], data: st.DataObject) -> None:
     slot = np.cumsum(np.array(steps, np.int64)) - 7

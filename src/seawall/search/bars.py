@@ -77,16 +77,17 @@ class Bars:
         int64, like ``slots``
             The number of bars where there is no later one.
         """
+        slot, last = np.asarray(self.slot), self.num_bars - 1
         low = np.broadcast_to(rows.reshape(-1, *[1] * (slots.ndim - 1)), slots.shape)
-        high = np.minimum(low + slots - np.asarray(self.slot[low]), self.num_bars)
-        is_next = np.asarray(self.slot[np.maximum(high - 1, low)]) < slots
-        low = np.where(is_next, high, low)
-        while (gaps := np.nonzero(low < high))[0].size:  # bars are missing: the place is sought between
-            middle = (low[gaps] + high[gaps]) // 2
-            is_early = np.asarray(self.slot[middle]) < slots[gaps]
-            low[gaps] = np.where(is_early, middle + 1, low[gaps])
-            high[gaps] = np.where(is_early, high[gaps], middle)
-        return low
+        high = np.minimum(low + slots - slot[low], self.num_bars)
+        has_gap = slot[np.maximum(high - 1, low)] >= slots
+        found, low, high, sought = high, low[has_gap], high[has_gap], slots[has_gap]
+        while (low < high).any():  # bars are missing: the place is sought between
+            middle = np.minimum((low + high) // 2, last)
+            is_early = slot[middle] < sought
+            low, high = np.where(is_early, middle + 1, low), np.where(is_early, high, middle)
+        found[has_gap] = low
+        return found
 
     def median_range(self, entity: int) -> float:
         """Compute the median of (high - low) / open of an entity; NaN where it has no bar."""
