@@ -14,6 +14,7 @@ from bench.harness import in_turn, show
 from bench.limits import limits, meter
 from bench.loader import loader
 from bench.metrics import metrics
+from bench.predict import predict
 from bench.search import search
 from bench.train import train
 from bench.wait import wait
@@ -86,4 +87,5 @@ CASES: dict[str, Callable[[], None]] = {
     "meter": meter,
     "train": train,
     "wait": wait,
+    "predict": predict,
 }
