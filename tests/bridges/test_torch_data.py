@@ -112,3 +112,9 @@ def test_tensors_share_the_memory_of_arrays_and_hold_the_same(panel: Panel) -> N
 def test_a_missing_panel_is_refused_when_the_stream_is_opened(tmp_path: Path) -> None:
     with pytest.raises(sw.SeawallError, match="not a panel store"):
         len(TorchWindows(tmp_path / "no.panel", WindowsChoice(lookback=5)))
+
+
+def test_tensors_are_in_page_locked_memory_just_where_there_is_a_gpu(panel: Panel) -> None:
+    batch = next(iter(TorchWindows(panel, WindowsChoice(lookback=5, batch=32))))
+
+    assert batch["x"].is_pinned() == torch.cuda.is_available()

@@ -51,7 +51,8 @@ class TorchWindows(IterableDataset[Tensors]):
     samples
         Or the samples of a segment of a fold.
     pin
-        Give tensors in page-locked memory, copied there by a thread of its own.
+        Give tensors in page-locked memory, copied there by a thread of its own. None does so where there is a GPU, but
+        for worker processes: what they send is copied once more, and pinned by their loader.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class TorchWindows(IterableDataset[Tensors]):
         *,
         dates: tuple[int, int] | None = None,
         samples: Samples | None = None,
-        pin: bool = False,
+        pin: bool | None = None,
     ) -> None:
         super().__init__()
         self.path = panel.path if isinstance(panel, Panel) else Path(panel)
@@ -120,9 +121,14 @@ class TorchWindows(IterableDataset[Tensors]):
         """Leave the open stream behind: mapped files would be copied."""
         return {**self.__dict__, "_opened": None}
 
+    def _pins(self) -> bool:
+        if self.pin is None:
+            return torch.cuda.is_available() and get_worker_info() is None
+        return self.pin
+
     def _batches(self, first_step: int, stride: int) -> Iterator[Tensors]:
         arrays = self.windows.steps(self._epoch, first_step=first_step, stride=stride)
-        if self.pin:
+        if self._pins():
             return ahead((to_pinned(batch) for batch in arrays), "pin")
         return (to_tensors(batch) for batch in arrays)
 
