@@ -81,7 +81,8 @@ class Bars:
         low = np.broadcast_to(rows.reshape(-1, *[1] * (slots.ndim - 1)), slots.shape)
         high = np.minimum(low + slots - slot[low], self.num_bars)
         has_gap = slot[np.maximum(high - 1, low)] >= slots
-        found, low, high, sought = high, low[has_gap], high[has_gap], slots[has_gap]
+        found: Int64 = high
+        low, high, sought = low[has_gap], high[has_gap], slots[has_gap]
         while (low < high).any():  # bars are missing: the place is sought between
             middle = np.minimum((low + high) // 2, last)
             is_early = slot[middle] < sought
