@@ -1,9 +1,9 @@
-"""``python -m bench [--peers] [CASE ...]``; ingest, join, backtest, metrics and daily_ic take options."""
+"""``python -m bench [--peers] [CASE ...]``; ingest, join, backtest, cluster, metrics and daily_ic take options."""
 
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import backtest_large, bridges, daily_ic, ingest_large, join_large, metrics, topk_dropout
+from bench import backtest_large, bridges, cluster, daily_ic, ingest_large, join_large, metrics, topk_dropout
 from bench.alpha158 import alpha158
 from bench.cases import CASES
 from bench.harness import show, yardsticks
@@ -24,13 +24,14 @@ OWN: dict[str, Callable[[Sequence[str]], None]] = {
     "ingest": ingest_large.main,
     "join": join_large.main,
     "backtest": backtest_large.main,
+    "cluster": cluster.main,
     "metrics": metrics.main,
     "daily_ic": daily_ic.main,
     "topk_dropout": topk_dropout.main,
 }
 """Cases that take options of their own; but for the last ones below, only where some are given."""
 
-ALWAYS_OWN = ("join", "backtest")
+ALWAYS_OWN = ("join", "backtest", "cluster")
 
 
 def main() -> None:

@@ -1,21 +1,26 @@
-"""``seawall cluster``: start and stop this machine's node of a Ray cluster, with a token and a named address."""
+"""``seawall cluster``: a node of a Ray cluster here, with a token and a named address; and what more of them give."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from seawall.budget.limits import find_budget
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, Memory, Quiet
+from seawall.cli.options import AsJson, Memory, Quiet, RunFolder
 from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.pipeline.cluster.engine import token_of, token_path
 from seawall.pipeline.cluster.launch import LOOPBACK, PORT, Node, join_head, make_token, start_head, stop_node
+from seawall.pipeline.cluster.scale import Fleet, Job, costs_of, forecasts
+from seawall.pipeline.config import load_config
+from seawall.units import format_bytes, format_seconds, parse_bytes
 
 app = typer.Typer(
-    help="Start and stop this machine's node of a Ray cluster: token always, loopback by default."
-    " Example: seawall cluster head",
+    help="Start and stop this machine's node of a Ray cluster (token always, loopback by default),"
+    " and predict its worth. Example: seawall cluster head",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -110,6 +115,41 @@ def token(token: Token = None, as_json: AsJson = False, quiet: Quiet = False) ->
         print_json({"token": str(path), "is_token_new": made})
     elif not quiet:
         print(path)
+
+
+@app.command()
+def scale(  # noqa: PLR0913 - one option each
+    run: RunFolder,
+    nodes: Annotated[list[int], typer.Option("--nodes", help="Numbers of nodes to predict; may be repeated.", min=1)],
+    table: Annotated[str | None, typer.Option("--table", help="Size of the table; else the run's.")] = None,
+    folds: Annotated[int | None, typer.Option("--folds", help="Number of folds; else the run's.", min=1)] = None,
+    at_once: Annotated[int, typer.Option("--at-once", help="Folds side by side on one node.", min=1)] = 1,
+    storage: Annotated[str, typer.Option("--storage", help="What shared storage gives all nodes a second.")] = "1GiB",
+    network: Annotated[str, typer.Option("--network", help="What one node's link gives a second.")] = "1200MiB",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict a run over more nodes, or of a larger table, from what a finished run cost, and name what is slowest.
+
+    Example:
+
+        seawall cluster scale runs/pse --nodes 10 --nodes 100 --table 1TiB --folds 100
+    """
+    costs = costs_of(run, load_config(run / "config.yaml").panel_path)
+    table_bytes = costs.table_bytes if table is None else parse_bytes(table, where="--table")
+    job = Job(table_bytes=table_bytes, num_folds=folds or costs.num_folds, num_models=costs.num_models)
+    storage_bps, network_bps = parse_bytes(storage, where="--storage"), parse_bytes(network, where="--network")
+    fleet = Fleet(num_nodes=1, units_at_once=at_once, storage_bps=storage_bps, network_bps=network_bps)
+    found = forecasts(costs, job, nodes, fleet)
+    if as_json:
+        print_json({"costs": asdict(costs), "forecasts": [told.record() for told in found]})
+        return
+    table_of = Table("nodes", "whole run", "training", "predicting", "bytes moved", "slowest part")
+    for told in found:
+        parts = (told.total_seconds, told.seconds["train"], told.seconds["predict"])
+        shown = [str(told.fleet.num_nodes), *map(format_seconds, parts), format_bytes(told.network_bytes)]
+        table_of.add_row(*shown, told.bottleneck)
+    Console(highlight=False, quiet=quiet).print(table_of)
 
 
 def _node(bind: str, memory: str | None, cpus: int | None, token: Path | None, folder: Path | None, port: int) -> Node:
