@@ -30,10 +30,12 @@ class Host:
     folder: Path
     token: Path
     cores: "CoreQuota | None" = None
+    more_environment: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """Give the environment of everything that runs here."""
-        return {**os.environ, **engine_environment(self.token, self.address), "RAY_TMPDIR": str(self.folder)}
+        ours = engine_environment(self.token, self.address)
+        return {**os.environ, **ours, "RAY_TMPDIR": str(self.folder), **self.more_environment}
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """Give the command that runs another one here."""
@@ -153,7 +155,7 @@ def require_hosts() -> None:
 
 
 @contextmanager
-def two_hosts(folder: Path, *, cores: float | None = None) -> Iterator[Pair]:
+def two_hosts(folder: Path, network: str = "10.231.7") -> Iterator[Pair]:
     """Make two namespaces joined by a veth pair, without nodes; removed with everything that runs there."""
     require_hosts()
     tag = secrets.token_hex(2)
@@ -161,7 +163,7 @@ def two_hosts(folder: Path, *, cores: float | None = None) -> Iterator[Pair]:
     token.write_text(secrets.token_hex(32))
     token.chmod(0o600)
     names, links = [f"sw{tag}{side}" for side in "ab"], [f"v{tag}{side}" for side in "ab"]
-    addresses = ["10.231.7.1", "10.231.7.2"]
+    addresses = [f"{network}.1", f"{network}.2"]
     made = [Path(f"/tmp/sw{tag}{side}") for side in "ab"]  # short: Ray's sockets are files, whose paths are bounded
     try:
         for name in names:

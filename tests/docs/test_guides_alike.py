@@ -29,7 +29,7 @@ STAGES = [
 ANSWERS = ["input", "output", "knobs", "memory", "what can go wrong"]
 
 
-@pytest.mark.parametrize("name", [*STAGES, "resume", "leaks"])
+@pytest.mark.parametrize("name", [*STAGES, "resume", "leaks", "cluster"])
 def test_a_guide_answers_the_same_five_questions(name: str) -> None:
     text = (ROOT / "docs" / "guide" / f"{name}.md").read_text(encoding="utf-8")
 

@@ -87,18 +87,18 @@ def join(
 
 
 @app.command()
-def stop(bind: Bind = LOOPBACK, token: Token = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """End every process of Ray on this machine; runs go on elsewhere.
 
     Example:
 
         seawall cluster stop
     """
-    stop_node(token_path(token), bind)
+    number = stop_node()
     if as_json:
-        print_json({"stopped": True})
+        print_json({"processes": number})
         return
-    Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet).print("stopped every process of Ray here")
+    Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet).print(f"ended {number} processes of Ray")
 
 
 @app.command()

@@ -141,6 +141,7 @@ class Runner:
             for text in search_notes(self.config.search) if self.config.search and "search" in stages else ():
                 self.listener.noted(text)
             with Timeline(folder / "memory.csv") as timeline, self._crew or nullcontext():
+                self._call_crew({stage for stage, _ in self._still_to_do(stages, plans)})
                 for stage in stages:
                     self._run_stage(stage, timeline)
             if not self.num_run:
@@ -164,6 +165,11 @@ class Runner:
                 end_attempt(place, None)
             if place != self.config.output:
                 shutil.rmtree(place, ignore_errors=True)
+
+    def _call_crew(self, to_do: set[str]) -> None:
+        """Begin to reach a cluster while other work is done, but not beside an ingest, which plans for all memory."""
+        if self._crew is not None and "ingest" not in to_do and to_do & {*FOLD_STAGES, "search"}:
+            self._crew.start()
 
     def _told(self, error: SeawallError) -> SeawallError:
         finished = list(self.manifest.units) if hasattr(self, "manifest") else []

@@ -40,6 +40,9 @@ class Crew(Protocol):
     def check(self) -> object:
         """Find what is needed to reach them, without speaking to anybody; raises ConfigError where it is missing."""
 
+    def start(self) -> None:
+        """Begin to reach them, without waiting."""
+
     def connect(self, wait_seconds: float = CONNECT_SECONDS) -> None:
         """Reach them; raises StageError where they do not answer."""
 
@@ -85,16 +88,8 @@ class RayCrew:
         require_engine()
         return address_of(self.config), token_of(self.config)
 
-    def connect(self, wait_seconds: float = CONNECT_SECONDS) -> None:
-        """Start the process, and wait until it has told which nodes there are.
-
-        Raises
-        ------
-        ConfigError
-            As :meth:`check` does.
-        StageError
-            Where the head does not answer.
-        """
+    def start(self, wait_seconds: float = CONNECT_SECONDS) -> None:
+        """Start the process, which waits so long for the head; raises as :meth:`check` does."""
         address, token = self.check()
         self._heard, self.nodes = b"", []
         self._process = subprocess.Popen(
@@ -106,17 +101,31 @@ class RayCrew:
             start_new_session=True,
         )
         self._write({"address": address, "wait_seconds": wait_seconds, "parent": os.getpid()})
+
+    def connect(self, wait_seconds: float = CONNECT_SECONDS) -> None:
+        """Wait until the process, started here where it is not yet, has told which nodes there are.
+
+        Raises
+        ------
+        ConfigError
+            As :meth:`check` does.
+        StageError
+            Where the head does not answer.
+        """
+        if self._process is None:
+            self.start(wait_seconds)
+        address = self.check()[0]
         while not self.nodes:
             for news in self.news(1.0):
                 if news["news"] == "no cluster":
                     raise _no_cluster(address, news["text"])
-            if not self.is_alive:
+            if self._process is None or self._process.poll() is not None:
                 raise _no_cluster(address, "the connection ended at once")
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether orders still reach the cluster."""
-        return self._process is not None and self._process.poll() is None
+        """Tell whether the nodes are known, and orders still reach them."""
+        return bool(self.nodes) and self._process is not None and self._process.poll() is None
 
     def order(self, order: dict[str, Any]) -> None:
         """Give an order; one that is not heard any more shows in :attr:`is_alive`."""

@@ -92,6 +92,9 @@ class TaskCrew:
         """Find this process's place in the job; raises ConfigError where it has none."""
         Task.here()
 
+    def start(self) -> None:
+        """Nothing is gained by being early: the tasks wait by themselves."""
+
     def connect(self, wait_seconds: float = CONNECT_SECONDS) -> None:
         """Start this machine's own hand, and wait until every task of the job was seen to live.
 
