@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.hosts import PORT, Host, Pair, require_hosts, two_hosts
+from tests.cgroups import memory_cgroup
+from tests.cluster.hosts import OBJECT_STORE_BYTES, PORT, Host, Pair, core_quota, require_hosts, two_hosts
 from tests.pipeline.world import config, market, write_market
 
 pytestmark = pytest.mark.slow
@@ -118,6 +119,8 @@ def test_a_node_killed_in_the_middle_changes_no_byte(local: Path, pair: Pair) ->
     assert len(finished) == len(set(finished)), "no unit is published twice"
     for record in units(output).values():
         assert record["measured_private_bytes"] <= record["projected_private_bytes"]
+        if "node" in record:
+            assert "cgroup" in record["fence"] or "RLIMIT" in record["fence"], "the guard of one machine is there too"
 
 
 def test_a_killed_worker_and_a_killed_child_are_made_good(local: Path, pair: Pair) -> None:
@@ -155,7 +158,10 @@ def test_a_head_that_is_restarted_keeps_what_was_finished(local: Path, pair: Pai
 
 
 def test_a_parent_that_is_killed_goes_on_by_the_same_command(local: Path, pair: Pair) -> None:
+    """Its nodes read a copy of the panel, made once for both: they see the same disk."""
     output, path = local / "parent", settings(local, "parent", pair.first.token)
+    copied = f"silent_seconds: 60\n  panels: file://{local}/market.panel\n  cache_folder: {local}/cache"
+    path.write_text(path.read_text().replace("silent_seconds: 60", copied))
     run = pair.first.popen(command(path))
     wait_for(output, 2)
     busy_on(output, pair.second.address)
@@ -165,6 +171,42 @@ def test_a_parent_that_is_killed_goes_on_by_the_same_command(local: Path, pair: 
     again = pair.first.run(command(path))
 
     assert again.returncode == 0, again.stdout + again.stderr
+    assert artefacts(output) == artefacts(local / "local")
+    (copy,) = (local / "cache").glob("*.panel")
+    assert (copy / "features.npy").exists() or list(copy.glob("*/features.npy"))
+
+
+def test_a_node_without_room_gives_its_units_to_the_other(local: Path, tmp_path: Path) -> None:
+    """Ray believes that the second host has 2 GiB; a cgroup around it leaves no room for a unit."""
+    output = local / "full"
+    with two_hosts(tmp_path) as pair, memory_cgroup(260 << 20) as small:
+        pair.first.start_node()
+        pair.second.start_node(pair.first.address)
+        for pid in pair.second.processes():  # what they hold already stays charged where it was
+            (small.group.folder / "cgroup.procs").write_text(str(pid))
+        ended = pair.first.run(command(settings(local, "full", pair.first.token)), timeout=900)
+
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "has no room for it" in ended.stdout + ended.stderr
+        assert artefacts(output) == artefacts(local / "local")
+        assert nodes_of(output) == {pair.first.address}
+        pair.second.kill()
+
+
+def test_a_unit_on_a_node_that_has_become_slow_is_begun_again_on_an_idle_one(local: Path, pair: Pair) -> None:
+    output, path = local / "slow", settings(local, "slow", pair.first.token)
+    path.write_text(path.read_text().replace("silent_seconds: 60", "silent_seconds: 600\n  slow_factor: 2"))
+    with core_quota(f"seawall-slow-{os.getpid()}", 0.01) as quota:
+        run = pair.first.popen(command(path))
+        wait_for(output, 3)
+        busy_on(output, pair.second.address)
+        for pid in pair.second.processes("seawall.pipeline.child"):
+            (quota.folder / "cgroup.procs").write_text(str(pid))
+        said = run.communicate(timeout=900)[0]
+        pair.second.kill("seawall.pipeline.child")
+
+    assert run.returncode == 0, said
+    assert "is slow on node" in said
     assert artefacts(output) == artefacts(local / "local")
 
 
@@ -204,6 +246,12 @@ def test_nothing_leaves_the_two_hosts(local: Path, pair: Pair) -> None:
         routes = host.run(["ip", "route"]).stdout.split("\n")
         assert [route.split()[0] for route in routes if route] == ["10.231.7.0/24"]
     assert not _listens_anywhere_else(pair.first)
+    (raylet,) = pair.second.processes("raylet/raylet")
+    words = Path(f"/proc/{raylet}/cmdline").read_bytes().decode().split("\0")
+    assert f"--object_store_memory={OBJECT_STORE_BYTES}" in words, "paths and small records travel"
+    told = Path(f"/proc/{raylet}/environ").read_bytes().decode().split("\0")
+    wanted = {"RAY_AUTH_MODE=token", "RAY_memory_monitor_refresh_ms=0", "RAY_USAGE_STATS_ENABLED=0"}
+    assert wanted <= set(told)
 
 
 def _listens_anywhere_else(host: Host) -> list[str]:
