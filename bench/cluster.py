@@ -48,6 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench cluster", description=__doc__)
     parser.add_argument("--cores", type=float, default=0.5, help="of each node")
     parser.add_argument("--fold-seconds", type=float, default=33.0, help="of one fold on such a node")
+    parser.add_argument("--epochs", type=int, default=0, help="of a fold, in place of finding them by trial")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str]) -> None:
         for number, host in enumerate(pair.hosts):
             host.cores = stack.enter_context(core_quota(f"seawall-bench-{number}", options.cores))
         parent = replace(pair.first, cores=None)
-        epochs = calibrate(folder, options.cores * options.fold_seconds)
+        epochs = options.epochs or calibrate(folder, options.cores * options.fold_seconds)
+        if options.epochs:  # the panel, and nothing else of it, is used
+            subprocess.run(command(settings(folder, "local", 1)), check=True)
         print(f"{epochs} epochs a fold, for {options.fold_seconds:.0f} s of {options.cores} cores", flush=True)
         print(f"start of the head {timed(pair.first.start_node):5.1f} s", flush=True)
         for line in parent.run(
@@ -105,13 +108,13 @@ def command(path: Path) -> list[str]:
 def calibrate(folder: Path, cpu_seconds: float) -> int:
     """Find how many epochs keep a core busy for so long, from two short local runs of one stage each."""
     took = {}
-    for epochs in (2, 12):
+    for epochs in (5, 65):
         path = settings(folder, "local", epochs)
         subprocess.run(command(path), check=True)
         found = units(folder / "local", "train")
         took[epochs] = sorted(unit["cpu_seconds"] for unit in found)[len(found) // 2]
-    each = (took[12] - took[2]) / 10
-    return max(2, round((cpu_seconds - (took[2] - 2 * each)) / each))
+    each = (took[65] - took[5]) / 60
+    return max(2, round((cpu_seconds - (took[5] - 5 * each)) / each))
 
 
 def units(run: Path, stage: str) -> list[dict[str, Any]]:
