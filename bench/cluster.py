@@ -7,6 +7,7 @@ two of them can show their worth on a machine of two busy cores. The run's paren
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
         folder = Path(name)
         pair = stack.enter_context(two_hosts(folder))
         for number, host in enumerate(pair.hosts):
-            host.cores = stack.enter_context(core_quota(f"seawall-bench-{number}", options.cores))
+            host.cores = stack.enter_context(core_quota(f"seawall-bench-{os.getpid()}-{number}", options.cores))
         parent = replace(pair.first, cores=None)
         epochs = options.epochs or calibrate(folder, options.cores * options.fold_seconds)
         if options.epochs:  # the panel, and nothing else of it, is used

@@ -178,9 +178,8 @@ class Runner:
         return with_ways_on(error, finished, self.order.command, unfinished)
 
     def _chosen_stages(self) -> list[str]:
-        for stage in (self.order.first, self.order.only):
-            if stage is not None:
-                check_stage(stage, self.config)
+        for stage in filter(None, (self.order.first, self.order.only)):
+            check_stage(stage, self.config)
         stages = stages_of(self.config)
         return [self.order.only] if self.order.only else stages
 
@@ -368,18 +367,16 @@ class Runner:
     def _run_unit(self, unit: Unit, shape: PanelShape, folds: Folds, timeline: Timeline) -> None:
         key = unit_key(unit, self.config, self.manifest)
         if self.manifest.is_done(unit.name, key):
-            self.listener.skipped(unit, self.manifest.units[unit.name])
-            return
+            return self.listener.skipped(unit, self.manifest.units[unit.name])
         if unit.stage == "ingest":
             self.panel_lock.write()
         self.num_run += 1
         work = UnitRun(self.config, self.budget, self.listener, self.order.command, self.manifest, self.parent_bytes)
         plan_for = partial(self._plan_now, shape=shape, folds=folds)
-        if unit.stage == "search" and self._crew is not None:
-            on_nodes = partial(fan_out, plan_for=plan_for, timeline=timeline, crew=self._crew)
-            search_in_parts(work, (unit, key), plan_for, timeline, self._crew, on_nodes)
-        else:
-            work.do(unit, key, partial(plan_for, unit), timeline)
+        if unit.stage != "search" or self._crew is None:
+            return work.do(unit, key, partial(plan_for, unit), timeline)
+        on_nodes = partial(fan_out, plan_for=plan_for, timeline=timeline, crew=self._crew)
+        return search_in_parts(work, (unit, key), plan_for, timeline, self._crew, on_nodes)
 
     def _plan_now(
         self, unit: Unit, share_bytes: int, micro_batches: int = 1, *, shape: PanelShape, folds: Folds

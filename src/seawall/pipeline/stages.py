@@ -290,8 +290,7 @@ def config_part(unit: Unit, config: RunConfig) -> dict[str, Any]:
         return config.train.semantic() | more | ({"in_sample": config.evaluate.min_names} if judged else {})
     if config.predictions is not None and unit.stage == "predict":
         return {"outside": OUTSIDE_VERSION, **config.predictions.model_dump(mode="json")}
-    section = sections[unit.stage]
-    part: dict[str, Any] = section.model_dump(mode="json") if section is not None else {}
+    part: dict[str, Any] = {} if (section := sections[unit.stage]) is None else section.model_dump(mode="json")
     if unit.stage in ("ingest", "search"):
         part.pop("checkpoint_seconds", None)
     _drop_default_target(unit, part)
@@ -338,16 +337,14 @@ def _inputs(unit: Unit, config: RunConfig, manifest: RunManifest) -> Sequence[st
         return [_seen_by_fold(manifest.folder / "folds.json", fold), *before]
     if unit.stage == "predict" and config.predictions is not None:
         return panel + [json.dumps(fingerprint(file).record()) for file in source_files(config.predictions.paths)]
+    names = trained_members(required_train(config)) if unit.stage == "predict" else ()
     if unit.stage == "predict" and config.models is not None:
-        names = trained_members(required_train(config))
         folders = [member_folder(config.models, unit.fold or 0, name) for name in names]
         return panel + [sum_ for folder in folders for sum_ in model_checksums(folder)]
     if unit.stage == "predict":
-        models = [Unit("train", unit.fold, name).name for name in trained_members(required_train(config))]
-        endings = (".safetensors", "scaler.json", "inputs.json")
-        return panel + [
-            sum_ for model in models for ending in endings for sum_ in manifest.checksums(model, ending=ending)
-        ]
+        models = [Unit("train", unit.fold, name).name for name in names]
+        asked = [(model, ending) for model in models for ending in (".safetensors", "scaler.json", "inputs.json")]
+        return panel + [sum_ for model, ending in asked for sum_ in manifest.checksums(model, ending=ending)]
     if unit.stage in ("evaluate", "join"):
         return panel + [
             sum_ for name in fold_units(manifest, "predict") for sum_ in manifest.checksums(name, ending=".parquet")
