@@ -64,6 +64,7 @@ def looks(world: Path) -> list[list[str]]:
         ["doctor", "--memory", "1GiB"],
         ["schema"],
         ["clean", run, "--dry-run"],
+        ["cluster", "scale", run, "--nodes", "2", "--nodes", "1000", "--table", "1TiB", "--folds", "100"],
         ["plan", str(world / "config.yaml"), "--memory", "1GiB"],
     ]
 

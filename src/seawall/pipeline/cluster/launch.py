@@ -25,6 +25,7 @@ RAY_PROCESSES = (
     "/ray/_private/",
     "/ray/autoscaler/_private/",
     "/ray/dashboard/",
+    " ray.util.client.server",
     "ray::",
 )
 """What the command line of each process of a node holds."""
