@@ -14,14 +14,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from seawall.pipeline.cluster.scale import Fleet, Forecast, Job, costs_of, costs_text, forecast
+from seawall.pipeline.cluster.scale import Fleet, Job, costs_of, forecast
 from seawall.stores.atomic import file_checksum
 from tests.cluster.hosts import PORT, Host, core_quota, two_hosts
 from tests.pipeline.world import config, market, write_market
@@ -134,10 +134,10 @@ def measure(folder: Path, name: str, parent: Host, epochs: int) -> dict[str, flo
         raise SystemExit(ended.stdout + ended.stderr)
     took = {"whole": whole}
     for stage in ("train", "predict"):
-        seconds = [unit["wall_seconds"] for unit in units(folder / name, stage)]
-        at_once = len({unit["node"]["address"] for unit in units(folder / name, stage)})
+        found = units(folder / name, stage)
+        seconds = [unit["wall_seconds"] for unit in found]
         took[stage] = stage_seconds(folder / name, stage)
-        between = (took[stage] * at_once - sum(seconds)) / len(seconds)
+        between = between_seconds(found)
         print(
             f"{name} node(s), {stage}: {took[stage]:6.1f} s by the clock;"
             f" a fold {min(seconds):.1f}-{max(seconds):.1f} s, between folds {between:.2f} s"
@@ -154,6 +154,18 @@ def stage_seconds(run: Path, stage: str) -> float:
     return (max(times) - min(times)).total_seconds()
 
 
+def between_seconds(found: list[dict[str, Any]]) -> float:
+    """Give the mean seconds from the end of a unit to the start of the next on the same node."""
+    gaps, count = 0.0, 0
+    for address in {unit["node"]["address"] for unit in found}:
+        own = [unit for unit in found if unit["node"]["address"] == address]
+        ends = [datetime.fromisoformat(unit["finished"]).timestamp() for unit in own]
+        first = min(end - unit["wall_seconds"] for end, unit in zip(ends, own, strict=True))
+        gaps += max(ends) - first - sum(unit["wall_seconds"] for unit in own)
+        count += len(own) - 1
+    return gaps / max(count, 1)
+
+
 def checksums(run: Path) -> dict[str, str]:
     """Give the contents of models and predictions."""
     found = [path for place in ("models/*/*", "predictions/*") for path in sorted(run.glob(place))]
@@ -161,22 +173,14 @@ def checksums(run: Path) -> dict[str, str]:
 
 
 def tell_model(folder: Path, took: dict[str, dict[str, float]]) -> None:
-    """Hold the model, fitted to the run over one node, against both runs, and print what it foretells of more."""
+    """Hold the model, fitted to the run over one node, against both runs."""
     costs = costs_of(folder / "one", folder / "market.panel")
-    print(costs_text(costs))
+    print(json.dumps(asdict(costs), indent=1))
     job = Job(table_bytes=costs.table_bytes, num_folds=costs.num_folds)
     for name, number in (("one", 1), ("two", 2)):
-        told = forecast(costs, job, Fleet(num_nodes=number))
+        told = forecast([costs], job, Fleet(num_nodes=number))
         for stage in ("train", "predict"):
             print(
                 f"model, {number} node(s), {stage}: {told.seconds[stage]:6.1f} s, measured {took[name][stage]:6.1f} s"
                 f" ({told.seconds[stage] / took[name][stage] - 1:+.1%})"
             )
-    large = Job(table_bytes=10 * 10**12, num_folds=1000)
-    for number in (10, 100, 1000):
-        show(forecast(costs, large, Fleet(num_nodes=number)))
-
-
-def show(told: Forecast) -> None:
-    """Print one forecast."""
-    print(f"10 TB, {told.fleet.num_nodes} nodes: {told.total_seconds / 3600:.1f} h, first bottleneck {told.bottleneck}")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from seawall.budget.limits import find_budget
 from seawall.cli.display import print_json
-from seawall.cli.options import AsJson, Memory, Quiet, RunFolder
+from seawall.cli.options import AsJson, Memory, Quiet
 from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.pipeline.cluster.engine import token_of, token_path
 from seawall.pipeline.cluster.launch import LOOPBACK, PORT, Node, join_head, make_token, start_head, stop_node
@@ -119,13 +119,17 @@ def token(token: Token = None, as_json: AsJson = False, quiet: Quiet = False) ->
 
 @app.command()
 def scale(  # noqa: PLR0913 - one option each
-    run: RunFolder,
+    runs: Annotated[
+        list[Path], typer.Argument(help="Finished runs of one kind, of one or more sizes.", metavar="RUN…")
+    ],
     nodes: Annotated[list[int], typer.Option("--nodes", help="Numbers of nodes to predict; may be repeated.", min=1)],
     table: Annotated[str | None, typer.Option("--table", help="Size of the table; else the run's.")] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Number of folds; else the run's.", min=1)] = None,
     at_once: Annotated[int, typer.Option("--at-once", help="Folds side by side on one node.", min=1)] = 1,
     storage: Annotated[str, typer.Option("--storage", help="What shared storage gives all nodes a second.")] = "1GiB",
     network: Annotated[str, typer.Option("--network", help="What one node's link gives a second.")] = "1200MiB",
+    ingested: Annotated[bool, typer.Option("--ingested", help="The panel is there already.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Take CPU seconds: the machine was busy with other work.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -135,14 +139,16 @@ def scale(  # noqa: PLR0913 - one option each
 
         seawall cluster scale runs/pse --nodes 10 --nodes 100 --table 1TiB --folds 100
     """
-    costs = costs_of(run, load_config(run / "config.yaml").panel_path)
-    table_bytes = costs.table_bytes if table is None else parse_bytes(table, where="--table")
-    job = Job(table_bytes=table_bytes, num_folds=folds or costs.num_folds, num_models=costs.num_models)
+    measured = [costs_of(run, load_config(run / "config.yaml").panel_path, "cpu" if cpu else "wall") for run in runs]
+    largest = max(measured, key=lambda costs: costs.table_bytes)
+    table_bytes = largest.table_bytes if table is None else parse_bytes(table, where="--table")
+    num_folds, num_models = folds or largest.num_folds, largest.num_models
+    job = Job(table_bytes=table_bytes, num_folds=num_folds, num_models=num_models, is_ingested=ingested)
     storage_bps, network_bps = parse_bytes(storage, where="--storage"), parse_bytes(network, where="--network")
     fleet = Fleet(num_nodes=1, units_at_once=at_once, storage_bps=storage_bps, network_bps=network_bps)
-    found = forecasts(costs, job, nodes, fleet)
+    found = forecasts(measured, job, nodes, fleet)
     if as_json:
-        print_json({"costs": asdict(costs), "forecasts": [told.record() for told in found]})
+        print_json({"costs": [asdict(costs) for costs in measured], "forecasts": [told.record() for told in found]})
         return
     table_of = Table("nodes", "whole run", "training", "predicting", "bytes moved", "slowest part")
     for told in found:

@@ -70,6 +70,7 @@ def test_every_process_has_the_token_on_and_statistics_and_the_node_wide_killer_
     assert environment["RAY_AUTH_MODE"] == "token"
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
     assert environment["RAY_memory_monitor_refresh_ms"] == "0"
+    assert environment["RAY_worker_niceness"] == "0"
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment
     assert engine_environment(Path("/keys/token"), "127.0.0.1:1")["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert is_loopback("localhost")

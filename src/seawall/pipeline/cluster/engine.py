@@ -73,13 +73,15 @@ def engine_environment(token: Path, address: str) -> dict[str, str]:
     """Give what the environment of a process that speaks to the engine, or starts a node of it, must hold.
 
     The memory monitor is off: it counts what other processes hold against ours and kills by a share of the machine;
-    each unit has a fence and a meter of its own.
+    each unit has a fence and a meter of its own. Units have the priority they have without the engine, which would put
+    them behind everything else on a machine that is shared.
     """
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token.absolute()),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_worker_niceness": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
         # Ray keeps a node to the loopback with this switch alone, named after the systems it was made for.
         **({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} if is_loopback(address) else {}),

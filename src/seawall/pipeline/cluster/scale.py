@@ -1,15 +1,14 @@
-"""What more nodes would give: a model of a run over a cluster, fitted to what the units of a finished run cost.
+"""What more nodes would give: a model of a run over a cluster, fitted to what the units of finished runs cost.
 
-Every term is linear: stages of one process grow with the table, units of folds are dealt to nodes in rounds, copies of
-the panel share the storage. It says which term is the largest: that is the first bottleneck.
+Every term is a line: stages of one process grow with the table, units of folds with their share of it and are dealt to
+nodes in rounds, copies of the panel share the storage. The largest term is named: it is the first bottleneck.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seawall.errors import FormatError
 from seawall.pipeline.manifest import read_run_record
@@ -18,11 +17,11 @@ from seawall.stores.shape import read_manifest
 UNIT_STAGES = ("train", "predict")
 """Their units go to nodes; every other stage is one process on the parent's machine."""
 
-CONNECT_SECONDS = 2.5
-"""A run's connection to a running cluster and its end, as measured by ``python -m bench cluster``."""
+CONNECT_SECONDS = 1.0
+"""A run's connection to a running cluster and its end: 0.6-1.0 s on a quiet machine (``python -m bench cluster``)."""
 
-DEAL_SECONDS = 0.6
-"""From the end of one unit to the start of the next on a node: publish, order, a worker's process; as measured."""
+DEAL_SECONDS = 0.2
+"""From the end of one unit to the start of the next on a node: 0.06-0.16 s measured there."""
 
 PARENT_SECONDS = 0.05
 """What one unit costs the parent, which serves all nodes one after another: read its small files, move its outputs."""
@@ -47,11 +46,6 @@ class Costs:
     shuffle_bytes: int
     """What ingest read from disk: the table, and its pieces again."""
 
-    @property
-    def ingest_bps(self) -> float:
-        """Bytes of the table that ingest took in a second."""
-        return self.table_bytes / max(self.single_seconds.get("ingest", 0.0), 1e-9)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -60,6 +54,8 @@ class Job:
     table_bytes: int
     num_folds: int
     num_models: int = 1
+    is_ingested: bool = False
+    """The panel is there: ingest takes no part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +103,11 @@ class Forecast:
         return {**asdict(self.fleet), "seconds": self.seconds, "network_bytes": self.network_bytes, **told}
 
 
-def costs_of(run: Path, panel: Path) -> Costs:
-    """Read what a finished run cost from its records.
+Clock = Literal["wall", "cpu"]
+
+
+def costs_of(run: Path, panel: Path, clock: Clock = "wall") -> Costs:
+    """Read what a finished run cost from its records: seconds of the clock, or of CPU where the machine was busy.
 
     Raises
     ------
@@ -119,61 +118,84 @@ def costs_of(run: Path, panel: Path) -> Costs:
     of_stage = {stage: [unit for unit in units.values() if unit["stage"] == stage] for stage in UNIT_STAGES}
     if not all(of_stage.values()):
         raise FormatError(str(run), "has no finished folds to take costs from", do="Run it to its end first.")
-    manifest = read_manifest(panel)
-    single = {unit["stage"]: float(unit["wall_seconds"]) for unit in units.values() if unit["stage"] not in UNIT_STAGES}
+    manifest, took = read_manifest(panel), f"{clock}_seconds"
+    single = {unit["stage"]: float(unit[took]) for unit in units.values() if unit["stage"] not in UNIT_STAGES}
     every = [unit for found in of_stage.values() for unit in found]
-    outputs = sum(output["bytes"] for unit in every for output in unit["outputs"])
     num_folds = len(of_stage["predict"])
     return Costs(
         table_bytes=sum(int(source["bytes"]) for source in manifest["sources"]),
         store_bytes=sum(int(file["bytes"]) for file in manifest["files"].values()),
         num_folds=num_folds,
         num_models=len(of_stage["train"]) // num_folds,
-        unit_seconds={stage: _mean_seconds(found) for stage, found in of_stage.items()},
+        unit_seconds={stage: _mean([float(unit[took]) for unit in found]) for stage, found in of_stage.items()},
         single_seconds=single,
-        unit_read_bytes=sum(float(unit.get("read_bytes") or 0) for unit in every) / len(every),
-        unit_output_bytes=outputs / len(every),
+        unit_read_bytes=_mean([float(unit.get("read_bytes") or 0) for unit in every]),
+        unit_output_bytes=_mean([float(sum(output["bytes"] for output in unit["outputs"])) for unit in every]),
         shuffle_bytes=int(units.get("ingest", {}).get("read_bytes") or 0),
     )
 
 
-def _mean_seconds(units: Sequence[dict[str, Any]]) -> float:
-    return sum(float(unit["wall_seconds"]) for unit in units) / len(units)
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
-def forecast(costs: Costs, job: Job, fleet: Fleet) -> Forecast:
-    """Predict the seconds of each term of a run over a fleet.
+def line(points: Sequence[tuple[float, float]], size: float) -> float:
+    """Read the seconds for a size off the line through measured (size, seconds): of one point, through zero.
 
-    Ingest and the stages after the folds grow with the table and use one machine. A stage of units takes as many rounds
-    as nodes need for all of them, and no less than the parent needs to serve them; a unit's time grows with its share
-    of the table. The panel reaches the nodes through the storage they share and through their own links.
+    With several points it is that of least squares, its start and slope no less than zero.
     """
-    growth = job.table_bytes / costs.table_bytes
-    of_fold = growth * costs.num_folds / job.num_folds
-    store_bytes, slots = growth * costs.store_bytes, fleet.num_nodes * fleet.units_at_once
+    mean_size, mean_seconds = _mean([own for own, _ in points]), _mean([seconds for _, seconds in points])
+    spread = sum((own - mean_size) ** 2 for own, _ in points)
+    if spread == 0:
+        return mean_seconds * size / mean_size
+    slope = max(0.0, sum((own - mean_size) * (seconds - mean_seconds) for own, seconds in points) / spread)
+    start = mean_seconds - slope * mean_size
+    if start < 0:
+        start, slope = 0.0, sum(own * seconds for own, seconds in points) / sum(own * own for own, _ in points)
+    return start + slope * size
+
+
+def forecast(measured: Sequence[Costs], job: Job, fleet: Fleet) -> Forecast:
+    """Predict the seconds of each term of a run over a fleet, from runs of one kind and of one or several sizes.
+
+    Ingest and the stages after the folds use one machine. A stage of units takes as many rounds as nodes need for all
+    of them, and no less than the parent needs to serve them. The panel reaches the nodes through the storage they share
+    and through their own links.
+    """
+    largest = max(measured, key=lambda costs: costs.table_bytes)
+    growth, share_bytes = job.table_bytes / largest.table_bytes, job.table_bytes / job.num_folds
+    of_fold = share_bytes / (largest.table_bytes / largest.num_folds)
     num_units = {"train": job.num_folds * job.num_models, "predict": job.num_folds}
     num_busy = min(fleet.num_nodes, math.ceil(num_units["train"] / fleet.units_at_once))
-    moved_bytes = store_bytes * num_busy if fleet.is_copied else 0.0
-    each_bytes = costs.unit_output_bytes + (0 if fleet.is_copied else costs.unit_read_bytes)
+    moved_bytes = growth * largest.store_bytes * num_busy if fleet.is_copied else 0.0
+    each_bytes = largest.unit_output_bytes + (0 if fleet.is_copied else largest.unit_read_bytes)
     unit_bytes = sum(num_units.values()) * of_fold * each_bytes
-    seconds = {name: growth * took for name, took in costs.single_seconds.items() if name in ("ingest", "folds")}
+    single = _single_seconds(measured, job)
+    seconds = {name: took for name, took in single.items() if name in ("ingest", "folds")}
     seconds["connect"] = CONNECT_SECONDS
-    seconds["panel copies"] = max(moved_bytes / fleet.storage_bps, moved_bytes / max(num_busy, 1) / fleet.network_bps)
-    for stage, took in costs.unit_seconds.items():
-        rounds = math.ceil(num_units[stage] / slots)
+    seconds["panel copies"] = max(moved_bytes / fleet.storage_bps, moved_bytes / num_busy / fleet.network_bps)
+    for stage in UNIT_STAGES:
+        points = [(costs.table_bytes / costs.num_folds, costs.unit_seconds[stage]) for costs in measured]
+        rounds = math.ceil(num_units[stage] / (fleet.num_nodes * fleet.units_at_once))
         served = num_units[stage] * PARENT_SECONDS
-        seconds[stage] = max(rounds * (took * of_fold + DEAL_SECONDS), served)
+        seconds[stage] = max(rounds * (line(points, share_bytes) + DEAL_SECONDS), served)
     seconds["outputs and reads"] = unit_bytes / fleet.storage_bps
-    seconds |= {name: growth * took for name, took in costs.single_seconds.items() if name not in seconds}
+    seconds |= {name: took for name, took in single.items() if name not in seconds}
     return Forecast(fleet, seconds, moved_bytes + unit_bytes, num_busy)
 
 
-def costs_text(costs: Costs) -> str:
-    """Write costs as JSON, for a file beside a table of forecasts."""
-    return json.dumps(asdict(costs), indent=1)
+def _single_seconds(measured: Sequence[Costs], job: Job) -> dict[str, float]:
+    """Predict the stages of one process; a report shows dates and folds, not rows, and does not grow."""
+    names = dict.fromkeys(name for costs in measured for name in costs.single_seconds)
+    if job.is_ingested:
+        names.pop("ingest", None)
+    found = {}
+    for name in names:
+        points = [(costs.table_bytes, costs.single_seconds[name]) for costs in measured if name in costs.single_seconds]
+        found[name] = max(took for _, took in points) if name == "report" else line(points, job.table_bytes)
+    return found
 
 
-def forecasts(costs: Costs, job: Job, numbers: Sequence[int], fleet: Fleet) -> list[Forecast]:
+def forecasts(measured: Sequence[Costs], job: Job, numbers: Sequence[int], fleet: Fleet) -> list[Forecast]:
     """Predict the same job for several numbers of nodes of one kind."""
-    kind = asdict(fleet)
-    return [forecast(costs, job, Fleet(**{**kind, "num_nodes": number})) for number in numbers]
+    return [forecast(measured, job, replace(fleet, num_nodes=number)) for number in numbers]
