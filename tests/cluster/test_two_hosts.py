@@ -127,7 +127,8 @@ def test_a_killed_worker_and_a_killed_child_are_made_good(local: Path, pair: Pai
     output = local / "worker"
     run = pair.first.popen(command(settings(local, "worker", pair.first.token)))
     busy_on(output, pair.second.address)
-    pair.second.kill("ray::")
+    for pid in pair.second.processes("ray::train"):
+        os.kill(pid, signal.SIGKILL)
     wait_for(output, 2)
     busy_on(output, pair.second.address)
     pair.second.kill("seawall.pipeline.child")

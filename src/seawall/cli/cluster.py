@@ -129,6 +129,7 @@ def scale(  # noqa: PLR0913 - one option each
     storage: Annotated[str, typer.Option("--storage", help="What shared storage gives all nodes a second.")] = "1GiB",
     network: Annotated[str, typer.Option("--network", help="What one node's link gives a second.")] = "1200MiB",
     ingested: Annotated[bool, typer.Option("--ingested", help="The panel is there already.")] = False,
+    copied: Annotated[bool, typer.Option("--copied", help="Each node copies the panel once.")] = False,
     cpu: Annotated[bool, typer.Option("--cpu", help="Take CPU seconds: the machine was busy with other work.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -145,7 +146,9 @@ def scale(  # noqa: PLR0913 - one option each
     num_folds, num_models = folds or largest.num_folds, largest.num_models
     job = Job(table_bytes=table_bytes, num_folds=num_folds, num_models=num_models, is_ingested=ingested)
     storage_bps, network_bps = parse_bytes(storage, where="--storage"), parse_bytes(network, where="--network")
-    fleet = Fleet(num_nodes=1, units_at_once=at_once, storage_bps=storage_bps, network_bps=network_bps)
+    fleet = Fleet(
+        num_nodes=1, units_at_once=at_once, storage_bps=storage_bps, network_bps=network_bps, is_copied=copied
+    )
     found = forecasts(measured, job, nodes, fleet)
     if as_json:
         print_json({"costs": [asdict(costs) for costs in measured], "forecasts": [told.record() for told in found]})

@@ -32,11 +32,11 @@ def test_more_nodes_than_units_are_told_to_stand_idle() -> None:
     assert told.bottleneck == "train: units for 15 of 100 nodes"
 
 
-def test_ten_terabytes_name_ingest_then_the_storage_as_the_bottleneck() -> None:
+def test_ten_terabytes_name_training_then_ingest_then_the_storage_as_the_bottleneck() -> None:
     large = Job(table_bytes=10**13, num_folds=1000)
     assert forecast([COSTS], large, Fleet(num_nodes=10)).bottleneck == "train"
-    assert forecast([COSTS], large, Fleet(num_nodes=1000, storage_bps=1e12)).bottleneck == "ingest"
-    assert forecast([COSTS], large, Fleet(num_nodes=1000)).bottleneck == "panel copies"
+    assert forecast([COSTS], large, Fleet(num_nodes=1000, storage_bps=1e12, is_copied=True)).bottleneck == "ingest"
+    assert forecast([COSTS], large, Fleet(num_nodes=1000, is_copied=True)).bottleneck == "panel copies"
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 4))

@@ -69,8 +69,8 @@ class Fleet:
     """What the shared storage gives to all nodes together, in bytes a second."""
     network_bps: float = 1.25e9
     """Of one node: 10 Gbit/s."""
-    is_copied: bool = True
-    """Each node copies the panel once; else every unit reads its part through the network."""
+    is_copied: bool = False
+    """Each node copies the panel once; else every unit reads its part from the shared storage."""
 
 
 @dataclass(frozen=True, slots=True)
