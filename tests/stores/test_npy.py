@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.arrays import AnyArray
 from seawall.errors import FormatError
-from seawall.stores import npy
+from seawall.stores import atomic, npy
+from seawall.stores.atomic import block_checksums
 from seawall.stores.npy import HEADER_BYTES, ArrayWriter, check_array, header, map_array, write_array
+from tests.support import quick_folder
 
 GOLDEN = b"\x93NUMPY\x01\x00\xf6\x0f{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }"
 
@@ -49,6 +51,21 @@ def test_rows_appended_in_any_pieces_make_the_same_file(pieces: list[int], windo
             for piece in np.split(rows, np.cumsum(pieces)):
                 writer.append(piece)
         np.testing.assert_array_equal(np.load(path), rows)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=6), st.sampled_from([512, 4096, 5000]), st.integers(-1, 1))
+def test_checksums_made_while_writing_are_those_of_the_file(pieces: list[int], block_bytes: int, too_many: int) -> None:
+    rows = np.arange(2 * sum(pieces), dtype=np.float32).reshape(-1, 2)
+    with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "BLOCK_BYTES", block_bytes)
+        path = folder / "x.npy"
+        with ArrayWriter(path, "<f4", (2,), final_rows=len(rows) + too_many) as writer:
+            for part in np.split(rows, np.cumsum(pieces)[:-1]) if pieces else []:
+                writer.append(part[:, ::-1])
+            assert writer.checksums is None
+        assert writer.checksums == (None if too_many else block_checksums(path))
+        np.testing.assert_array_equal(np.load(path), rows[:, ::-1])
 
 
 def test_values_are_cast_to_the_declared_dtype_and_strides_do_not_matter(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _build(
     )
     back = features_back(config)
     around = rows_around(config, back)
-    with PanelWriter(output, spec, calendar, settled=before.settled) as writer:
+    with PanelWriter(output, spec, calendar, settled=before.settled, num_rows=num_rows) as writer:
         done = before.num_rows
         for records in even_buckets(scatter.spill, rank_of_code, size, first_row=done):
             beat("sort and compute", done, num_rows, source_bytes=num_rows * layout.record_bytes)

@@ -83,21 +83,39 @@ def file_checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+class BlockSums:
+    """The xxh3-64 of a stream of bytes and of each 64 MiB block of it, as they come."""
+
+    def __init__(self) -> None:
+        self._whole, self._block = xxhash.xxh3_64(), xxhash.xxh3_64()
+        self._blocks: list[str] = []
+        self._filled_bytes = 0
+
+    def update(self, data: memoryview) -> None:
+        """Take in the next bytes."""
+        while data:
+            part = data[: BLOCK_BYTES - self._filled_bytes]
+            self._whole.update(part)
+            self._block.update(part)
+            self._filled_bytes += len(part)
+            if self._filled_bytes == BLOCK_BYTES:
+                self._blocks.append(self._block.hexdigest())
+                self._block, self._filled_bytes = xxhash.xxh3_64(), 0
+            data = data[len(part) :]
+
+    def sums(self) -> tuple[str, list[str]]:
+        """Give the checksum of all bytes so far, and those of their blocks."""
+        rest = [self._block.hexdigest()] if self._filled_bytes or not self._blocks else []
+        return self._whole.hexdigest(), [*self._blocks, *rest]
+
+
 def block_checksums(path: Path) -> tuple[str, list[str]]:
     """Compute the xxh3-64 of a whole file and of each 64 MiB block, in one read."""
-    whole, blocks = xxhash.xxh3_64(), []
+    found = BlockSums()
     with path.open("rb") as file:
-        block, filled = xxhash.xxh3_64(), 0
-        while chunk := file.read(min(READ_BYTES, BLOCK_BYTES - filled)):
-            whole.update(chunk)
-            block.update(chunk)
-            filled += len(chunk)
-            if filled == BLOCK_BYTES:
-                blocks.append(block.hexdigest())
-                block, filled = xxhash.xxh3_64(), 0
-        if filled or not blocks:
-            blocks.append(block.hexdigest())
-    return whole.hexdigest(), blocks
+        while chunk := file.read(READ_BYTES):
+            found.update(memoryview(chunk))
+    return found.sums()
 
 
 def text_key(*parts: str) -> str:

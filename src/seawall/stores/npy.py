@@ -13,7 +13,7 @@ import numpy as np
 
 from seawall.arrays import AnyArray
 from seawall.errors import FormatError
-from seawall.stores.atomic import WINDOW_BYTES
+from seawall.stores.atomic import WINDOW_BYTES, BlockSums
 
 HEADER_BYTES = 4096
 
@@ -36,13 +36,27 @@ class ArrayWriter:
     ----------
     num_rows
         Go on with a file after so many rows, which are on disk; what comes later in it is cut off.
+    final_rows
+        How many there will be in the end, where that is known: checksums are then made of what is written.
     """
 
-    def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...] = (), *, num_rows: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dtype: str,
+        row_shape: tuple[int, ...] = (),
+        *,
+        num_rows: int = 0,
+        final_rows: int | None = None,
+    ) -> None:
         self._dtype = np.dtype(dtype)
         self._row_shape = row_shape
         self._file = path.open("r+b" if num_rows else "wb")
-        self._file.write(header(self._dtype, (0, *row_shape)))
+        self._final_rows = None if num_rows else final_rows
+        self._sums = BlockSums()
+        head = header(self._dtype, (self._final_rows or 0, *row_shape))
+        self._file.write(head)
+        self._sums.update(memoryview(head))
         self._num_rows = num_rows
         if num_rows:
             self._file.truncate(HEADER_BYTES + num_rows * math.prod(row_shape) * self._dtype.itemsize)
@@ -54,7 +68,10 @@ class ArrayWriter:
         block = np.ascontiguousarray(rows, dtype=self._dtype)
         if block.shape[1:] != self._row_shape:
             raise ValueError(f"rows of shape {block.shape[1:]}, expected {self._row_shape}")
-        self._file.write(block.data if block.size else b"")
+        if block.size:
+            self._file.write(block.data)
+            if self._final_rows is not None:
+                self._sums.update(block.reshape(-1).view(np.uint8).data)
         self._num_rows += len(block)
         self._unflushed_bytes += block.nbytes
         if self._unflushed_bytes >= WINDOW_BYTES:
@@ -72,10 +89,16 @@ class ArrayWriter:
         """Write the final shape and force everything to disk."""
         if self._file.closed:
             return
-        self._file.seek(0)
-        self._file.write(header(self._dtype, (self._num_rows, *self._row_shape)))
+        if self._num_rows != self._final_rows:
+            self._file.seek(0)
+            self._file.write(header(self._dtype, (self._num_rows, *self._row_shape)))
         self.flush()
         self._file.close()
+
+    @property
+    def checksums(self) -> tuple[str, list[str]] | None:
+        """Checksums of the closed file and its 64 MiB blocks; None where the file must be read for them."""
+        return self._sums.sums() if self._file.closed and self._num_rows == self._final_rows else None
 
     def __enter__(self) -> Self:
         return self

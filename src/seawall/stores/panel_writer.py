@@ -50,6 +50,8 @@ class PanelWriter:
         Manifest of the present store where it is continued (append, compact); None where it is replaced.
     settled
         What :meth:`settle` gave to a writer of the same store that was killed since: go on from there.
+    num_rows
+        How many rows will be appended, where that is known: nothing is then read again for its checksum.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class PanelWriter:
         *,
         base: Mapping[str, Any] | None = None,
         settled: Settled | None = None,
+        num_rows: int | None = None,
     ) -> None:
         self._path, self._spec, self._calendar, self._base = path, spec, calendar, base
         check_output(path, continues=base is not None)
@@ -79,13 +82,18 @@ class PanelWriter:
             if file.stem not in spec.arrays:
                 file.unlink()
         self._names, self._lengths = list(settled.names), settled.lengths.tolist()
-        num_rows = sum(self._lengths)
+        begun_rows = sum(self._lengths)
         self._writers = {
             name: ArrayWriter(
-                self._folder / f"{name}.npy", ARRAYS[name][0], row_shape(name, spec.width), num_rows=num_rows
+                self._folder / f"{name}.npy",
+                ARRAYS[name][0],
+                row_shape(name, spec.width),
+                num_rows=begun_rows,
+                final_rows=num_rows,
             )
             for name in spec.arrays
         }
+        self._is_filled_in = False
         self._attributes: pa.Table | None = None
         self._rows_per_date = settled.rows_per_date.copy()
         self._is_settled = bool(begun)
@@ -144,6 +152,7 @@ class PanelWriter:
         """
         for writer in self._writers.values():
             writer.close()
+        self._is_filled_in = True
         offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64)
         return self._folder, offsets, self._rows_per_date
 
@@ -259,7 +268,7 @@ class PanelWriter:
         flush(self._folder / "entities.parquet")
         files: dict[str, dict[str, Any]] = {}
         for path in sorted(self._folder.iterdir()):
-            whole, blocks = block_checksums(path)
+            whole, blocks = self._checksums_as_written(path.stem) or block_checksums(path)
             files[path.name] = {"bytes": path.stat().st_size, "xxh3_64": whole, "blocks": blocks}
         if self._base is None:
             self._segment = same_segment(self._path, files) or self._segment
@@ -271,6 +280,10 @@ class PanelWriter:
             "content_key": self._content_key(files),
             "files": files,
         }
+
+    def _checksums_as_written(self, name: str) -> tuple[str, list[str]] | None:
+        writer = self._writers.get(name)
+        return None if writer is None or self._is_filled_in else writer.checksums
 
     def _content_key(self, files: Mapping[str, Mapping[str, Any]]) -> str:
         sums = {name: record["xxh3_64"] for name, record in files.items()}
