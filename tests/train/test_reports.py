@@ -57,6 +57,7 @@ def test_reports_come_after_steps_and_are_told_as_they_are_made(world: World) ->
     first_epoch = [report["step"] for report in reports if report["epoch"] == 0]
     assert first_epoch == list(range(1, len(first_epoch) + 1))
     numbers = {"train_loss", "valid_loss", "valid_ic", "valid_rank_ic", "learning_rate", *CLOCKS}
+    numbers |= {"train_ic", "train_rank_ic"}
     numbers |= {f"valid_{name}" for name in ("mse", "mae", "r2", "pearson", "ccc")}
     assert set(reports[0]) == {"epoch", "step", *numbers}
     assert told[-1]["valid_loss"] == epochs[-1]["valid_loss"]
@@ -66,7 +67,7 @@ def test_with_a_step_that_moves_nothing_a_report_is_the_epochs_own(world: World)
     _fit_told(world, small_config(report_minutes=OFTEN, learning_rate=1e-300, weight_decay=0, max_epochs=1))
     history = _history(world)
     for report in history["reports"]:
-        for number in ("valid_loss", "valid_ic", "valid_rank_ic"):
+        for number in ("valid_loss", "valid_ic", "valid_rank_ic", "train_ic", "train_rank_ic"):
             assert report[number] == history["epochs"][0][number], number
 
 

@@ -90,6 +90,27 @@ def test_the_reported_valid_loss_and_ic_are_those_of_all_valid_samples(world: Wo
     assert best["valid_rank_ic"] == pytest.approx(np.nanmean(ranks), abs=1e-5)
 
 
+def test_in_sample_the_last_dates_of_train_are_judged_beside_valid(world: World) -> None:
+    config = small_config()
+    world.fit(config)
+    panel, fold, fitted = Panel(world.panel), read_fold(world.folds, 0), read_model(world.model)
+    rows = np.concatenate(list(train_samples(panel, fold, config).blocks()))
+    first = fold.train[1] - (fold.valid[1] - fold.valid[0])
+    rows = rows[panel.time_index[rows] >= first]
+
+    gather = scaled_gather(panel, 4, fitted.scaler, ("fwd",))
+    predicted = predict_scaled(fitted.module, gather, rows, torch.device("cpu")).numpy()[:, 0].astype(np.float64)
+
+    target, dates = panel.targets[rows, 0].astype(np.float64), panel.time_index[rows]
+    assert 10 < len(np.unique(dates)) <= 20
+    ics = [np.corrcoef(predicted[dates == d], target[dates == d])[0, 1] for d in np.unique(dates)]
+    ranks = [spearmanr(predicted[dates == d], target[dates == d])[0] for d in np.unique(dates)]
+    history = json.loads((world.model / "history.json").read_text())
+    best = history["epochs"][history["best_epoch"]]
+    assert best["train_ic"] == pytest.approx(np.mean(ics), abs=1e-5)
+    assert best["train_rank_ic"] == pytest.approx(np.mean(ranks), abs=1e-5)
+
+
 def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None:
     world.fit(small_config())
 
@@ -110,6 +131,8 @@ def test_a_model_folder_holds_four_files_and_no_checkpoint(world: World) -> None
         "valid_loss",
         "valid_ic",
         "valid_rank_ic",
+        "train_ic",
+        "train_rank_ic",
         "learning_rate",
         "seconds",
         "loader_wait_seconds",

@@ -149,4 +149,4 @@ class Fitted:
 
 
 def _is_of_dates(key: str) -> bool:
-    return key.startswith(("valid_ic", "valid_rank_ic", "train_flat"))
+    return key.startswith(("valid_ic", "valid_rank_ic", "train_ic", "train_rank_ic", "train_flat"))

@@ -20,7 +20,7 @@ from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler, fit_columns
 from seawall.train.artefacts import write_model
-from seawall.train.calls import Tell
+from seawall.train.calls import Tell, Validate
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import check_precision, repeatable, resolve_device
@@ -34,7 +34,7 @@ from seawall.train.members import folder_of_fold_before
 from seawall.train.micro import MicroBatches
 from seawall.train.ranks import ALONE, Ranks
 from seawall.train.ridge import fit_ridge
-from seawall.train.segments import learnt_steps, refuse_empty, train_samples, valid_samples
+from seawall.train.segments import learnt_steps, recent_samples, refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
 from seawall.train.together import Together
@@ -65,8 +65,7 @@ def fit(
 
     Of several ranks the first one writes the files; all of them return the same.
     """
-    random_access, split = means
-    device = resolve_device(config.device)
+    (random_access, split), device = means, resolve_device(config.device)
     check_precision(config.precision, device)
     output.mkdir(parents=True, exist_ok=True)
     beat("choose samples")
@@ -129,6 +128,7 @@ def fit(
             )
             trainer.parts, trainer.tell, trainer.ranks = parts, tell or trainer.tell, ranks
             ranks.part_ways(seed)
+            trainer.judge_train = _beside_train(validator, panel, fold, config, (ranks, output))
             trainer.keep_batch = partial(keep_batch, output)
             if checkpoint := load_checkpoint(path, state_key):
                 trainer.restore(checkpoint)
@@ -147,6 +147,19 @@ def fit(
         (output / "trees_kept.json").unlink(missing_ok=True)
     purged = {"num_purged": train.num_purged + valid.num_purged}
     return _summary(result) | counts | purged | _rounding_record(parts, result)
+
+
+def _beside_train(
+    validator: Validator, panel: Panel, fold: Fold, config: TrainConfig, means: tuple[Ranks, Path]
+) -> Validate | None:
+    """Judge the last dates of train as valid is judged; None where no sample is left on them."""
+    ranks, output = means
+    recent, dates = recent_samples(panel, fold, config)
+    if not recent.num_samples:
+        return None
+    steps = learnt_steps(panel, fold, config)
+    learnt = replace(validator, samples=recent, segment=dates, steps=None if steps is None else steps[0])
+    return Together(learnt, ranks, output / "train.slots") if ranks.are_several else learnt
 
 
 def _resolved(order: str) -> Order:

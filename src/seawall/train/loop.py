@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,13 +24,12 @@ from seawall.train.determinism import random_state, restore_random_state
 from seawall.train.environment import changes, environment
 from seawall.train.gpu import drop_step, next_parts
 from seawall.train.lightning_step import LightningOptimizer, learning, restore
-from seawall.train.numbers import epoch_numbers
+from seawall.train.numbers import Judged, epoch_numbers
 from seawall.train.ranks import ALONE
 from seawall.train.scaling import LossScale, first_scale
 from seawall.train.schedule import rate_share
 from seawall.train.schedule_config import PlateauConfig
 from seawall.train.step import NotFiniteError, Stepper, StepSums
-from seawall.train.validate import Validation
 from seawall.windows.gather import Batch
 from seawall.windows.stream import Windows
 
@@ -89,6 +89,8 @@ class Trainer:
         """Parts a batch is worked through in; a GPU that is full raises it."""
         self.tell: Tell = tell_nobody
         self.keep_batch: KeepBatch = keep_nothing
+        self.judge_train: Validate | None = None
+        """Judges on what is learnt from; None: nobody asks."""
         self.ranks = ALONE
         """Processes that train this model together, each on its share of ``windows``."""
         self.model = model.to(device)
@@ -159,9 +161,9 @@ class Trainer:
                 self._report(beat)
                 reported_at = time.monotonic()
             beat(substep, progress.step, num_batches, loss=loss or 0.0)
-        validation = self._judge(beat, f"epoch {progress.epoch}: valid")
+        judged = self._judge(beat, f"epoch {progress.epoch}: valid")
         progress.epoch_seconds = seconds_before + time.monotonic() - started
-        self._close_epoch(validation)
+        self._close_epoch(judged)
         self.save(self._checkpoint())
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
@@ -171,12 +173,13 @@ class Trainer:
         self.progress.loader_wait_seconds += time.monotonic() - asked
         return batch
 
-    def _judge(self, beat: Beat, substep: str) -> Validation:
-        """Judge the weights that would be kept now: it draws nothing and moves none."""
-        if self.average is None:
-            return self.validate(self.model, beat, substep)
-        with self.average.in_place(self.model):
-            return self.validate(self.model, beat, substep)
+    def _judge(self, beat: Beat, substep: str) -> Judged:
+        """Judge the weights that would be kept now, on valid and beside it in sample: it draws nothing, moves none."""
+        with nullcontext() if self.average is None else self.average.in_place(self.model):
+            valid = self.validate(self.model, beat, substep)
+            if self.judge_train is None:
+                return valid, None
+            return valid, self.judge_train(self.model, beat, f"{substep} beside train")
 
     def _report(self, beat: Beat) -> None:
         """Judge the model within an epoch, exactly and on all of valid."""
@@ -185,9 +188,9 @@ class Trainer:
         self.progress.reports.append(report)
         self.tell(report)
 
-    def _numbers(self, validation: Validation) -> dict[str, float | None]:
+    def _numbers(self, judged: Judged) -> dict[str, float | None]:
         progress, config = self.progress, self.config
-        numbers = epoch_numbers(config.target_names, config.watched, self.objective, progress, validation, self._rate())
+        numbers = epoch_numbers(config.target_names, config.watched, self.objective, progress, judged, self._rate())
         return (
             numbers if self.position is None else {k: v for k, v in numbers.items() if not k.startswith("train_term")}
         )
@@ -333,8 +336,8 @@ class Trainer:
         share = rate_share(self.config.schedule, step, per_epoch * self.config.max_epochs, progress.num_plateaus)
         return self.config.learning_rate * share
 
-    def _close_epoch(self, validation: Validation) -> None:
-        progress = self.progress
+    def _close_epoch(self, judged: Judged) -> None:
+        progress, validation = self.progress, judged[0]
         if not math.isfinite(validation.loss):
             raise self._not_finite(validation.loss, None)
         name, sign = SCORES[self.config.early_stopping]
@@ -347,7 +350,7 @@ class Trainer:
             progress.best_epoch = progress.epoch
             progress.best_score = None if math.isnan(score) else score
             self.best = self._kept_weights()
-        progress.history.append(self._numbers(validation))
+        progress.history.append(self._numbers(judged))
         self.tell(progress.history[-1])
         if isinstance(self.optimizer, LightningOptimizer):
             self.optimizer.end_epoch(progress.history[-1])

@@ -1,10 +1,14 @@
 """The numbers of an epoch, flat and by name, as they are logged and kept in history.json."""
 
 import math
+from typing import TypeAlias
 
 from seawall.losses.objective import Objective
 from seawall.train.checkpoint import Progress
 from seawall.train.validate import TargetScore, Validation
+
+Judged: TypeAlias = tuple[Validation, Validation | None]
+"""On valid, and on as many dates of train, where that was asked for."""
 
 
 def epoch_numbers(
@@ -12,7 +16,7 @@ def epoch_numbers(
     watched: str,
     objective: Objective,
     progress: Progress,
-    validation: Validation,
+    judged: Judged,
     learning_rate: float,
 ) -> dict[str, float | None]:
     """List losses and scores; undefined ones are None.
@@ -20,13 +24,17 @@ def epoch_numbers(
     Of several targets, each has its scores under its name, and the plain names are those of the watched one. Of a loss
     of several terms, each has its mean over train and over valid, without its weight.
     """
+    validation, learnt = judged
     score = validation.targets[targets.index(watched)]
+    in_sample = None if learnt is None else learnt.targets[targets.index(watched)]
     return {
         "epoch": progress.epoch,
         "train_loss": objective.mean(progress.totals, progress.counts) if progress.totals else None,
         "valid_loss": validation.loss,
         "valid_ic": _or_none(score.ic),
         "valid_rank_ic": _or_none(score.rank_ic),
+        "train_ic": None if in_sample is None else _or_none(in_sample.ic),
+        "train_rank_ic": None if in_sample is None else _or_none(in_sample.rank_ic),
         "learning_rate": learning_rate,
         "seconds": round(progress.epoch_seconds, 3),
         "loader_wait_seconds": round(progress.loader_wait_seconds, 4),

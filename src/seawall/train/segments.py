@@ -22,6 +22,17 @@ def train_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
     return thin(train_of(panel, fold, purge_of(panel, config)), config.sequence.stride_periods)
 
 
+def recent_samples(panel: Panel, fold: Fold, config: TrainConfig) -> tuple[Samples, tuple[int, int]]:
+    """Choose the last samples of train over as many dates as valid has, and name those dates.
+
+    They are judged beside valid while training goes on: what is learnt by heart shows as the gap between both.
+    """
+    start, stop = fold.train_ranges[-1]
+    dates = (max(start, stop - max(1, fold.valid[1] - fold.valid[0])), stop)
+    recent = replace(fold, train=dates, train_pieces=(dates,) if fold.train_pieces else ())
+    return train_samples(panel, recent, config), dates
+
+
 def valid_samples(panel: Panel, fold: Fold, config: TrainConfig) -> Samples:
     """Choose the samples to stop by: purged of what tells of test."""
     return thin(valid_of(panel, fold, purge_of(panel, config)), config.sequence.stride_periods)
