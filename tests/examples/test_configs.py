@@ -47,7 +47,7 @@ def test_an_example_runs_inside_one_gibibyte(name: str, tmp_path: Path) -> None:
     assert {one["name"] for one in metrics["beside"] if one["kind"] == "baseline"} >= {"baseline_mean"}
     assert "Baselines and seeds" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     if name == "rivers":
-        assert metrics["overall"]["by_entity"]["nse"]["median"] > 0.3
+        assert metrics["overall"]["by_entity"]["nse"]["median"] > 0.4
     cpu = sum(unit["cpu_seconds"] for unit in units.values())
     print(f"{name}: {time.monotonic() - began:.0f} s, {cpu:.0f} s of CPU, peak {format_bytes(peak)}")
     for line in told(metrics):
