@@ -14,8 +14,11 @@ FLOOR_BYTES = 72 * MIB
 """Fresh interpreter with seawall, NumPy, pyarrow and DuckDB imported and a connection open (46 MiB measured), and
 Arrow's functions registered (24 MiB)."""
 
+PLAIN_FLOOR_BYTES = 60 * MIB
+"""The same where no expression asks for DuckDB."""
+
 BARE_FLOOR_BYTES = 48 * MIB
-"""The same where no expression asks for DuckDB and Arrow parses no text (38 MiB measured, 44 once rows were read)."""
+"""The same without features and where Arrow parses no text (38 MiB measured, 44 once rows were read)."""
 
 BARE_TEXT_BYTES = 48 * MIB
 """Code pages of Python, NumPy and pyarrow alone (42 MiB measured)."""
@@ -131,8 +134,9 @@ def plan(
     sizes, has_sql = bucket_sizes(config), uses_sql(config)
     names_bytes = DATE_BYTES * shape.num_dates + 240 * shape.num_entities
     order_bytes = min(SLAB_BYTES, 8 * shape.num_rows) + INDEX_BYTES
-    is_bare = not (has_sql or shape.source_bytes or config.feature_sets or config.static or config.tables)
-    floor_bytes = BARE_FLOOR_BYTES if is_bare else FLOOR_BYTES
+    is_plain = not (has_sql or config.feature_sets or config.static or config.tables)
+    is_bare = is_plain and not (config.features or shape.source_bytes)
+    floor_bytes = (BARE_FLOOR_BYTES if is_bare else PLAIN_FLOOR_BYTES) if is_plain else FLOOR_BYTES
     cache = container_claims(library_text_bytes=BARE_TEXT_BYTES) if is_bare else container_claims()
     num_sql = len(record_layout(config).computed) + (config.universe is not None)
     held_rows = shape.max_rows_per_entity
@@ -161,7 +165,7 @@ def plan(
             Claim(
                 "interpreter and libraries",
                 floor_bytes,
-                f"Python, NumPy, pyarrow{'' if is_bare else ', DuckDB'} imported",
+                f"Python, NumPy, pyarrow{'' if is_plain else ', DuckDB'} imported",
             ),
             *_largest_pass(
                 _reading_claims(parser_bytes, shape.page_bytes * (2 + len(config.value_columns)), staging_bytes),
