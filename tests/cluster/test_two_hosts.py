@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seawall.pipeline.cluster.launch import RAY_PROCESSES
 from tests.cgroups import memory_cgroup
 from tests.cluster.hosts import OBJECT_STORE_BYTES, PORT, Host, Pair, core_quota, require_hosts, two_hosts
 from tests.pipeline.world import config, market, write_market
@@ -147,7 +148,8 @@ def test_a_head_that_is_restarted_keeps_what_was_finished(local: Path, pair: Pai
     wait_for(output, 3)
     kept = {name: record["finished"] for name, record in units(output).items()}
     for host in pair.hosts:
-        host.kill("ray")  # head, raylets, workers and what speaks to them; the run's parent stays
+        for part in RAY_PROCESSES:  # head, raylets and workers; the run's parent stays
+            host.kill(part)
     pair.first.start_node()
     pair.second.start_node(pair.first.address)
     said = run.communicate(timeout=900)[0]
