@@ -161,7 +161,7 @@ class RayCrew:
                 with suppress(OSError):
                     pipe.close()
         try:
-            if in_order:
+            if in_order and self.nodes:  # without nodes it has no units, and may wait for a head for long
                 process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             pass
