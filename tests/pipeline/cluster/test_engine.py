@@ -1,5 +1,6 @@
 """Without Ray a cluster is refused with the line that installs it; a token is always there, and nobody else's."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,19 @@ def test_a_node_binds_to_an_address_of_this_machine_alone(
 def test_a_node_that_joins_from_the_loopback_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--bind"):
         join_head(Node(memory_bytes=1 << 30, token=tmp_path / "token"), "10.0.0.1:6379")
+
+
+def test_the_note_of_a_head_that_was_killed_keeps_no_other_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.pipeline.cluster.launch._start", lambda node, which: None)
+    note = tmp_path / "ray_current_cluster"
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        node = Node(memory_bytes=1 << 30, token=tmp_path / "token", port=head.getsockname()[1], folder=tmp_path)
+        note.write_text(f"127.0.0.1:{node.port}")
+        start_head(node)
+        assert note.exists(), "this one lives"
+    start_head(node)
+    assert not note.exists()

@@ -68,8 +68,25 @@ def start_head(node: Node) -> str:
     StageError
         Where it does not come up.
     """
+    _forget_dead_head(node)
     _start(node, ["--head", "--port", str(node.port), "--include-dashboard=false"])
     return f"{node.bind}:{node.port}"
+
+
+def _forget_dead_head(node: Node) -> None:
+    """Remove the note of a head that was killed here: Ray would not start another one beside it."""
+    own = [] if node.folder is None else [node.folder]
+    for folder in (*own, Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray")):
+        noted = folder / "ray_current_cluster"
+        with suppress(OSError):
+            if noted.read_text(encoding="ascii").strip() == f"{node.bind}:{node.port}" and not _answers(node):
+                noted.unlink()
+
+
+def _answers(node: Node) -> bool:
+    with suppress(OSError), socket.create_connection((node.bind, node.port), timeout=2):
+        return True
+    return False
 
 
 def join_head(node: Node, head: str) -> None:
