@@ -5,7 +5,8 @@
 The notebook held 11,553,790 predictions twice, read all columns of the raw table to use three, and merged on keys that
 stood twice; it died without a word in "convert to backtest format". Here it is three commands, each planned for
 200 MiB, parent and worker together: the join, the judgement, and a run that makes a panel store, trades and reports.
-The default is small; 11553790 is the incident itself, and wants 20 GB of disk.
+The default is small; 11553790 is the incident itself, and wants 20 GB of disk. Tables that FOLDER holds from an earlier
+time are taken as they are.
 """
 
 import json
@@ -15,18 +16,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 INCIDENT, NUM_NAMES, NUM_WINDOWS, NUM_COLUMNS, SHARE_TWICE = 11_553_790, 5_365, 15, 60, 0.004
 MEMORY = "200MiB"
+TABLES_ONLY = "--tables-only"
 
 
 def main(num_predictions: int, folder: Path) -> None:
-    """Make the tables, then the three calls."""
-    num_raw = write_tables(num_predictions, folder)
-    print(f"{num_predictions:,} predictions of {NUM_WINDOWS} windows; {num_raw:,} raw rows x {NUM_COLUMNS} columns")
+    """Make the tables where they are missing, in a process that gives its memory back; then the three calls."""
+    if not (folder / "raw").exists():
+        subprocess.run([sys.executable, __file__, str(num_predictions), str(folder), TABLES_ONLY], check=True)
     scores, raw, table = (str(folder / name) for name in ("predictions", "raw", "table.parquet"))
     keys = ["--entity", "order_book_id", "--time", "trade_date"]
     seawall("join", "--predictions", scores, "--returns", raw, "--output", table, *keys, "--duplicates", "last")
@@ -74,6 +72,8 @@ def write_config(folder: Path) -> Path:
 
 def write_tables(num_predictions: int, folder: Path) -> int:
     """Write predictions by window, and a raw table by stock in which some keys stand twice; its number of rows."""
+    import numpy as np
+
     num_names = max(20, round(NUM_NAMES * (num_predictions / INCIDENT) ** 0.5))
     num_dates = -(-num_predictions // num_names)
     days = np.datetime64("2010-01-04") + np.arange(2 * num_dates + 60)
@@ -86,6 +86,10 @@ def write_tables(num_predictions: int, folder: Path) -> int:
 
 
 def _write_predictions(num_predictions: int, folder: Path, days: Any, names: Any) -> None:  # noqa: ANN401 - arrays
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rng, left = np.random.default_rng(1), num_predictions
     for window, dates in enumerate(np.array_split(days, NUM_WINDOWS)):
         columns = {
@@ -99,6 +103,10 @@ def _write_predictions(num_predictions: int, folder: Path, days: Any, names: Any
 
 
 def _write_raw(folder: Path, days: Any, names: Any) -> int:  # noqa: ANN401 - arrays
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rng, num_raw = np.random.default_rng(2), 0
     for part, block in enumerate(np.array_split(names, 10 * NUM_WINDOWS if len(names) > 1000 else NUM_WINDOWS)):
         close = 20 * np.exp(np.cumsum(rng.normal(0, 0.02, (len(block), len(days))), axis=1))
@@ -121,7 +129,10 @@ def _write_raw(folder: Path, days: Any, names: Any) -> int:  # noqa: ANN401 - ar
 
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    if len(sys.argv) > 2:
+    if TABLES_ONLY in sys.argv:
+        num_rows = write_tables(wanted, Path(sys.argv[2]))
+        print(f"{wanted:,} predictions of {NUM_WINDOWS} windows; {num_rows:,} raw rows x {NUM_COLUMNS} columns")
+    elif len(sys.argv) > 2:
         main(wanted, Path(sys.argv[2]))
     else:
         with tempfile.TemporaryDirectory() as temporary:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from seawall.arrays import Float64
-from tests.backtest.world import LONG_SHORT, TOP_2, World, config_of, random_world
+from tests.backtest.world import LONG_SHORT, TOP_2, Results, World, config_of, random_world
 
 DROP = {"kind": "top_k_dropout", "name": "drop", "k": 3, "n_drop": 1, "gross_exposure": 0.9, "rebalance_periods": 1}
 RANKS = {"kind": "rank_weighted", "name": "ranks", "side": "long_short", "rebalance_periods": 3}
@@ -55,6 +55,11 @@ def until(values: Float64, num_dates: int) -> Any:  # noqa: ANN401 - any array o
     return values[:num_dates] if values.size else values
 
 
+def positions_before(results: Results, name: str, end: pd.Timestamp) -> pd.DataFrame:
+    told = results.positions(name).astype({"entity": str})
+    return told[told["time"] < end]
+
+
 @pytest.mark.parametrize("strategy", EVERY, ids=lambda strategy: str(strategy["name"]))
 def test_dates_added_later_change_no_earlier_row_of_ledger_or_curve(tmp_path: Path, strategy: dict[str, Any]) -> None:
     whole = random_world(3, num_dates=90)
@@ -74,6 +79,10 @@ def test_dates_added_later_change_no_earlier_row_of_ledger_or_curve(tmp_path: Pa
     columns = [column for column in ledger if column != "entity"]
     pd.testing.assert_frame_equal(ledger[columns], earlier[columns])
     assert ledger["entity"].astype(str).tolist() == earlier["entity"].astype(str).tolist()
+    # The last date of a run is told of whether it traded or not.
+    held, then = (positions_before(results, name, curve["time"].iloc[-1]) for results in (before, after))
+    assert len(held) > 10
+    pd.testing.assert_frame_equal(held, then)
 
 
 @pytest.mark.parametrize("bad", [-5.0, 0.0, np.inf, np.nan])
