@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from seawall.pipeline.cluster.launch import RAY_PROCESSES
-from tests.cluster.hosts import OBJECT_STORE_BYTES, PORT, Host, Pair, core_quota, require_hosts, two_hosts
+from tests.cluster.hosts import OBJECT_STORE_BYTES, PORT, Host, Pair, require_hosts, two_hosts
 from tests.pipeline.world import config, market, write_market
 
 pytestmark = pytest.mark.slow
@@ -188,23 +188,6 @@ def test_a_node_without_room_is_given_no_unit(local: Path, tmp_path: Path) -> No
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert artefacts(output) == artefacts(local / "local")
     assert nodes_of(output) == {pair.first.address}
-
-
-def test_a_unit_on_a_node_that_has_become_slow_is_begun_again_on_an_idle_one(local: Path, pair: Pair) -> None:
-    output, path = local / "slow", settings(local, "slow", pair.first.token)
-    path.write_text(path.read_text().replace("silent_seconds: 60", "silent_seconds: 600\n  slow_factor: 2"))
-    with core_quota(f"seawall-slow-{os.getpid()}", 0.01) as quota:
-        run = pair.first.popen(command(path))
-        wait_for(output, 3)
-        busy_on(output, pair.second.address)
-        for pid in pair.second.processes("seawall.pipeline.child"):
-            (quota.folder / "cgroup.procs").write_text(str(pid))
-        said = run.communicate(timeout=900)[0]
-        pair.second.kill("seawall.pipeline.child")
-
-    assert run.returncode == 0, said
-    assert "is slow on node" in said
-    assert artefacts(output) == artefacts(local / "local")
 
 
 def test_a_node_that_hangs_loses_its_unit_to_the_other(local: Path, pair: Pair) -> None:
