@@ -44,8 +44,9 @@ def command(path: Path, memory: str = "2GiB") -> list[str]:
 
 
 def artefacts(folder: Path) -> dict[str, bytes]:
-    places = ("models/*/*", "predictions/*", "metrics/*", "folds.json")
+    places = ("models/**/*", "predictions/*", "metrics/*", "folds.json")
     found = [path for place in places for path in sorted(folder.glob(place)) if path.name != "history.json"]
+    found = [path for path in found if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
