@@ -55,7 +55,7 @@ def test_tasks_of_srun_do_seeds_and_folds_beside_one_another(world: Path) -> Non
     assert [run.wait(600) for run in running] == [0, 0]
 
     assert artefacts(world / "srun") == artefacts(world / "seeds")
-    assert sum(name.startswith("train/") for name in units(world / "srun")) == 6, "each seed of a fold is a unit"
+    assert sum(name.startswith("train/") for name in units(world / "srun")) == 2, "each seed of a fold is a unit"
     assert all(unit["node"]["address"] == "127.0.0.1" for name, unit in units(world / "srun").items() if "/" in name)
     ends = [json.loads(line) for line in (world / "srun" / "log.jsonl").read_text().splitlines()]
     finished = [event["unit"] for event in ends if event["event"] == "finished"]
