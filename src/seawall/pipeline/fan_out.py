@@ -4,20 +4,22 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from seawall.budget.meter import Timeline
-from seawall.pipeline.cluster.capsule import Capsule, capsules, give_back
-from seawall.pipeline.cluster.crew import Crew
-from seawall.pipeline.cluster.pool import ClusterPool
+from seawall.pipeline.cluster.config import CAPSULES
 from seawall.pipeline.executor import Executor, Todo
 from seawall.pipeline.side_by_side import PlanFor, SideBySide, seats_of
 from seawall.pipeline.stages import Unit
 from seawall.pipeline.unit import Done, Seat, UnitRun
 from seawall.units import format_bytes
 
+if TYPE_CHECKING:
+    from seawall.pipeline.cluster.crew import Crew
+
 
 def fan_out(
-    work: UnitRun, todo: Sequence[Todo], plan_for: PlanFor, timeline: Timeline, crew: Crew | None
+    work: UnitRun, todo: Sequence[Todo], plan_for: PlanFor, timeline: Timeline, crew: "Crew | None"
 ) -> set[Unit]:  # fmt: skip
     """Do what can be done beside one another, and give it; the rest is to be done in order, with all the memory.
 
@@ -28,7 +30,8 @@ def fan_out(
     crew
         A cluster's; None: this machine's own processes.
     """
-    finished = {one[0] for one in todo if _was_finished(work, one)}
+    was_on_nodes = (work.config.output / CAPSULES).is_dir()
+    finished = {one[0] for one in todo if was_on_nodes and _was_finished(work, one)}
     todo = [one for one in todo if one[0] not in finished]
     units = [unit for unit, _ in todo]
     if not todo:
@@ -49,6 +52,8 @@ def fan_out(
 
 def _was_finished(work: UnitRun, one: Todo) -> bool:
     """Publish a unit that a node finished when nobody was there to hear it."""
+    from seawall.pipeline.cluster.capsule import Capsule
+
     unit, key = one
     capsule = Capsule(work.config.output.absolute(), unit)
     record = capsule.finished(key)
@@ -62,7 +67,10 @@ def _was_finished(work: UnitRun, one: Todo) -> bool:
 
 def _local(work: UnitRun, units: Sequence[Unit], plan_for: PlanFor, timeline: Timeline) -> Executor | None:
     """Give the pool of this machine's processes; None where units have to follow one another."""
-    give_back(work.config.output.absolute(), units)
+    if (work.config.output / CAPSULES).is_dir():
+        from seawall.pipeline.cluster.capsule import give_back
+
+        give_back(work.config.output.absolute(), units)
     room_bytes = work.budget.bytes - work.parent_bytes
     number = seats_of(work.config, units, plan_for, room_bytes)
     if number < 2:
@@ -77,7 +85,9 @@ def _local(work: UnitRun, units: Sequence[Unit], plan_for: PlanFor, timeline: Ti
     return SideBySide(work.config.output, number, room_bytes, do, work.record)
 
 
-def _on_cluster(work: UnitRun, plan_for: PlanFor, timeline: Timeline, crew: Crew) -> Executor:
+def _on_cluster(work: UnitRun, plan_for: PlanFor, timeline: Timeline, crew: "Crew") -> Executor:
+    from seawall.pipeline.cluster.pool import ClusterPool
+
     if not crew.is_alive:
         crew.connect()
     return ClusterPool(work, crew, timeline, plan_for)
@@ -85,7 +95,8 @@ def _on_cluster(work: UnitRun, plan_for: PlanFor, timeline: Timeline, crew: Crew
 
 def _remove_left(work: UnitRun, stage: str) -> None:
     """Remove what is left of starts that were given up, once every unit of the stage is done."""
-    for path in capsules(work.config.output).glob(f"{stage}.*"):
+    capsules = work.config.output / CAPSULES
+    for path in capsules.glob(f"{stage}.*"):
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
-        capsules(work.config.output).rmdir()
+        capsules.rmdir()

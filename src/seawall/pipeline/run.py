@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.budget.check import check_plans, check_temporary_folder
 from seawall.budget.claims import StagePlan
@@ -17,9 +17,7 @@ from seawall.budget.meter import Timeline
 from seawall.errors import ConfigError, FormatError, ResumeError, SeawallError
 from seawall.pipeline.aftermath import goes_on_from
 from seawall.pipeline.attempt import end_attempt, unwritable, what_was_left
-from seawall.pipeline.cluster.crew import Crew
 from seawall.pipeline.cluster.crews import crew_of
-from seawall.pipeline.cluster.sweeps import search_in_parts
 from seawall.pipeline.config import RunConfig, config_text
 from seawall.pipeline.fan_out import fan_out
 from seawall.pipeline.gpu_lock import GpuLock
@@ -58,6 +56,9 @@ from seawall.search.memory import notes as search_notes
 from seawall.stores.atomic import write_json, write_text
 from seawall.stores.shape import NO_PANEL, PanelShape, read_shape
 
+if TYPE_CHECKING:
+    from seawall.pipeline.cluster.crew import Crew
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -92,7 +93,7 @@ class Runner:
     _scores: dict[str, Any] = field(default_factory=dict, init=False)
     resolved: dict[str, Any] = field(default_factory=dict, init=False)
     """What the plan chose where the config says ``auto``, and why."""
-    _crew: Crew | None = field(default=None, init=False)
+    _crew: "Crew | None" = field(default=None, init=False)
     """Speaks to the cluster, where folds are done on one."""
     num_run: int = field(default=0, init=False)
     """Units that were not done before."""
@@ -375,6 +376,8 @@ class Runner:
         plan_for = partial(self._plan_now, shape=shape, folds=folds)
         if unit.stage != "search" or self._crew is None:
             return work.do(unit, key, partial(plan_for, unit), timeline)
+        from seawall.pipeline.cluster.sweeps import search_in_parts
+
         on_nodes = partial(fan_out, plan_for=plan_for, timeline=timeline, crew=self._crew)
         return search_in_parts(work, (unit, key), plan_for, timeline, self._crew, on_nodes)
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from seawall.errors import StageError
+from seawall.pipeline.cluster.config import CAPSULES
 from seawall.pipeline.outputs import output_files
 from seawall.pipeline.stages import FOLD_STAGES, Unit
 from seawall.stores.atomic import file_checksum, flush, write_json
 from seawall.train.meeting import MEETING
 from seawall.train.members import member_folder
 
-FOLDER = ".cluster"
 MARK = "done.json"
 """What a finished unit writes last: its record. Files are published only where it is there."""
 
@@ -32,7 +32,7 @@ MOST_STARTS = 10_000
 
 def capsules(run: Path) -> Path:
     """Give the folder of all capsules of a run."""
-    return run / FOLDER
+    return run / CAPSULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from seawall.units import parse_bytes
 TASKS = "tasks"
 """The address that stands for the other tasks of a job of ``torchrun`` or ``srun``."""
 
+CAPSULES = ".cluster"
+"""Folder of a run in which its units are done on nodes."""
+
 
 class ClusterConfig(Strict):
     """Where folds and shards of a search are done in place of this machine's own processes."""
