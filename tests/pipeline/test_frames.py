@@ -59,9 +59,12 @@ def test_a_frame_that_is_no_table_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_frame_in_memory_becomes_a_panel_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    panel = sw.ingest(frame().set_index(["code", "day"]), tmp_path / "x.panel", entity="code", time="day")
+    rows, asked = frame().set_index(["code", "day"]), {"twice": "2 * x", "as_it_is": "x"}
+    panel = sw.ingest(rows, tmp_path / "x.panel", entity="code", time="day", features=asked)
     assert panel.entities == ["007"]
-    np.testing.assert_array_equal(panel.features[:, 0], (np.arange(7) / 3).astype(np.float32))
+    assert list(panel.names("features")) == ["twice", "as_it_is"], "columns in the order they were asked for"
+    np.testing.assert_array_equal(panel.features[:, 0], (2 * np.arange(7) / 3).astype(np.float32))
+    np.testing.assert_array_equal(panel.features[:, 1], (np.arange(7) / 3).astype(np.float32))
     assert str(panel.times_as_datetime()[0]) == "2024-01-01T00:00:00.000000000"
     assert [path.name for path in tmp_path.iterdir()] == ["x.panel"]
 

@@ -221,7 +221,8 @@ def _whole_config(
     parse_config(values, "ingest")
     asked = {"features": dict(features) if isinstance(features, Mapping) else features}
     found = look("columns", values, place.scratch, budget.bytes, command, **asked)
-    return parse_config(values | {"ingest": section | found["section"]}, "ingest"), PanelShape(**found["sizes"])
+    whole = with_features(section, features, found["columns"])  # here, where features are in the caller's order
+    return parse_config(values | {"ingest": whole}, "ingest"), PanelShape(**found["sizes"])
 
 
 def _check_output(output: Path) -> None:

@@ -43,8 +43,8 @@ def look(
     Parameters
     ----------
     what
-        ``probe`` (estimated sizes), ``columns`` (the ingest section with its features, and sizes), or ``layout`` (folds
-        on the calendar).
+        ``probe`` (estimated sizes), ``columns`` (names of number columns, and sizes of the panel they make), or
+        ``layout`` (folds on the calendar).
     scratch
         Folder for the child's small files.
     features

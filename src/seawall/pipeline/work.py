@@ -59,14 +59,14 @@ def do_unit(request: dict[str, Any], beat: Beat) -> dict[str, Any]:
 
 
 def _look_at_columns(config: RunConfig, request: dict[str, Any]) -> dict[str, Any]:
-    """Complete an ingest section with the features of its sources, and estimate the sizes of its panel."""
+    """List the number columns of the sources, and estimate the sizes of the panel whose features they complete."""
     from seawall.ingest.columns import number_columns
     from seawall.ingest.probe import probe
 
     section, columns = request["config"]["ingest"], number_columns(required_ingest(config))
     whole = with_features(section, request["features"], columns)
     complete = parse_config(request["config"] | {"ingest": whole}, "ingest")
-    return {"section": whole, "sizes": probe(required_ingest(complete)).record()}
+    return {"columns": list(columns), "sizes": probe(required_ingest(complete)).record()}
 
 
 def _unit_of(request: dict[str, Any]) -> Unit:
