@@ -40,8 +40,10 @@ test-memory: $(STAMP) ## claims over sizes, models and budgets; flat over ten ti
 
 test-cluster: $(STAMP) ## folds, searches and ranks over two hosts made of network namespaces (needs root)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,remote]'
+	test -x .venv-s3/bin/python || $(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check -r tests/cluster/requirements-s3.txt
 	command -v ip > /dev/null || { apt-get update -qq && apt-get install -y -qq iproute2; }
-	REQUIRE_HOSTS=1 $(BIN)/python -m pytest -s tests/cluster
+	S3_SERVER=.venv-s3/bin/moto_server REQUIRE_HOSTS=1 $(BIN)/python -m pytest -s tests/cluster
 
 lint: $(STAMP) ## style, format, and which layer may import which
 	$(BIN)/ruff check .

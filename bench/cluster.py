@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -137,7 +137,7 @@ def measure(folder: Path, name: str, parent: Host, epochs: int) -> dict[str, flo
         found = units(folder / name, stage)
         seconds = [unit["wall_seconds"] for unit in found]
         took[stage] = stage_seconds(folder / name, stage)
-        between = between_seconds(found)
+        between = between_seconds(folder / name, found)
         print(
             f"{name} node(s), {stage}: {took[stage]:6.1f} s by the clock;"
             f" a fold {min(seconds):.1f}-{max(seconds):.1f} s, between folds {between:.2f} s"
@@ -147,21 +147,28 @@ def measure(folder: Path, name: str, parent: Host, epochs: int) -> dict[str, flo
     return took
 
 
+def events(run: Path) -> Iterator[tuple[str, str, datetime]]:
+    """Give kind, unit and time of every event of a run."""
+    for text in (run / "log.jsonl").read_text().splitlines():
+        event = json.loads(text)
+        yield event["event"], event.get("unit", ""), datetime.fromisoformat(event["time"])
+
+
 def stage_seconds(run: Path, stage: str) -> float:
     """Give the seconds from the first order of a stage to its last unit's publication."""
-    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    times = [datetime.fromisoformat(event["time"]) for event in events if event.get("unit", "").startswith(f"{stage}/")]
+    times = [time for _, unit, time in events(run) if unit.startswith(f"{stage}/")]
     return (max(times) - min(times)).total_seconds()
 
 
-def between_seconds(found: list[dict[str, Any]]) -> float:
-    """Give the mean seconds from the end of a unit to the start of the next on the same node."""
+def between_seconds(run: Path, found: list[dict[str, Any]]) -> float:
+    """Give the mean seconds from the end of a unit to the start of the next on the same node, publication included."""
+    published = {unit: time.timestamp() for kind, unit, time in events(run) if kind == "finished"}
     gaps, count = 0.0, 0
     for address in {unit["node"]["address"] for unit in found}:
         own = [unit for unit in found if unit["node"]["address"] == address]
-        ends = [datetime.fromisoformat(unit["finished"]).timestamp() for unit in own]
-        first = min(end - unit["wall_seconds"] for end, unit in zip(ends, own, strict=True))
-        gaps += max(ends) - first - sum(unit["wall_seconds"] for unit in own)
+        ends = {published[f"{unit['stage']}/fold_{unit['fold']:02d}"]: unit["wall_seconds"] for unit in own}
+        first = min(ends)
+        gaps += max(ends) - first - sum(seconds for end, seconds in ends.items() if end != first)
         count += len(own) - 1
     return gaps / max(count, 1)
 
@@ -176,11 +183,10 @@ def tell_model(folder: Path, took: dict[str, dict[str, float]]) -> None:
     """Hold the model, fitted to the run over one node, against both runs."""
     costs = costs_of(folder / "one", folder / "market.panel")
     print(json.dumps(asdict(costs), indent=1))
-    job = Job(table_bytes=costs.table_bytes, num_folds=costs.num_folds)
+    job = Job(table_bytes=costs.table_bytes, num_folds=costs.num_folds, is_ingested=True)
     for name, number in (("one", 1), ("two", 2)):
         told = forecast([costs], job, Fleet(num_nodes=number))
-        for stage in ("train", "predict"):
-            print(
-                f"model, {number} node(s), {stage}: {told.seconds[stage]:6.1f} s, measured {took[name][stage]:6.1f} s"
-                f" ({told.seconds[stage] / took[name][stage] - 1:+.1%})"
-            )
+        for part, seconds in (("train", 0.0), ("predict", 0.0), ("whole", told.total_seconds)):
+            says, measured = told.seconds.get(part, seconds), took[name][part]
+            off = says / measured - 1
+            print(f"model, {number} node(s), {part}: {says:6.1f} s, measured {measured:6.1f} s ({off:+.1%})")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from seawall.errors import BudgetError, ConfigError, DataError
+from seawall.pipeline.cluster.config import ClusterConfig
 from seawall.pipeline.cluster.copying import copy_panel, opener
 from seawall.pipeline.cluster.panels import held_panel, make_room
 from seawall.stores.shape import read_manifest
@@ -95,9 +97,16 @@ def test_a_panel_is_copied_from_an_address(panel: Path, tmp_path: Path, kind: st
     assert is_whole(Path(asked["target"]))
 
 
+def test_an_address_with_a_password_is_refused() -> None:
+    assert ClusterConfig(panels="s3://bucket/x.panel").panels
+    with pytest.raises(ValidationError, match="holds a user or a password"):
+        ClusterConfig(panels="s3://someone:secret@bucket/x.panel")
+
+
 def test_an_address_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        opener("carrier-pigeon://bucket/x.panel")
+    for address in ("carrier-pigeon://bucket/x.panel", "s3://bucket/x.panel?unknown=1"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            opener(address)
     missing = ImportError("no fsspec")
 
     def nothing(name: str) -> Any:  # noqa: ANN401 - stands for import_module

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seawall.ingest.config import Strict
 from seawall.units import parse_bytes
@@ -64,7 +64,8 @@ class ClusterConfig(Strict):
         max_length=4000,
         description=(
             "missing where nodes see the panel at its own path; copy to have each node copy it from there once; or"
-            " the address each node copies it from, such as s3://bucket/market.panel"
+            " the address each node copies it from, such as s3://bucket/market.panel; a server of one's own is named in"
+            " it: s3://bucket/market.panel?endpoint_override=10.0.0.5:9000&scheme=http"
         ),
     )
     # A real disk: /tmp may be memory.
@@ -75,6 +76,14 @@ class ClusterConfig(Strict):
     cache_budget: str = Field(
         default="50GiB", description="of the copied panels of a node; those used longest ago make room"
     )
+
+    @field_validator("panels")
+    @classmethod
+    def _without_secrets(cls, value: str | None) -> str | None:
+        """Refuse a password in an address: it would be kept in the run folder, and shown."""
+        if value is not None and "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("holds a user or a password; give them to the nodes' environment or their own files")
+        return value
 
     @property
     def cache_bytes(self) -> int:

@@ -18,6 +18,9 @@ from seawall.stores.shape import read_manifest
 
 COPY_BYTES = 1024 * 1024
 
+ARROW_SCHEMES = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
+"""Kinds of addresses that pyarrow's own file systems read; every other one is fsspec's."""
+
 Opener = Callable[[str], IO[bytes]]
 """Opens a file of the source by its name below it."""
 
@@ -39,27 +42,35 @@ def opener(source: str) -> Opener:
     Raises
     ------
     ConfigError
-        For an address of a kind that no installed library knows.
+        For an address of a kind that no installed library knows, or one that it cannot read.
+    DataError
+        Where the storage does not answer.
     """
-    if "://" not in source:
+    scheme, is_address, _ = source.partition("://")
+    if not is_address:
         return lambda name: Path(source, name).open("rb")
     from pyarrow import ArrowInvalid
-    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+    from pyarrow.fs import FileSystem
 
     try:
-        system, folder = FileSystem.from_uri(source)
-    except ArrowInvalid:
-        try:
-            fsspec = import_module("fsspec")
-        except ImportError:
-            what, do = "needs a library for its kind of address", "Install it: pip install 'seawall[remote]'."
-            raise ConfigError(f"cluster.panels {source}", what, found="no fsspec", do=do) from None
-        try:
-            other, folder = fsspec.core.url_to_fs(source)
-        except (ValueError, ImportError) as error:
-            raise ConfigError(f"cluster.panels {source}", "cannot be read", found=str(error)[:300]) from error
-        system = PyFileSystem(FSSpecHandler(other))
+        system, folder = FileSystem.from_uri(source) if scheme in ARROW_SCHEMES else _fsspec_system(source)
+    except (ArrowInvalid, NotImplementedError, ValueError, ImportError) as error:
+        raise ConfigError(f"cluster.panels {source}", "cannot be read", found=str(error)[:300]) from error
+    except OSError as error:
+        raise DataError(f"panel {source}", "its storage does not answer", found=str(error)[:300]) from error
     return lambda name: system.open_input_stream(f"{folder.rstrip('/')}/{name}")
+
+
+def _fsspec_system(source: str) -> tuple[Any, str]:
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    try:
+        fsspec = import_module("fsspec")
+    except ImportError:
+        what, do = "needs a library for its kind of address", "Install it: pip install 'seawall[remote]'."
+        raise ConfigError(f"cluster.panels {source}", what, found="no fsspec", do=do) from None
+    system, folder = fsspec.core.url_to_fs(source)
+    return PyFileSystem(FSSpecHandler(system)), folder
 
 
 def copy_panel(order: dict[str, Any], open_file: Opener) -> None:
