@@ -10,7 +10,7 @@ from seawall.models.registry import build_model
 from seawall.stores.panel import Panel
 from seawall.train.claims import model_sizes
 from seawall.train.config import TrainConfig
-from seawall.train.fit import fit_scaler
+from seawall.train.fold_data import fit_scaler
 from seawall.train.folds_file import read_fold
 from seawall.train.inference import scaled_gather
 from seawall.train.ranks import ALONE, Ranks, file_store, joined

@@ -1,16 +1,16 @@
 """Train one fold: choose samples, fit the scaler, run the loop, write the model."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from seawall.budget.heartbeat import Beat
 from seawall.errors import ConfigError
-from seawall.losses.objective import Objective, terms_of
 from seawall.models.config import RidgeConfig
 from seawall.models.module_config import ModuleConfig
 from seawall.models.registry import build_model
@@ -18,36 +18,122 @@ from seawall.models.ridge import Ridge
 from seawall.models.trees import Trees
 from seawall.stores.atomic import file_checksum, text_key
 from seawall.stores.panel import Panel
-from seawall.stores.scalers import Scaler, fit_columns
+from seawall.stores.scalers import Scaler
 from seawall.train.artefacts import write_model
 from seawall.train.calls import Tell, Validate
 from seawall.train.checkpoint import load_checkpoint, save_checkpoint
 from seawall.train.config import FIT_VERSION, TrainConfig
 from seawall.train.determinism import check_precision, repeatable, resolve_device
-from seawall.train.entity_weights import entity_weights
+from seawall.train.fold_data import FoldData, prepare
 from seawall.train.folds_file import content_key, fold_layout
 from seawall.train.gpu import fit_to_device
-from seawall.train.inference import scaled_gather
-from seawall.train.inputs import fit_inputs, model_shape
 from seawall.train.loop import FitResult, Trainer
 from seawall.train.members import folder_of_fold_before
 from seawall.train.micro import MicroBatches
 from seawall.train.ranks import ALONE, Ranks
 from seawall.train.ridge import fit_ridge
-from seawall.train.segments import learnt_steps, recent_samples, refuse_empty, train_samples, valid_samples
 from seawall.train.start import fold_seed, starting_model
 from seawall.train.study import NAME, keep_batch
 from seawall.train.together import Together
 from seawall.train.trees import KeptTrees, fit_trees, write_texts
 from seawall.train.validate import Validator
 from seawall.units import parse_bytes
-from seawall.windows.api import columns_of
 from seawall.windows.choose import ORDERS, Order
 from seawall.windows.folds import Fold
-from seawall.windows.gather import Beside
-from seawall.windows.samples import Samples, select_ranges
 from seawall.windows.share import Share
 from seawall.windows.stream import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """One fold as it is learnt: from what, on which device, by which ranks, written where."""
+
+    data: FoldData
+    output: Path
+    device: torch.device
+    split: MicroBatches
+    tell: Tell | None
+    ranks: Ranks
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.data.config
+
+    @property
+    def seed(self) -> int:
+        return fold_seed(self.config, self.data.fold.index)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.output / "checkpoint.pt"
+
+    @property
+    def kept_trees(self) -> Path:
+        return self.output / "trees_kept.json"
+
+    def key(self, *, library: str = str(torch.__version__), start: str = "") -> str:
+        return fit_key(self.data.panel, self.data.fold, self.config, self.device, library=library, start=start)
+
+    def learn(self, model: nn.Module, beat: Beat) -> tuple[FitResult, int]:
+        """Teach a model the way its kind is taught; give the result, and the parts a batch was worked through in."""
+        config, train, split = self.config, self.data.train, self.split
+        validator = self.data.validator(split.part_size(config.predict_batch_size), self.device)
+        if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
+            batch_size = split.part_size(config.batch_size)
+            return fit_ridge(model, config.model, train, validator, batch_size, beat), split.parts
+        if isinstance(model, Trees):
+            kept = KeptTrees(self.kept_trees, self.key())
+            return fit_trees(model, config, train, validator, self.seed, beat, kept), split.parts
+        trainer = self.trainer(model, validator)
+        return trainer.fit(beat), trainer.parts
+
+    def trainer(self, model: nn.Module, validator: Validator) -> Trainer:
+        """Make the loop of a network, at the place where a checkpoint has left it."""
+        config, ranks, index, path = self.config, self.ranks, self.data.fold.index, self.checkpoint
+        state_key = self.key(library="", start=_start_key(config, self.data.fold, self.output))
+        trainer = Trainer(
+            config,
+            starting_model(model, config, index, self.output),
+            self._windows(),
+            self.data.scaler,
+            self._by_all_ranks(validator, "valid.slots"),
+            self.device,
+            save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint) if ranks.is_first else None,
+            where=f"train fold {index}",
+        )
+        trainer.parts, trainer.tell, trainer.ranks = self.split.parts, self.tell or trainer.tell, ranks
+        ranks.part_ways(self.seed)
+        in_sample = self.data.in_sample(validator)
+        trainer.judge_train = None if in_sample is None else self._by_all_ranks(in_sample, "train.slots")
+        trainer.keep_batch = partial(keep_batch, self.output)
+        if checkpoint := load_checkpoint(path, state_key):
+            trainer.restore(checkpoint)
+        return trainer
+
+    def _windows(self) -> Windows:
+        config, ranks = self.config, self.ranks
+        return Windows(
+            self.data.gather,
+            self.data.train,
+            batch_size=config.batch_size,
+            order=_resolved(config.order),
+            seed=self.seed,
+            pool_bytes=parse_bytes(config.pool, where="train.pool"),
+            share=Share(ranks.rank, ranks.world_size),
+        )
+
+    def _by_all_ranks(self, validator: Validator, slots: str) -> Validate:
+        return Together(validator, self.ranks, self.output / slots) if self.ranks.are_several else validator
+
+    def publish(self, model: nn.Module, result: FitResult, rounding: dict[str, Any]) -> None:
+        """Write the finished model, then remove what a resume would have needed."""
+        data, beside = self.data, {"key": self.key(), "device": self.device.type}
+        record = _model_record(data.panel, data.fold, self.config, data.scaler, result)
+        write_texts(self.output, model)
+        seen = data.scaler, data.inputs
+        write_model(self.output, result.weights, seen, _history(result), record | data.counts | beside | rounding)
+        for left in (self.checkpoint, self.output / NAME, self.kept_trees):
+            left.unlink(missing_ok=True)
 
 
 def fit(
@@ -68,98 +154,17 @@ def fit(
     (random_access, split), device = means, resolve_device(config.device)
     check_precision(config.precision, device)
     output.mkdir(parents=True, exist_ok=True)
-    beat("choose samples")
-    train, valid = train_samples(panel, fold, config), valid_samples(panel, fold, config)
-    refuse_empty(fold, {"train": train, "valid": valid}, config)
-    beat("fit scaler")
-    steps = learnt_steps(panel, fold, config)
-    scaled = train if steps is None else steps[0]
-    scaler = Scaler.from_record(ranks.from_rank(0, lambda: fit_scaler(panel, fold, scaled, config).record()))
-    # A second mapping: advice against reading ahead must not slow the passes in row order down.
-    source = Panel(panel.path) if random_access else panel
-    inputs = fit_inputs(panel, train, config.model)
-    wanted = Beside(weight=config.weighted and bool(panel.names("weights")))
-    if config.entity_weights != "none":
-        watched = config.target_names.index(config.watched)
-        column, std = panel.column_index("targets", config.watched), scaler.targets[watched].std
-        wanted = replace(wanted, entity_weight=entity_weights(panel, scaled, column, std))
-    if steps is not None:
-        wanted = replace(wanted, sequence_targets=True, steps=steps[0])
-    beside = inputs.beside(panel, wanted)
-    gather = scaled_gather(
-        source, config.lookback_periods, scaler, config.target_names, random_access=random_access, beside=beside
-    )
-    sizes = model_shape(gather.num_features, len(config.target_names), inputs, lookback_periods=config.lookback_periods)
-    split = fit_to_device(device, config, sizes, split)
-    key, path = fit_key(panel, fold, config, device), output / "checkpoint.pt"
-    start = _start_key(config, fold, output)
-    state_key = fit_key(panel, fold, config, device, library="", start=start)
-    seed = fold_seed(config, fold.index)
-    with repeatable(device, threads=config.threads, seed=seed):
-        model, judged = build_model(config.model, sizes), split.part_size(config.predict_batch_size)
-        objective, parts = Objective(terms_of(config.loss, config.target_names)), split.parts
-        validator = Validator(
-            gather, valid, fold.valid, scaler, objective, judged, device, None if steps is None else steps[1]
-        )
-        if isinstance(model, Ridge) and isinstance(config.model, RidgeConfig):
-            result = fit_ridge(model, config.model, train, validator, split.part_size(config.batch_size), beat)
-        elif isinstance(model, Trees):
-            kept = KeptTrees(output / "trees_kept.json", key)
-            result = fit_trees(model, config, train, validator, seed, beat, kept)
-        else:
-            windows = Windows(
-                gather,
-                train,
-                batch_size=config.batch_size,
-                order=_resolved(config.order),
-                seed=seed,
-                pool_bytes=parse_bytes(config.pool, where="train.pool"),
-                share=Share(ranks.rank, ranks.world_size),
-            )
-            trainer = Trainer(
-                config,
-                starting_model(model, config, fold.index, output),
-                windows,
-                scaler,
-                Together(validator, ranks, output / "valid.slots") if ranks.are_several else validator,
-                device,
-                save=lambda checkpoint: save_checkpoint(path, state_key, checkpoint) if ranks.is_first else None,
-                where=f"train fold {fold.index}",
-            )
-            trainer.parts, trainer.tell, trainer.ranks = parts, tell or trainer.tell, ranks
-            ranks.part_ways(seed)
-            trainer.judge_train = _beside_train(validator, panel, fold, config, (ranks, output))
-            trainer.keep_batch = partial(keep_batch, output)
-            if checkpoint := load_checkpoint(path, state_key):
-                trainer.restore(checkpoint)
-            result = trainer.fit(beat)
-            parts = trainer.parts
+    data = prepare(panel, fold, config, random_access=random_access, ranks=ranks, beat=beat)
+    fitting = _Fitting(data, output, device, fit_to_device(device, config, data.sizes, split), tell, ranks)
+    with repeatable(device, threads=config.threads, seed=fitting.seed):
+        model = build_model(config.model, data.sizes)
+        result, parts = fitting.learn(model, beat)
     parts = int(max(ranks.add_up([parts * (rank == ranks.rank) for rank in range(ranks.world_size)])))
     beat("write model")
-    counts = {"num_train_samples": train.num_samples, "num_valid_samples": valid.num_samples}
-    record = _model_record(panel, fold, config, scaler, result) | counts | {"key": key, "device": device.type}
-    record |= _rounding_record(parts, result)
+    rounding = _rounding_record(parts, result)
     if ranks.is_first:
-        write_texts(output, model)
-        write_model(output, result.weights, (scaler, inputs), _history(result), record)
-        path.unlink(missing_ok=True)
-        (output / NAME).unlink(missing_ok=True)
-        (output / "trees_kept.json").unlink(missing_ok=True)
-    purged = {"num_purged": train.num_purged + valid.num_purged}
-    return _summary(result) | counts | purged | _rounding_record(parts, result)
-
-
-def _beside_train(
-    validator: Validator, panel: Panel, fold: Fold, config: TrainConfig, means: tuple[Ranks, Path]
-) -> Validate | None:
-    """Judge the last dates of train as valid is judged; None where no sample is left on them."""
-    ranks, output = means
-    recent, dates = recent_samples(panel, fold, config)
-    if not recent.num_samples:
-        return None
-    steps = learnt_steps(panel, fold, config)
-    learnt = replace(validator, samples=recent, segment=dates, steps=None if steps is None else steps[0])
-    return Together(learnt, ranks, output / "train.slots") if ranks.are_several else learnt
+        fitting.publish(model, result, rounding)
+    return _summary(result) | data.counts | {"num_purged": data.num_purged} | rounding
 
 
 def _resolved(order: str) -> Order:
@@ -175,21 +180,6 @@ def _rounding_record(parts: int, result: FitResult) -> dict[str, Any]:
     split = {"micro_batches": parts} if parts > 1 else {}
     again = {"resumed": resumed} if resumed else {}
     return {**split, **again, "equality": "equal to rounding, not bitwise"} if split or again else {}
-
-
-def fit_scaler(panel: Panel, fold: Fold, train: Samples, config: TrainConfig) -> Scaler:
-    """Fit the scaler of a fold: features on all rows of the train dates, targets on the train samples."""
-    columns = columns_of(panel, "features", config.features)
-    names = [panel.names("features")[column] for column in columns]
-    targets = [panel.column_index("targets", target) for target in config.target_names]
-    first, *more = fit_columns(panel.targets, train.blocks(), targets, config.target_names)
-    return Scaler(
-        features=fit_columns(panel.features, select_ranges(panel, fold.train_ranges, 1).blocks(), columns, names),
-        target=first,
-        feature_clip_sigmas=config.feature_clip_sigmas,
-        target_clip_sigmas=config.target_clip_sigmas,
-        more_targets=tuple(more),
-    )
 
 
 def _start_key(config: TrainConfig, fold: Fold, output: Path) -> str:

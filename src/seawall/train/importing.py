@@ -18,7 +18,7 @@ from seawall.stores.panel import Panel
 from seawall.stores.scalers import ColumnScale, Scaler
 from seawall.train.artefacts import MODEL_FORMAT
 from seawall.train.checkpoint import Weights
-from seawall.train.fit import fit_scaler
+from seawall.train.fold_data import fit_scaler
 from seawall.train.folds_file import fold_layout
 from seawall.train.import_config import ModelsConfig, Scaling
 from seawall.train.inputs import ModelInputs, fit_inputs, model_shape

@@ -19,7 +19,7 @@ from seawall.stores.scalers import Scaler
 from seawall.train.artefacts import FittedModel, read_model
 from seawall.train.config import TrainConfig
 from seawall.train.determinism import repeatable, resolve_device
-from seawall.train.fit import fit_scaler
+from seawall.train.fold_data import fit_scaler
 from seawall.train.inference import predict_scaled, scaled_gather, to_target_unit
 from seawall.train.members import judged_members, member_folder
 from seawall.train.segments import learnt_steps, predicted_samples, train_samples, valid_samples
