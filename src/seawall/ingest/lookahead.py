@@ -10,6 +10,7 @@ from seawall.ingest.bucket import WINDOW
 from seawall.ingest.config import IngestConfig
 from seawall.ingest.recipe import plain_features
 from seawall.ingest.record import uses_sql
+from seawall.ingest.unread import refuse_unread
 from seawall.tables.expressions import Expressions, Functions, Node, arguments, walk
 
 AHEAD = "the expression looks ahead"
@@ -29,7 +30,7 @@ def check_expressions(config: IngestConfig) -> None:
     Raises
     ------
     ConfigError
-        Naming the expression, and what in it looks ahead.
+        Naming the expression, and what in it looks ahead, or the column that is not read.
     """
     if not uses_sql(config):
         return
@@ -54,6 +55,7 @@ def check_expressions(config: IngestConfig) -> None:
                     found="a window, an aggregate or a subquery",
                     do="Use the columns of the row itself, without windows or aggregates.",
                 )
+        refuse_unread(parser, config)
     finally:
         parser.close()
 
