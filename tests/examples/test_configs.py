@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from seawall.pipeline.config import load_config
-from seawall.units import GIB, format_bytes
+from seawall.units import GIB, MIB, format_bytes
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("equities", "motion", "rivers")
@@ -44,6 +44,9 @@ def test_an_example_runs_inside_one_gibibyte(name: str, tmp_path: Path) -> None:
     peak = max(unit["measured_private_bytes"] + unit["parent_private_bytes"] for unit in units.values())
     metrics = json.loads((tmp_path / "out/metrics/metrics.json").read_text())
     assert peak < GIB
+    for unit_name, unit in units.items():
+        claimed, measured = unit["projected_private_bytes"], unit["measured_private_bytes"]
+        assert measured <= claimed <= 1.5 * measured + 32 * MIB, unit_name
     assert {one["name"] for one in metrics["beside"] if one["kind"] == "baseline"} >= {"baseline_mean"}
     assert "Baselines and seeds" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     if name == "rivers":

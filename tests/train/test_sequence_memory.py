@@ -3,60 +3,21 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from seawall.stores.panel import Panel, TargetSpec
-from seawall.stores.panel_writer import ColumnSpec, EntityBlock, PanelSpec, PanelWriter
+from seawall.stores.panel import Panel
 from seawall.stores.shape import read_shape
 from seawall.train.config import TrainConfig
 from seawall.train.memory import plan_fit, plan_predict
 from seawall.units import GIB
-from tests.support import DAY_NS, FIRST_DAY
 from tests.train.test_memory import FIT, FOLDS, PREDICT, START, assert_two_sided, peak_bytes
-from tests.train.worlds import World
-
-OUTPUTS = tuple(f"y{number:02d}" for number in range(20))
+from tests.train.worlds import OUTPUTS, World, walkers_world
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Make three walkers of 1,500 rows: 20 outputs, each a moving sum of one of 6 features."""
-    folder, num_dates = tmp_path_factory.mktemp("motion"), 1500
-    rng = np.random.default_rng(3)
-    calendar = (FIRST_DAY + np.arange(num_dates)) * DAY_NS
-    spec = PanelSpec(
-        calendar_kind="timestamp",
-        columns=(
-            *(ColumnSpec(f"f{i}", "features", "float32") for i in range(6)),
-            *(ColumnSpec(name, "targets", "float32") for name in OUTPUTS),
-            *(ColumnSpec(name, "prices", "float64") for name in ("open", "close")),
-        ),
-        targets=tuple(TargetSpec(name, "forward_return", "close", 1, 0) for name in OUTPUTS),
-    )
-    with PanelWriter(folder / "world.panel", spec, calendar) as writer:
-        for number in range(3):
-            features = rng.standard_normal((num_dates, 6)).astype(np.float32)
-            sums = np.cumsum(features, axis=0) - np.vstack([np.zeros((5, 6)), np.cumsum(features, axis=0)[:-5]])
-            returns = np.column_stack([sums[:, i % 6] + 0.1 * rng.standard_normal(num_dates) for i in range(20)])
-            ends = np.repeat(np.arange(num_dates)[:, None] + 1, 20, axis=1)
-            known = ends < num_dates
-            writer.append(
-                EntityBlock(
-                    names=[f"walker {number}"],
-                    lengths=np.array([num_dates]),
-                    times=calendar,
-                    features=features,
-                    returns=np.where(known, returns, np.nan),
-                    target_end=np.where(known, ends, -1),
-                    prices=np.ones((num_dates, 2)),
-                    adjustment=np.ones(num_dates),
-                    universe=np.ones(num_dates, bool),
-                )
-            )
-        writer.finish(sources=[], ingest={}, slab_bytes=4096)
-    return World(folder)
+    return walkers_world(tmp_path_factory.mktemp("motion"), num_dates=1500)
 
 
 def motion_config(batch_size: int = 16, **choices: object) -> TrainConfig:

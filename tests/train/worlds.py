@@ -152,3 +152,44 @@ def three_target_config(**choices: object) -> TrainConfig:
     """Learn all three together."""
     values = small_config().model_dump(exclude={"target", "order"}) | {"targets": list(HORIZONS), "batch_size": 128}
     return TrainConfig.model_validate(values | choices)
+
+
+OUTPUTS = tuple(f"y{number:02d}" for number in range(20))
+"""Targets of :func:`walkers_world`."""
+
+
+def walkers_world(folder: Path, *, num_dates: int) -> World:
+    """Three walkers with 20 targets, each a moving sum of one of 6 features, known a step later."""
+    rng = np.random.default_rng(3)
+    calendar = (FIRST_DAY + np.arange(num_dates)) * DAY_NS
+    spec = PanelSpec(
+        calendar_kind="timestamp",
+        columns=(
+            *(ColumnSpec(f"f{i}", "features", "float32") for i in range(6)),
+            *(ColumnSpec(name, "targets", "float32") for name in OUTPUTS),
+            *(ColumnSpec(name, "prices", "float64") for name in ("open", "close")),
+        ),
+        targets=tuple(TargetSpec(name, "forward_return", "close", 1, 0) for name in OUTPUTS),
+    )
+    with PanelWriter(folder / "world.panel", spec, calendar) as writer:
+        for number in range(3):
+            features = rng.standard_normal((num_dates, 6)).astype(np.float32)
+            sums = np.cumsum(features, axis=0) - np.vstack([np.zeros((5, 6)), np.cumsum(features, axis=0)[:-5]])
+            returns = np.column_stack([sums[:, i % 6] + 0.1 * rng.standard_normal(num_dates) for i in range(20)])
+            ends = np.repeat(np.arange(num_dates)[:, None] + 1, 20, axis=1)
+            known = ends < num_dates
+            writer.append(
+                EntityBlock(
+                    names=[f"walker {number}"],
+                    lengths=np.array([num_dates]),
+                    times=calendar,
+                    features=features,
+                    returns=np.where(known, returns, np.nan),
+                    target_end=np.where(known, ends, -1),
+                    prices=np.ones((num_dates, 2)),
+                    adjustment=np.ones(num_dates),
+                    universe=np.ones(num_dates, bool),
+                )
+            )
+        writer.finish(sources=[], ingest={}, slab_bytes=4096)
+    return World(folder)

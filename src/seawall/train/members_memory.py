@@ -7,14 +7,11 @@ from seawall.stores.shape import PanelShape
 from seawall.train.config import TrainConfig
 from seawall.train.members import baseline_members, of_member, seeds_of, trained_members
 from seawall.train.members_config import column_members
-from seawall.train.memory import ROW_GROUP_ROWS, WRITER_TARGET_BYTES, plan_predict
+from seawall.train.memory import ROW_GROUP_ROWS, WRITER_VALUE_BYTES, plan_predict
 from seawall.units import MIB, format_bytes
 
-SLICE_BYTES = 8
-"""A value of a row group while seeds are put together: float64."""
-
-SLICES = 4
-"""Such values at once: the sum, the squares, one seed, what is being written."""
+SEED_VALUE_BYTES = 32
+"""A value of a row group while seeds are put together, float64: mean, squares, one seed's difference and its square."""
 
 MODEL_SLACK_BYTES = 2 * MIB
 """What each further model leaves behind in the allocator."""
@@ -61,8 +58,12 @@ def plan_predict_members(
 
 def _beside_claims(config: TrainConfig, num_rows: int, num_columns: int, num_models: int) -> tuple[Claim, ...]:
     targets, packed_rows = len(config.target_names), min(num_rows, ROW_GROUP_ROWS)
-    row_bytes = targets * (SLICES * SLICE_BYTES + WRITER_TARGET_BYTES * num_columns)
-    how = f"{packed_rows:,} rows of a row group x {row_bytes} B ({num_columns} columns a target, {SLICES} at work)"
+    at_work = SEED_VALUE_BYTES if len(seeds_of(config)) > 1 else 0
+    row_bytes = targets * (at_work + WRITER_VALUE_BYTES * num_columns)
+    how = (
+        f"{packed_rows:,} rows of a row group x {targets} targets x ({num_columns} columns x {WRITER_VALUE_BYTES} B"
+        + (f" + {at_work} B while seeds are averaged)" if at_work else ")")
+    )
     claims = [
         Claim("columns beside", row_bytes * packed_rows, how),
         Claim(

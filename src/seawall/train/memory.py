@@ -55,8 +55,8 @@ WRITER_BYTES = 16 * MIB
 WRITER_ROW_BYTES = 360
 """Parquet writer at rest, and per row of the row group being packed (35 MiB measured for 65,536 rows)."""
 
-WRITER_TARGET_BYTES = 40
-"""Per row of it and further target: the values as taken, packed and encoded."""
+WRITER_VALUE_BYTES = 8
+"""Per row of it and further column of predictions: the value as taken and as Arrow holds it (4-8 B measured)."""
 
 ROW_GROUP_ROWS = 65_536
 
@@ -156,7 +156,7 @@ def plan_predict(
     sizes = model_sizes(config, shape)
     num_targets = len(config.target_names)
     packed_rows = min(num_test_samples, ROW_GROUP_ROWS)
-    writer_row_bytes = WRITER_ROW_BYTES + WRITER_TARGET_BYTES * (num_targets - 1)
+    writer_row_bytes = WRITER_ROW_BYTES + WRITER_VALUE_BYTES * (num_targets - 1)
     private = (
         Claim("interpreter and libraries", TORCH_FLOOR_BYTES, "Python, NumPy, pyarrow, torch imported"),
         Claim(
