@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.errors import ConfigError
-from seawall.units import GIB, KIB, MIB, format_bytes, format_seconds, parse_bytes
+from seawall.units import GIB, KIB, MIB, format_apart, format_bytes, format_seconds, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,17 @@ def test_a_printed_size_is_within_a_twentieth_of_the_real_one(size_bytes: int) -
 
     number = parse_bytes(printed.replace(" ", "")) if not printed.startswith("0 ") else size_bytes
     assert abs(number - size_bytes) <= 0.051 * size_bytes
+
+
+@given(st.integers(1, 2**50), st.integers(1, 2**50), st.booleans())
+def test_two_sizes_look_different_where_they_are(first: int, second: int, are_close: bool) -> None:
+    second = first + second % 1000 if are_close else second
+
+    one, other = format_apart(first, second)
+
+    assert (one == other) == (first == second)
+    assert format_apart(GIB, 2 * GIB) == ("1.0 GiB", "2.0 GiB")
+    assert format_apart(10 * GIB + 3 * MIB, 10 * GIB) == ("10,243 MiB", "10,240 MiB")
 
 
 @pytest.mark.parametrize(

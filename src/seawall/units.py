@@ -69,6 +69,15 @@ def format_bytes(size_bytes: int | float) -> str:
     return f"{size_bytes:.0f} B"
 
 
+def format_apart(first_bytes: int, second_bytes: int) -> tuple[str, str]:
+    """Print two sizes with as many digits as it takes to see which is larger: ``205 MiB`` and ``203 MiB``."""
+    sizes = (first_bytes, second_bytes)
+    pairs = [tuple(format_bytes(size) for size in sizes)]
+    pairs += [tuple(f"{size / MIB:,.{digits}f} MiB" for size in sizes) for digits in (0, 1, 2)]
+    first, second = next((pair for pair in pairs if pair[0] != pair[1]), tuple(f"{size:,} bytes" for size in sizes))
+    return first, second
+
+
 def format_seconds(seconds: float) -> str:
     """Print a duration the way people say it: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 10:

@@ -21,6 +21,7 @@ def test_every_date_gives_its_own_rows_in_the_order_of_entities(tmp_path: Path, 
 
     assert [prices.date for prices in dates] == list(range(3, 71))
     for prices in dates:
+        assert prices.rows.base is prices.fill.base is prices.mark.base is None, "a view keeps its slab in memory"
         at = np.flatnonzero(world.present[prices.date])
         opened, close, factor = (values[prices.date, at] for values in (world.open, world.close, world.adjustment))
         np.testing.assert_array_equal(panel.entity_of(prices.rows), at)

@@ -192,6 +192,12 @@ def test_a_declared_budget_above_the_machine_is_taken_with_a_warning(tmp_path: P
     assert "10.0 GiB there is room for (available memory)" in budget.warning
 
 
+def test_a_declared_budget_a_little_above_the_room_is_told_apart_from_it(tmp_path: Path) -> None:
+    budget = find_budget("10243MiB", root=write_tree(tmp_path, {}))
+
+    assert budget.warning.startswith("the declared 10,243 MiB is more than the 10,240 MiB there is room for")
+
+
 @pytest.mark.parametrize(("flag", "config", "where"), [("2GB", None, "--memory"), (None, "many", "memory.budget")])
 def test_a_size_that_cannot_be_read_names_where_it_was_written(
     tmp_path: Path, flag: str | None, config: str | None, where: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from seawall.report.reading import read_run
 from seawall.report.run import write_report
 from tests.report.browsing import CHARTS, CONTRAST, FOCUSED, OUTSIDE_WIDTH, UNFOCUSABLE
 from tests.report.fake_run import World, make_run
@@ -69,6 +70,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shown(browser: "sync_api.Browser", report: Path) -> Shown:
     return _open(browser, report)
+
+
+def test_times_are_drawn_as_the_dates_they_are(shown: Shown, report: Path) -> None:
+    equity = read_run(report.parent).strategies[0].equity
+    assert equity is not None
+
+    drawn = shown.page.evaluate("document.getElementById('chart-equity').data[0].x")
+
+    assert drawn == [str(day) for day in equity.times.astype("datetime64[D]")]
 
 
 def test_every_section_is_there_and_the_page_complains_of_nothing(shown: Shown) -> None:

@@ -11,7 +11,7 @@ import pytest
 from seawall.report.charts import decay_chart, folds_chart, ic_by_month_chart, ic_running_chart, quantile_chart
 from seawall.report.charts_memory import timeline_chart, units_chart
 from seawall.report.charts_money import equity_chart, months_chart
-from seawall.report.drawing import Chart, figure_json, plain
+from seawall.report.drawing import Chart, figure_json, plain, written_times
 from seawall.report.fields import Fields, read_fields
 from seawall.report.reading import read_fold, read_run
 from seawall.report.records import RunRecords
@@ -55,6 +55,19 @@ def test_each_strategy_has_its_net_line_its_gross_line_switched_off_and_its_draw
     assert net[0] == 1.0
     assert gross[-1] > net[-1]
     assert max(fall) == 0.0
+
+
+@pytest.mark.parametrize(("unit", "unit_milliseconds"), [("D", 86_400_000), ("h", 1000)])
+def test_times_are_counts_the_page_can_write_out(unit: str, unit_milliseconds: int) -> None:
+    days = np.arange(np.datetime64("1969-12-30"), np.datetime64("2039-01-01"), 99)
+    times = (days.astype(f"datetime64[{unit}]") + np.arange(len(days)) % 24).astype("datetime64[ns]")
+
+    counts, told = written_times(times)
+
+    assert told == unit_milliseconds
+    milliseconds = counts.astype(np.int64) * told
+    np.testing.assert_array_equal(milliseconds.astype("datetime64[ms]"), times)
+    assert written_times(np.arange(5))[1] is None
 
 
 def test_a_long_equity_curve_is_thinned_and_keeps_its_lowest_point(tmp_path: Path) -> None:

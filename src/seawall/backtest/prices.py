@@ -17,10 +17,13 @@ GATHER_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class DatePrices:
-    """One date's rows, in the order of entities; NaN where a price is missing or not above zero."""
+    """Rows of a date, or of a slab of dates, in the order of (date, entity).
+
+    Prices are NaN where they are missing or not above zero.
+    """
 
     date: int
-    """Calendar index."""
+    """Calendar index, of a slab that of its first date."""
 
     rows: Int64
     fill: Float64
@@ -40,6 +43,19 @@ class DatePrices:
 
     volume: Float64 | None = None
     """Money traded, at the trade price; None where no column is declared."""
+
+    def of_date(self, date: int, part: slice) -> "DatePrices":
+        """Copy one date out of a slab: a view would keep all of it in memory while the next one is gathered."""
+        return DatePrices(
+            date,
+            self.rows[part].copy(),
+            self.fill[part].copy(),
+            self.adjustment[part].copy(),
+            self.trade[part].copy(),
+            self.mark[part].copy(),
+            None if self.dividend is None else self.dividend[part].copy(),
+            None if self.volume is None else self.volume[part].copy(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +130,10 @@ class PriceReader:
             mark = positive(np.divide(mark, adjustment, out=mark))
         np.copyto(mark, trade, where=np.isnan(mark))
         dividend, volume = self._dividend(rows, order, adjustment), self._volume(rows, order, fill)
-        for date, low, high in zip(
-            range(start, stop), (bounds[:-1] - bounds[0]).tolist(), (bounds[1:] - bounds[0]).tolist(), strict=True
-        ):
-            part = slice(low, high)
-            more = (None if dividend is None else dividend[part], None if volume is None else volume[part])
-            yield DatePrices(date, rows[part], fill[part], adjustment[part], trade[part], mark[part], *more)
+        del order
+        slab = DatePrices(start, rows, fill, adjustment, trade, mark, dividend, volume)
+        for date, (low, high) in zip(range(start, stop), pairwise((bounds - bounds[0]).tolist()), strict=True):
+            yield slab.of_date(date, slice(low, high))
 
     def _prices(self, rows: Int64, order: Int64) -> tuple[Float64, Float64]:
         fill, mark = np.empty(len(rows)), np.empty(len(rows))

@@ -10,7 +10,7 @@ from seawall.budget.claims import Claim, StagePlan
 from seawall.budget.mounts import is_memory_filesystem
 from seawall.budget.neighbours import neighbours
 from seawall.errors import BudgetError
-from seawall.units import GIB, MIB, format_bytes
+from seawall.units import GIB, MIB, format_apart, format_bytes
 
 
 def check_plans(
@@ -105,7 +105,7 @@ def _memory_refusal(over: Sequence[StagePlan], budget_bytes: int, parent_bytes: 
     ranked = sorted(over, key=lambda plan: plan.projected_cgroup_bytes, reverse=True)
     worst = ranked[0]
     needed_bytes = smallest_budget_bytes(over, parent_bytes=parent_bytes)
-    needs, found = _tell_apart(needed_bytes, budget_bytes)
+    needs, found = format_apart(needed_bytes, budget_bytes)
     lower = "".join(f" or lower {knob}" for knob in _knobs_of(worst))
     do = f"{_describe(_worst_claim(worst))} Declare --memory {size_to_declare(needed_bytes)}{lower}."
     if len(ranked) > 1:
@@ -123,7 +123,7 @@ def _check_disk(plans: Sequence[StagePlan], folder: Path) -> None:
     needed_bytes, free_bytes = projected_disk_bytes(plans), free_disk_bytes(folder)
     if needed_bytes <= free_bytes:
         return
-    needs, found = _tell_apart(needed_bytes, free_bytes)
+    needs, found = format_apart(needed_bytes, free_bytes)
     worst = max((claim for plan in plans for claim in plan.disk), key=lambda claim: claim.bytes)
     raise BudgetError(
         str(folder),
@@ -153,9 +153,3 @@ def size_to_declare(size_bytes: int) -> str:
     if size_bytes > GIB:
         return f"{math.ceil(size_bytes * 10 / GIB) / 10:g}GiB"
     return f"{max(math.ceil(size_bytes / MIB), 1)}MiB"
-
-
-def _tell_apart(needed_bytes: int, found_bytes: int) -> tuple[str, str]:
-    """Print two sizes so that the difference shows, however small it is."""
-    needs, found = format_bytes(needed_bytes), format_bytes(found_bytes)
-    return (needs, found) if needs != found else (f"{needed_bytes:,} bytes", f"{found_bytes:,} bytes")

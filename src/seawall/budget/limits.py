@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seawall.budget import portable
 from seawall.budget.cgroup import MemoryGroup, own_group, read_meminfo
-from seawall.units import KIB, MIB, format_bytes, parse_bytes
+from seawall.units import KIB, MIB, format_apart, format_bytes, parse_bytes
 
 _AVAILABLE_SHARE = 0.8
 """Of memory nobody has set a limit on, a fifth is left to everybody else."""
@@ -163,7 +163,8 @@ def _warn(budget_bytes: int, room: list[tuple[str, int]]) -> str:
     rule, room_bytes = min(room, key=lambda candidate: candidate[1])
     if budget_bytes <= room_bytes + _SLACK_BYTES:
         return ""
+    declared, room_for = format_apart(budget_bytes, room_bytes)
     return (
-        f"the declared {format_bytes(budget_bytes)} is more than the {format_bytes(room_bytes)} there is room for"
+        f"the declared {declared} is more than the {room_for} there is room for"
         f" ({rule}): the kernel may kill the run before it reaches its budget"
     )

@@ -11,7 +11,7 @@ from seawall.report import colours
 from seawall.report.compare import Comparison, RunSummary, compare, read_all
 from seawall.report.drawing import Chart, axis, finished, plain, thinned_line
 from seawall.report.facts import best_strategy
-from seawall.report.markup import Html, element, figure, missing, note, section, table
+from seawall.report.markup import Html, Section, element, figure, missing, note, section, table
 from seawall.report.page import write_html
 from seawall.report.records import RunRecords
 from seawall.report.series import running_sum
@@ -47,15 +47,13 @@ def write_comparison(folders: Sequence[Path], output: Path, *, beat: Beat = sile
     """
     runs = read_all(folders, beat=beat)
     found = compare(runs, folders)
-    beat("write", 0, 1)
     names = [run.name for run in found.runs]
     with replacing(output) as temporary:
-        write_html(temporary, " · ".join(names), "seawall runs side by side", _sections(found, runs))
-    beat("write", 1, 1)
+        write_html(temporary, " · ".join(names), "seawall runs side by side", _sections(found, runs), beat)
     return {**found.record(), "path": str(output), "bytes": output.stat().st_size}
 
 
-def _sections(found: Comparison, runs: Sequence[RunRecords]) -> list[Html]:
+def _sections(found: Comparison, runs: Sequence[RunRecords]) -> list[Section]:
     names = [run.name for run in found.runs]
     lines = [
         (name, run.daily.times, running_sum(run.daily.rank_ic))

@@ -1,7 +1,9 @@
 """Pieces of HTML. Every text that comes in is escaped here; only :class:`Html` passes as it is."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,9 +28,19 @@ def element(tag: str, content: Iterable[str] | str = "", *, style: str = "", nam
     return Html(f"<{tag}{attributes}>{''.join(html(part) for part in parts)}</{tag}>")
 
 
-def section(name: str, title: str, lead: str, parts: Iterable[str]) -> Html:
-    """Build a section of the page with its heading and the sentence under it."""
-    return element("section", [element("h2", title), element("p", lead, style="lead"), *parts], name=name)
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the page, in pieces: one string of it all would hold them twice, and in two bytes a letter."""
+
+    name: str
+    pieces: Iterable[Html]
+
+
+def section(name: str, title: str, lead: str, parts: Iterable[str]) -> Section:
+    """Build a section with its heading and the sentence under it; ``parts`` are taken when they are written."""
+    below = element("p", lead, style="lead") if lead else ""
+    opening = Html(f'<section id="{escape(name)}">{element("h2", title)}{below}')
+    return Section(name, chain([opening], map(html, parts), [Html("</section>")]))
 
 
 def note(text: str) -> Html:

@@ -2,11 +2,15 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
-from seawall.report.markup import Html, element, missing
+from seawall.budget.heartbeat import Beat, silent
+from seawall.report.markup import Section, element, missing
 from seawall.report.records import RunRecords
 from seawall.report.sections.beside import beside_section
 from seawall.report.sections.configuration import configuration_section
@@ -55,26 +59,41 @@ OF_SEARCH = (search_section, memory_section, configuration_section)
 """Sections of a search of its own tables, without a panel or a model."""
 
 
-def build_sections(run: RunRecords) -> Iterator[Html]:
-    """Build the sections of the page in order."""
+def build_sections(run: RunRecords) -> Iterator[Section]:
+    """Build the sections of the page in order, each when it is asked for."""
     is_search_alone = bool(run.search) and run.panel is None and not run.folds
-    return (build(run) for build in (OF_SEARCH if is_search_alone else BUILDERS))
+    built = (build(run) for build in (OF_SEARCH if is_search_alone else BUILDERS))
+    return (section for section in built if section is not None)
 
 
-def write_html(path: Path, title: str, subtitle: str, sections: list[Html]) -> None:
-    """Write the whole page.
+def write_html(path: Path, title: str, subtitle: str, sections: Iterable[Section], beat: Beat = silent) -> int:
+    """Write the whole page, and give the number of its sections.
+
+    Sections are set aside on disk piece by piece while the links to them, which stand above them, are still unknown:
+    one piece is held at a time.
 
     A content security policy names the two scripts of the page by hash and forbids everything else: no script that
     came in with a name could run, and nothing is fetched from anywhere.
     """
     own = _text("report.js")
-    with path.open("wb") as file:
+    with path.open("wb") as file, tempfile.TemporaryFile(dir=path.parent) as body:
+        names = [_set_aside(section, body, number, beat) for number, section in enumerate(sections, start=1)]
+        beat("write", 0, 1)
         hashes = [_hash(_chart_library()), _hash([own.encode()])]
-        file.write((_head(title, hashes) + _header(title, subtitle, sections)).encode())
-        file.writelines(section.encode() for section in sections)
+        file.write((_head(title, hashes) + _header(title, subtitle, names)).encode())
+        body.seek(0)
+        shutil.copyfileobj(body, file, SLICE_BYTES)
         file.write(b"</main>\n<script>")
         file.writelines(_chart_library())
         file.write(f"</script>\n<script>{own}</script>\n</body>\n</html>\n".encode())
+    beat("write", 1, 1)
+    return len(names)
+
+
+def _set_aside(section: Section, body: IO[bytes], number: int, beat: Beat) -> str:
+    body.writelines(piece.encode() for piece in section.pieces)
+    beat("sections", number)
+    return section.name
 
 
 def _chart_library() -> Iterator[bytes]:
@@ -97,9 +116,8 @@ def _head(title: str, hashes: list[str]) -> str:
     )
 
 
-def _header(title: str, subtitle: str, sections: list[Html]) -> str:
-    shown = [pair for pair in NAVIGATION if any(part.startswith(f'<section id="{pair[0]}"') for part in sections)]
-    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in shown)
+def _header(title: str, subtitle: str, names: Sequence[str]) -> str:
+    links = "".join(f'<a href="#{name}">{text}</a>' for name, text in NAVIGATION if name in names)
     button = '<button type="button" id="theme" hidden>Light / dark</button>'
     without_scripts = missing("Charts need JavaScript; all tables are readable without it.")
     return (

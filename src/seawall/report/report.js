@@ -11,10 +11,19 @@
     displayModeBar: touch ? false : "hover",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
+  // Times come as counts of a unit since 1970, told in meta, eight bytes or four each; Plotly wants them written out.
+  const numbers = { f8: Float64Array, i4: Int32Array };
+  const written = ({ x, meta }) => {
+    if (!x.bdata) return x;
+    const counts = new numbers[x.dtype](Uint8Array.from(atob(x.bdata), (letter) => letter.charCodeAt(0)).buffer);
+    const length = meta === 86400000 ? 10 : 19;
+    return Array.from(counts, (count) => new Date(count * meta).toISOString().slice(0, length));
+  };
   const charts = [];
   for (const data of document.querySelectorAll("script[data-chart]")) {
     const place = document.getElementById(data.dataset.chart);
     const figure = JSON.parse(data.textContent);
+    for (const line of figure.data) if (line.meta) line.x = written(line);
     // On a touch screen a drag must scroll the page, not zoom the chart.
     figure.layout.dragmode = touch ? false : "zoom";
     Plotly.newPlot(place, figure.data, figure.layout, config);

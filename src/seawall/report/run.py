@@ -43,18 +43,12 @@ def write_report(run: Path, output: Path, *, title: str | None = None, beat: Bea
     num_samples = pack_timeline(source, run / "memory.parquet") if (source := run / "memory.csv").is_file() else 0
     beat("records", 0, 1)
     records = read_run(run)
-    sections = []
-    for section in build_sections(records):
-        sections.append(section)
-        beat("sections", len(sections), 0)
-    beat("write", 0, 1)
     with replacing(output) as temporary:
-        write_html(temporary, title or records.name, _subtitle(records), sections)
-    beat("write", 1, 1)
+        num_sections = write_html(temporary, title or records.name, _subtitle(records), build_sections(records), beat)
     return {
         "path": str(output),
         "bytes": output.stat().st_size,
-        "num_sections": len(sections),
+        "num_sections": num_sections,
         "num_warnings": len(warnings(records)),
         "num_memory_samples": num_samples,
     }

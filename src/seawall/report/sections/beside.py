@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seawall.report import captions
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, note, section, table
+from seawall.report.markup import Section, note, section, table
 from seawall.report.records import RunRecords
 from seawall.report.verdicts import LESS_NAMES, other_name, verdict, verdicts
 from seawall.report.words import decimal, percent, probability, significant
@@ -13,12 +13,12 @@ HEADER = ("", "mean Rank IC", "mean IC", "MSE", "R2")
 LESS_HEADER = ("beside", "of", "model less other", "95 % from", "to", "t_hac", "p_hac", "verdict")
 
 
-def beside_section(run: RunRecords) -> Html:
+def beside_section(run: RunRecords) -> Section | None:
     """Set the model beside each baseline and each seed; nothing where it stands alone."""
     others = run.metrics.parts("beside")
     baselines = [other for other in others if other.text("kind") == "baseline"]
     if not others or run.overall is None:
-        return Html("")
+        return None
     parts: list[str] = [table(_header(run), _rows(run, others), caption="All of them, out of sample")]
     if baselines:
         rows = [row for other in baselines for row in _less_rows(other)]

@@ -4,14 +4,14 @@ import platform
 from importlib import metadata
 
 from seawall.report import captions
-from seawall.report.markup import Html, details, element, missing, note, section, table
+from seawall.report.markup import Section, details, element, missing, note, section, table
 from seawall.report.records import RunRecords
 from seawall.units import KIB, MIB
 
 PACKAGES = ("seawall", "numpy", "scipy", "pyarrow", "duckdb", "torch", "plotly", "pydantic")
 
 
-def configuration_section(run: RunRecords) -> Html:
+def configuration_section(run: RunRecords) -> Section:
     """Show the configuration in full, versions, content keys, and the command that makes the run again."""
     budget = f" --memory {_argument(int(run.declared_bytes))}" if run.declared_bytes else ""
     keys = [(unit.name, unit.key) for unit in run.units if unit.key]

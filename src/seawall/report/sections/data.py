@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from seawall.report import captions
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, details, missing, note, section, table
+from seawall.report.markup import Html, Section, details, missing, note, section, table
 from seawall.report.records import RunRecords
 from seawall.report.words import UNDEFINED, decimal, percent, significant, when, whole
 
@@ -22,7 +22,7 @@ COUNTS = (
 )
 
 
-def data_section(run: RunRecords) -> Html:
+def data_section(run: RunRecords) -> Section:
     """Show the ingest report."""
     found = run.ingest
     if not found:

@@ -2,14 +2,14 @@
 
 from seawall.report import captions
 from seawall.report.charts import folds_chart
-from seawall.report.markup import Html, figure, missing, section, table
+from seawall.report.markup import Section, figure, missing, section, table
 from seawall.report.records import RunRecords, Segment
 from seawall.report.words import when, whole
 
 HEADER = ("fold", "segment", "first date", "last date", "dates", "samples", "purged")
 
 
-def folds_section(run: RunRecords) -> Html:
+def folds_section(run: RunRecords) -> Section:
     """Show the segments of each fold in time and how many samples each has."""
     if not run.folds:
         parts = [missing("The folds have not been laid out yet.")]

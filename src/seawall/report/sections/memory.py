@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from seawall.report import captions
 from seawall.report.charts_memory import timeline_chart, units_chart
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, details, figure, missing, note, section, table
+from seawall.report.markup import Section, details, figure, missing, note, section, table
 from seawall.report.records import RunRecords, Unit
 from seawall.report.words import duration, size, times
 
@@ -14,7 +14,7 @@ HEADER = ("unit", "projected", "measured", "parent", "container peak", "wall", "
 CLAIMS_HEADER = ("stage", "purpose", "why", "size")
 
 
-def memory_section(run: RunRecords) -> Html:
+def memory_section(run: RunRecords) -> Section:
     """Show projected against measured memory per unit and over time, and the claims behind the projections."""
     parts: list[str] = []
     if run.units:

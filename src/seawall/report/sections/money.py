@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from seawall.report import captions
 from seawall.report.charts_money import equity_chart, months_chart
-from seawall.report.markup import Html, figure, missing, note, section, table
+from seawall.report.markup import Html, Section, figure, missing, note, section, table
 from seawall.report.records import RunRecords, Strategy
 from seawall.report.sections.money_rows import STATISTICS, UNTRADED, YEARS_HEADER, year_row
 from seawall.report.words import UNDEFINED
@@ -13,7 +13,7 @@ MAX_YEARS = 240
 """Rows of years, of all strategies together, that are drawn and listed: keeps the page small."""
 
 
-def money_section(run: RunRecords) -> Html:
+def money_section(run: RunRecords) -> Section:
     """Show equity and drawdown of every strategy, its statistics, and the rules and costs it was run with."""
     if not run.strategies:
         parts = [missing(run.why_untraded or "There is no backtest in this run yet.")]

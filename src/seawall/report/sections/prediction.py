@@ -7,7 +7,7 @@ import numpy as np
 from seawall.report import captions
 from seawall.report.charts import decay_chart, ic_by_month_chart, ic_running_chart
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, details, figure, missing, note, section, table
+from seawall.report.markup import Section, details, figure, missing, note, section, table
 from seawall.report.records import Block, Daily, RunRecords
 from seawall.report.trust import band, sign_in_words
 from seawall.report.words import UNDEFINED, decimal, percent, probability, significant, whole
@@ -19,7 +19,7 @@ TESTS_HEADER = ("", "plain", "HAC", "Newey–West", "non-overlapping", "p HAC", 
 POOLED_HEADER = ("", "predictions", "RMSE", "MAE", "R²", "bias", "Pearson", "pooled t")
 
 
-def prediction_section(run: RunRecords) -> Html:
+def prediction_section(run: RunRecords) -> Section:
     """Show IC over time and in numbers."""
     parts: list[str] = []
     if run.daily is not None and len(run.daily.times):

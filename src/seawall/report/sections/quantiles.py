@@ -3,11 +3,11 @@
 from seawall.report import captions
 from seawall.report.charts import quantile_chart
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, figure, missing, section
+from seawall.report.markup import Section, figure, missing, section
 from seawall.report.records import RunRecords
 
 
-def quantile_section(run: RunRecords) -> Html:
+def quantile_section(run: RunRecords) -> Section:
     """Show the mean target of each quantile of the predictions."""
     if run.overall is None or not run.overall.quantiles:
         parts = [missing("Quantile returns have not been computed yet.")]

@@ -6,7 +6,7 @@ import numpy as np
 
 from seawall.report.charts_search import heat_chart, replay_chart
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, card, details, element, figure, note, section, table
+from seawall.report.markup import Html, Section, card, details, element, figure, note, section, table
 from seawall.report.records import RunRecords
 from seawall.report.words import decimal, duration, percent, probability, significant, size, whole
 
@@ -41,11 +41,11 @@ BRACKET = (
 LIVE = "Refitted on all data, hold-out included: for a live program, and not out of sample."
 
 
-def search_section(run: RunRecords) -> Html:
+def search_section(run: RunRecords) -> Section | None:
     """Show verdict, parameters, account, heat maps, walk-forward and replay of each signal type."""
     types = {name: Fields(part) for name, part in run.search.part("types").values.items() if isinstance(part, dict)}
     if not types:
-        return Html("")
+        return None
     parts: list[Html] = [note(text) for text in run.search.texts("notes")]
     for number, (name, own) in enumerate(types.items()):
         parts += _type(number, name, own)

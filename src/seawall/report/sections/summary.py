@@ -3,13 +3,13 @@
 from seawall.report.cautions import warnings
 from seawall.report.facts import best_strategy, peak_bytes
 from seawall.report.fields import Fields
-from seawall.report.markup import Html, card, element, note
+from seawall.report.markup import Html, Section, card, element, note, section
 from seawall.report.records import RunRecords
 from seawall.report.summary import Finding, findings
 from seawall.report.words import decimal, percent, probability, size, when
 
 
-def summary_section(run: RunRecords) -> Html:
+def summary_section(run: RunRecords) -> Section:
     """Build the summary."""
     found = warnings(run)
     parts = [element("div", [_finding(finding) for finding in findings(run)], style="findings"), _cards(run)]
@@ -18,7 +18,7 @@ def summary_section(run: RunRecords) -> Html:
         parts.append(element("div", [element("h3", "Before you believe it"), element("ul", items)], style="warnings"))
     else:
         parts.append(note("No stage gave a warning."))
-    return element("section", [element("h2", "Summary"), *parts], name="summary")
+    return section("summary", "Summary", "", parts)
 
 
 def _finding(finding: Finding) -> Html:

@@ -4,7 +4,7 @@ import numpy as np
 
 from seawall.report import captions, colours
 from seawall.report.charts import training_chart
-from seawall.report.markup import Html, element, figure, missing, note, section, swatches, table
+from seawall.report.markup import Section, element, figure, missing, note, section, swatches, table
 from seawall.report.records import RunRecords, Training
 from seawall.report.words import decimal, duration, significant, whole
 
@@ -20,7 +20,7 @@ LEGEND = (
 )
 
 
-def training_section(run: RunRecords) -> Html:
+def training_section(run: RunRecords) -> Section:
     """Show losses and valid IC by epoch, fold by fold."""
     if not run.trainings:
         parts = [missing("No model has been trained yet.")]
