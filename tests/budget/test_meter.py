@@ -43,7 +43,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_high_water_marks_are_the_highest_of_all_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "TreeReader", ScriptedTree([5, 30, 10]))
-    charges = iter([7])  # looked at once in four samples: its peak is the kernel's to keep
+    charges = iter([7])  # looked at now and then: its peak is the kernel's to keep
 
     with Timeline(tmp_path / "memory.csv") as timeline:
         watched = Meter(timeline, pid=1, unit="ingest", heartbeat=tmp_path / "beat", charged=lambda: next(charges))
@@ -62,6 +62,7 @@ def test_a_row_is_written_for_each_sub_step_and_holds_its_highest(
 ) -> None:
     monkeypatch.setattr(meter, "TreeReader", ScriptedTree([5, 30, 10, 20]))
     monkeypatch.setattr(meter, "ROW_SECONDS", 1e9)
+    monkeypatch.setattr(meter, "ASIDE_EVERY", 1)
     heartbeat = tmp_path / "beat"
 
     with Timeline(tmp_path / "memory.csv") as timeline:

@@ -1,5 +1,6 @@
 """Where this process stands in the kernel's memory cgroups (version 1 or 2), and what a group's files say."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -67,9 +68,12 @@ class MemoryGroup:
             kernel = max(kernel, statistics["kernel"] - statistics.get("slab_reclaimable", 0))
         return statistics.get("anon", 0) + statistics.get("shmem", 0) + kernel
 
-    def charged_bytes(self) -> int | None:
-        """Read everything charged here and below now, file pages included."""
-        return read_number(self.folder / _FILES[self.version].charged)
+    def open_charge(self) -> int | None:
+        """Open the file that says what is charged here and below now, file pages included; None where there is none."""
+        try:
+            return os.open(self.folder / _FILES[self.version].charged, os.O_RDONLY)
+        except OSError:
+            return None
 
     def processes_bytes(self) -> int:
         """Sum the private and shared memory charged here and below, without the kernel's own."""

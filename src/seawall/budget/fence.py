@@ -50,6 +50,8 @@ class Fence:
     """The stage's own cgroup; None for the other kinds."""
     around: MemoryGroup | None
     """The cgroup of the parent, if any: its counter tells of kills where the stage has no cgroup of its own."""
+    _charge: int | None = None
+    """Descriptor of the file of the present charge, which is read several times a second."""
 
     def describe(self, entered: str = "") -> str:
         """Say in words what holds the stage; ``entered`` is what its process found when it went in."""
@@ -87,7 +89,12 @@ class Fence:
 
     def charged(self) -> int | None:
         """Read the present charge of the stage's own cgroup, file pages included; None where it has none."""
-        return None if self.group is None else self.group.charged_bytes()
+        if self._charge is None:
+            self._charge = None if self.group is None else self.group.open_charge()
+        try:
+            return None if self._charge is None else int(os.pread(self._charge, 32, 0))
+        except (OSError, ValueError):
+            return None
 
     def kills(self) -> KillCounts:
         """Read the kernel's counters of kills for memory at every level around the stage, nearest first.
@@ -101,6 +108,9 @@ class Fence:
 
     def close(self) -> None:
         """Remove the stage's cgroup once its processes are gone; what cannot be removed is left for a later sweep."""
+        if self._charge is not None:
+            os.close(self._charge)
+            self._charge = None
         if self.group is None or self.kind != "cgroup":
             return
         deadline = time.monotonic() + CLOSE_SECONDS

@@ -26,6 +26,9 @@ READS_FACTOR = 10
 READS_FLOOR_BYTES = 4 * GIB
 """Library code and small files read again and again under a tight limit stay far below this in any healthy run."""
 
+CALM_SECONDS = 0.2
+"""Below the first threshold nothing but the size has to be looked at more often."""
+
 GROWTH_SECONDS = 30.0
 """Growth is told over this much of the past."""
 
@@ -80,6 +83,7 @@ class Guard:
     num_requests: int = 0
     bytes_read: int | None = None
     growth: Growth = field(default_factory=Growth)
+    _calm_until_seconds: float = 0.0
     _next_request_seconds: float = 0.0
     _next_reads_seconds: float = 0.0
 
@@ -95,6 +99,9 @@ class Guard:
         others_need
             The room reserved for other processes is no longer there: the stage is asked to shrink too.
         """
+        if now < self._calm_until_seconds and held_bytes <= SHRINK_SHARE * self.budget_bytes and not others_need:
+            return ""
+        self._calm_until_seconds = now + CALM_SECONDS
         self.growth.add(now, held_bytes)
         if held_bytes > STOP_SHARE * self.budget_bytes:
             return "stop"

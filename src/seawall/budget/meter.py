@@ -24,11 +24,13 @@ TIMELINE_COLUMNS = (
     "parent_private_bytes",
 )
 
-ROW_SECONDS = 0.2
-"""A row holds the highest figures of this time: 7 hours sampled every 50 ms take some 10 MB, and no peak is lost."""
+ROW_SECONDS = 0.17
+"""A row holds the highest figures of this time or a little more, and no peak is lost: 7 hours take some 10 MB."""
 
-OTHERS_EVERY = 4
-"""Samples between two looks at the container's charge, whose peak the kernel keeps, and at the waiting parent."""
+ASIDE_EVERY = 4
+"""Samples between two looks at all but the stage's memory: its last report, the container's charge, whose peak the
+kernel keeps, and the waiting parent. Each of them costs as much as the stage's own figures: after 45 ms of another's
+work the caches are cold."""
 
 FLUSH_SECONDS = 1.0
 """At most this much of the timeline is lost when the parent itself is killed."""
@@ -47,16 +49,29 @@ class HighWater:
     """Everything charged to the stage's container, file pages included; None where it has none of its own."""
     parent_private_bytes: int = 0
 
-    def raised_by(self, sample: Sample, cgroup_bytes: int | None, parent_private_bytes: int) -> "HighWater":
+    def covers(self, sample: Sample) -> bool:
+        """Tell whether a sample raises no mark."""
+        return (
+            sample.private_bytes <= self.private_bytes
+            and sample.file_bytes <= self.file_bytes
+            and sample.shared_bytes <= self.shared_bytes
+            and sample.held_bytes <= self.held_bytes
+        )
+
+    def raised_by(self, sample: Sample) -> "HighWater":
         """Give the marks after one more sample."""
         return HighWater(
             max(self.held_bytes, sample.held_bytes),
             max(self.private_bytes, sample.private_bytes),
             max(self.shared_bytes, sample.shared_bytes),
             max(self.file_bytes, sample.file_bytes),
-            max(self.cgroup_bytes or 0, cgroup_bytes) if cgroup_bytes is not None else self.cgroup_bytes,
-            max(self.parent_private_bytes, parent_private_bytes),
+            self.cgroup_bytes,
+            self.parent_private_bytes,
         )
+
+    def beside(self, cgroup_bytes: int | None, parent_private_bytes: int) -> "HighWater":
+        """Give the marks after one more look at the container and the parent."""
+        return self.merged(HighWater(cgroup_bytes=cgroup_bytes, parent_private_bytes=parent_private_bytes))
 
     def merged(self, other: "HighWater") -> "HighWater":
         """Give the higher of each mark."""
@@ -81,6 +96,7 @@ class Timeline:
         seconds_before, self._lock = _mend(path), threading.Lock()
         self._file = path.open("a", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
+        self._waiting: list[tuple[object, ...]] = []
         self._origin_seconds = time.monotonic() - seconds_before
         self._flushed_seconds = time.monotonic()
         if path.stat().st_size == 0:
@@ -94,15 +110,22 @@ class Timeline:
     def _append(self, unit: str, substep: str, marks: HighWater) -> None:
         now = time.monotonic()
         figures = (marks.private_bytes, marks.shared_bytes, marks.file_bytes, marks.cgroup_bytes)
-        seconds = f"{now - self._origin_seconds:.2f}"
-        self._rows.writerow((seconds, unit, substep, *figures, marks.parent_private_bytes))
+        self._waiting.append((f"{now - self._origin_seconds:.2f}", unit, substep, *figures, marks.parent_private_bytes))
         if now - self._flushed_seconds >= FLUSH_SECONDS:
             self._flushed_seconds = now
-            with suppress(OSError):
-                self._file.flush()
+            self._write()
+
+    def _write(self) -> None:
+        """Write the rows of a second at once: five times one row would cost five times as much."""
+        rows, self._waiting = self._waiting, []
+        with suppress(OSError):
+            self._rows.writerows(rows)
+            self._file.flush()
 
     def close(self) -> None:
         """Write what is buffered."""
+        with self._lock:
+            self._write()
         with suppress(OSError):
             self._file.close()
 
@@ -156,24 +179,28 @@ class Meter:
         self._tree = TreeReader(pid)
         self._heartbeat = _LastReport(heartbeat)
         self._count = 0
-        self._others: tuple[int | None, int] = (None, 0)
         self._written, self._row = HighWater(), HighWater()
         self._row_substep, self._row_started = "", time.monotonic()
 
     def sample(self) -> Sample:
-        """Measure now; a row is written when the sub-step changes and at least every ``ROW_SECONDS``."""
+        """Measure now; a row is written when the sub-step is seen to change and at least every ``ROW_SECONDS``."""
         sample = self._tree.sample()
-        if self._count % OTHERS_EVERY == 0:
-            self._others = self._charged(), self._tree.own_private_bytes()
-            self.parent_private_bytes = max(self.parent_private_bytes, self._others[1])
+        if self._count % ASIDE_EVERY == 0:
+            self._look_aside()
         self._count += 1
-        charged_bytes, parent_bytes = self._others
+        marks = self._row
+        if not marks.covers(sample):
+            self._row = marks.raised_by(sample)
+        return sample
+
+    def _look_aside(self) -> None:
+        parent_bytes, charged_bytes = self._tree.own_private_bytes(), self._charged()
+        self.parent_private_bytes = max(self.parent_private_bytes, parent_bytes)
         substep, now = str(self._heartbeat.read().get("substep", "")), time.monotonic()
         if substep != self._row_substep or now - self._row_started >= ROW_SECONDS:
             self._write_row()
             self._row_substep, self._row_started = substep, now
-        self._row = self._row.raised_by(sample, charged_bytes, parent_bytes)
-        return sample
+        self._row = self._row.beside(charged_bytes, parent_bytes)
 
     @property
     def high(self) -> HighWater:

@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from seawall.budget import portable
 from seawall.units import KIB
@@ -19,8 +19,7 @@ _RESIDENT_BYTES = 96
 """The three lines of resident memory have at most this much together; to search the whole file would cost more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """Resident memory of a process tree at one moment.
 
     Pages that several processes of the tree share count once for each of them, so a sum is never too low.
