@@ -19,9 +19,9 @@ from seawall.train.determinism import repeatable
 from seawall.train.loop import Trainer
 from seawall.train.validate import TargetScore, Validation
 from seawall.units import MIB
-from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Beside, Gather
 from seawall.windows.samples import select_samples
+from seawall.windows.scaling import Scaling
 from seawall.windows.stream import Windows
 
 NUM_ENTITIES, NUM_DATES, NUM_FEATURES, NUM_STATIC = 200, 360, 32, 8

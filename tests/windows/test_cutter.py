@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.windows.choose import Order
-from seawall.windows.cutter import CHUNK_BYTES, Cutter, Ring, Scaling
+from seawall.windows.cutter import CHUNK_BYTES, Cutter, Ring
 from seawall.windows.gather import Beside, Gather
 from seawall.windows.samples import select_samples
+from seawall.windows.scaling import Scaling
 from seawall.windows.stream import Windows
 from tests.stores.test_segments import Rows, panels, stacked, updates
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from seawall.arrays import Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
-from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Gather
 from seawall.windows.samples import select_samples
+from seawall.windows.scaling import Scaling
 from tests.support import make_panel
 
 

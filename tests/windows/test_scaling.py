@@ -11,7 +11,7 @@ from seawall.bridges.torch_data import TorchWindows
 from seawall.errors import ConfigError, SeawallError
 from seawall.stores.panel import Panel
 from seawall.windows.api import WindowsChoice
-from seawall.windows.cutter import Scaling
+from seawall.windows.scaling import Scaling
 from seawall.windows.splits import FoldSamples
 from tests.support import make_panel
 from tests.train.worlds import change_from

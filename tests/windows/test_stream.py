@@ -8,7 +8,7 @@ from seawall.pipeline.loader import windows as open_windows
 from seawall.stores.panel import Panel
 from seawall.windows.choose import Order
 from seawall.windows.gather import Gather
-from seawall.windows.samples import select_samples
+from seawall.windows.samples import Samples, select_samples
 from seawall.windows.stream import Windows
 from tests.support import make_panel
 
@@ -86,6 +86,19 @@ def test_a_position_of_another_stream_is_refused_by_name(panel: Panel) -> None:
         ResumeError, match=r"windows\.seed: the saved position is of another stream, found 1, allowed: 0"
     ):
         windows_of(panel).load_state(state)
+
+
+def test_a_position_of_other_samples_is_refused_however_many_they_are(panel: Panel) -> None:
+    early, late = (select_samples(panel, dates, 5) for dates in ((0, 40), (40, 80)))
+    same = Samples(late.first_rows[: len(early.first_rows)], early.before)
+    assert same.num_samples == early.num_samples
+
+    def stream(samples: Samples) -> Windows:
+        return Windows(Gather(panel, 5), samples, batch_size=64)
+
+    with pytest.raises(ResumeError, match=r"windows\.samples: the saved position is of another stream"):
+        stream(same).load_state(stream(early).state())
+    stream(select_samples(panel, (0, 40), 5)).load_state(stream(early).state())
 
 
 def test_an_error_while_gathering_reaches_the_caller(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from seawall.windows.share import Deal
 if TYPE_CHECKING:
     from seawall.arrays import Float32
     from seawall.windows.combinatorial import Combinatorial
-    from seawall.windows.cutter import Scaling
     from seawall.windows.folds import Dated, Length, Rolling
     from seawall.windows.samples import Samples
+    from seawall.windows.scaling import Scaling
     from seawall.windows.splits import PanelFolds
 
 

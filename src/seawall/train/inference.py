@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from seawall.arrays import Float32, Int64
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import Scaler
-from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Batch, Beside, Gather
+from seawall.windows.scaling import Scaling
 
 ModelTensors: TypeAlias = tuple[Tensor, Tensor | None, Tensor | None]
 """Features, static attributes, entity numbers: every model is called with these three, in this order."""

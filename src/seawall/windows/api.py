@@ -13,10 +13,9 @@ from seawall.errors import ConfigError, nearest
 from seawall.stores.panel import Panel
 from seawall.units import format_bytes, parse_bytes
 from seawall.windows.choose import ORDERS, Chosen, choose_order, stream_claims
-from seawall.windows.cutter import Scaling
 from seawall.windows.gather import Beside, Gather
 from seawall.windows.samples import Samples, select_samples
-from seawall.windows.scaling import check_samples, check_scaling, fit_scaling
+from seawall.windows.scaling import Scaling, check_samples, check_scaling, fit_scaling
 from seawall.windows.share import Deal, Share
 from seawall.windows.slabs import SlabOrder
 from seawall.windows.static import static_of

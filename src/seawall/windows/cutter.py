@@ -1,8 +1,9 @@
-"""Windows cut out of a row-major array, many in one call: a strided view and one index."""
+"""Windows cut out of a row-major array, many in one call: compiled, or a strided view and one index of NumPy."""
 
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from ctypes import CDLL
 from threading import Lock
 
 import numpy as np
@@ -10,27 +11,19 @@ import numpy as np
 from seawall.arrays import AnyArray, Bool, Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.segments import Layout
-from seawall.windows.touch import Touch
+from seawall.windows.compiled import ELSEWHERE, CompiledCut, library
+from seawall.windows.scaling import Scaling
 
 CHUNK_BYTES = 98_304
-"""Windows changed on their way (scaled, columns chosen) are taken this much at a time: the passes over them then stay
-in a core's cache, and the piece below the 128 KiB from which malloc asks the kernel for fresh pages each time
-(measured: 7 times slower)."""
+"""Without the library, windows changed on their way (scaled, columns chosen) are taken this much at a time: the passes
+over them then stay in a core's cache, and the piece below the 128 KiB from which malloc asks the kernel for fresh pages
+each time (measured: 7 times slower)."""
+
+LINE_BYTES = 64
+"""Of a cache, where a buffer begins."""
 
 RING_BUFFERS = 3
 """One batch being used, one ready, one being gathered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """What turns raw features into model inputs: ``(x - mean) / std``, clipped to +-``clip``, NaN to 0 (the mean)."""
-
-    mean: Float32
-    """float32 [F] of the chosen columns."""
-    std: Float32
-    """float32 [F], none 0."""
-    clip: float
-    """In standard deviations."""
 
 
 class Ring:
@@ -47,18 +40,15 @@ class Ring:
 
     def take(self, shape: tuple[int, ...], dtype: str) -> AnyArray:
         """Give an array of this shape with any content."""
+        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize + LINE_BYTES
         with self._lock:
             for number in range(len(self._buffers)):
                 # Two references: the list's, and the one this call holds.
-                if sys.getrefcount(self._buffers[number]) <= 2 and self._fits(self._buffers[number], shape, dtype):
-                    return self._buffers[number][: shape[0]]
-            made = np.empty(shape, dtype)
+                if sys.getrefcount(self._buffers[number]) <= 2 and self._buffers[number].nbytes >= num_bytes:
+                    return _on_a_line(self._buffers[number], shape, dtype)
+            made = np.empty(num_bytes, np.uint8)
             self._buffers = [made, *self._buffers[: self._num_buffers - 1]]
-            return made[: shape[0]]
-
-    @staticmethod
-    def _fits(buffer: AnyArray, shape: tuple[int, ...], dtype: str) -> bool:
-        return buffer.shape[1:] == shape[1:] and buffer.shape[0] >= shape[0] and buffer.dtype == dtype
+            return _on_a_line(made, shape, dtype)
 
 
 class Cutter:
@@ -96,37 +86,61 @@ class Cutter:
         if columns is not None and not all(0 <= column < width for column in columns):
             raise ConfigError("columns", "no such column", found=str(columns), allowed=f"0 to {width - 1}")
         whole = columns is None or columns == tuple(range(width))
-        self._columns = None if whole or columns is None else np.asarray(columns, np.intp)
+        self._columns = None if whole or columns is None else np.asarray(columns, np.int64)
         self.num_columns = width if columns is None else len(columns)
         self._scaling = None if scaling is None else _flat(scaling, length)
         self._fill_missing = fill_missing or scaling is not None
         self._ring, self._masks = rings or (Ring(), Ring())
-        self._windows = [_whole_windows(part, length) for part in source]
-        self._source, self._layout = source, layout
-        self._touch = Touch(source[0], length) if layout is None else None
+        self._source, self._layout = [np.ascontiguousarray(part).view(np.ndarray) for part in source], layout
+        self._windows = [_whole_windows(part, length) for part in self._source]
+        self._compiled = self._compile(library())
         self._chunk = max(1, CHUNK_BYTES // max(1, 4 * length * width))
 
-    @property
-    def changes(self) -> bool:
-        """Whether windows come other than as stored."""
-        return self._columns is not None or self._fill_missing
+    def _compile(self, opened: CDLL | None) -> CompiledCut | None:
+        if opened is None:
+            return None
+        columns, scaling, fill = self._columns, self._scaling, self._fill_missing
+        return CompiledCut(opened, self._source, self.length, columns=columns, scaling=scaling, fill_missing=fill)
 
     def cut(self, starts: Int64) -> Float32:
         """Give float32 [B, length, F]: the windows that begin at these rows.
 
-        As stored, it is one fancy index into a fresh array. Changed on the way, windows come in a buffer of a ring,
-        which is used again once nobody holds the array.
+        They come in a buffer of a ring, which is used again once nobody holds the array.
         """
-        if self._touch is not None:
-            self._touch(starts)
-        return self._changed(starts, None) if self.changes else self._taken(starts)
+        return self._cut(starts, None)
 
     def cut_with_mask(self, starts: Int64) -> tuple[Float32, Bool]:
         """Give the windows, and bool [B, length, F]: True where a value is stored, False where it is NaN."""
-        if self._touch is not None:
-            self._touch(starts)
         mask_BLF: Bool = self._masks.take((len(starts), self.length, self.num_columns), "|b1")
-        return self._changed(starts, mask_BLF), mask_BLF
+        return self._cut(starts, mask_BLF), mask_BLF
+
+    def _cut(self, starts: Int64, mask_BLF: Bool | None) -> Float32:
+        changes = self._columns is not None or self._fill_missing or mask_BLF is not None
+        if self._compiled is None and not changes:
+            return self._taken(starts)
+        x_BLF: Float32 = self._ring.take((len(starts), self.length, self.num_columns), "<f4")
+        if self._compiled is None:
+            self._change_in_chunks(starts, x_BLF, mask_BLF)
+        elif self._layout is None:
+            self._compiled.cut(starts, x_BLF, mask_BLF)
+        else:
+            self._cut_over_segments(self._compiled, self._layout, starts, x_BLF, mask_BLF)
+        return x_BLF
+
+    def _cut_over_segments(
+        self, compiled: CompiledCut, layout: Layout, starts: Int64, x_BLF: Float32, mask_BLF: Bool | None
+    ) -> None:
+        segment, place, whole = self._locate(layout, starts)
+        compiled.cut(place, x_BLF, mask_BLF, np.where(whole, segment, ELSEWHERE))
+        for window in np.flatnonzero(~whole).tolist():
+            one = slice(window, window + 1)
+            self._change(self._taken(starts[one]), x_BLF[one], None if mask_BLF is None else mask_BLF[one])
+
+    def _locate(self, layout: Layout, starts: Int64) -> tuple[Int64, Int64, Bool]:
+        """Find the segment and the place each window begins at, and whether it lies there whole."""
+        segment, place = layout.locate(starts)
+        last, end = layout.locate(starts + (self.length - 1))
+        return segment, place, (segment == last) & (end - place == self.length - 1)
 
     def _taken(self, starts: Int64) -> Float32:
         if self._layout is not None:
@@ -136,9 +150,7 @@ class Cutter:
 
     def _taken_over_segments(self, layout: Layout, starts: Int64) -> Float32:
         """Index each segment's windows at once; windows that cross from one segment to another are pieced together."""
-        first, place = layout.locate(starts)
-        last, end = layout.locate(starts + (self.length - 1))
-        whole = (first == last) & (end - place == self.length - 1)
+        first, place, whole = self._locate(layout, starts)
         taken = np.empty((len(starts), self.length, self._width), np.float32)
         for segment in np.unique(first[whole]).tolist():
             here = whole & (first == segment)
@@ -150,18 +162,18 @@ class Cutter:
                 step += num_rows
         return taken
 
-    def _changed(self, starts: Int64, mask_BLF: Bool | None) -> Float32:
-        x_BLF: Float32 = self._ring.take((len(starts), self.length, self.num_columns), "<f4")
+    def _change_in_chunks(self, starts: Int64, x_BLF: Float32, mask_BLF: Bool | None) -> None:
         for first in range(0, len(starts), self._chunk):
             piece = slice(first, first + self._chunk)
-            taken = self._taken(starts[piece])
-            if self._columns is not None:
-                taken = np.take(taken, self._columns, axis=2, out=x_BLF[piece], mode="clip")
-            if mask_BLF is not None:
-                np.equal(taken, taken, out=mask_BLF[piece])
-            # One flat row a window: NumPy's inner loop then runs over the whole lookback, not over a few features.
-            self._finish(taken.reshape(len(taken), -1), x_BLF[piece].reshape(len(taken), -1))
-        return x_BLF
+            self._change(self._taken(starts[piece]), x_BLF[piece], None if mask_BLF is None else mask_BLF[piece])
+
+    def _change(self, taken: Float32, into: Float32, mask: Bool | None) -> None:
+        if self._columns is not None:
+            taken = np.take(taken, self._columns, axis=2, out=into, mode="clip")
+        if mask is not None:
+            np.equal(taken, taken, out=mask)
+        # One flat row a window: NumPy's inner loop then runs over the whole lookback, not over a few features.
+        self._finish(taken.reshape(len(taken), -1), into.reshape(len(into), -1))
 
     def _finish(self, taken: Float32, into: Float32) -> None:
         if self._scaling is None:
@@ -174,15 +186,20 @@ class Cutter:
             np.copyto(into, 0.0, where=np.isnan(into))
 
 
+def _on_a_line(buffer: AnyArray, shape: tuple[int, ...], dtype: str) -> AnyArray:
+    """View a buffer from its first cache line on: stores across two lines cost a third of the speed (measured)."""
+    made: AnyArray = np.ndarray(shape, dtype, buffer=buffer, offset=-buffer.ctypes.data % LINE_BYTES)
+    return made
+
+
 def _whole_windows(source: Float32, length: int) -> AnyArray:
     """View an array as overlapping windows, each one opaque item: NumPy then copies a window with one memcpy."""
     num_rows, width = source.shape
-    plain = np.ascontiguousarray(source).view(np.ndarray)
     opaque = np.dtype((np.void, 4 * length * width))
     shape = (max(num_rows - length + 1, 0),)
     if not (shape[0] and width):
         return np.empty(shape, opaque)
-    windows: AnyArray = np.ndarray(shape, opaque, buffer=plain, strides=plain.strides[:1])
+    windows: AnyArray = np.ndarray(shape, opaque, buffer=source, strides=source.strides[:1])
     return windows
 
 

@@ -8,8 +8,9 @@ from seawall.arrays import AnyArray, Bool, Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
-from seawall.windows.cutter import Cutter, Scaling
+from seawall.windows.cutter import Cutter
 from seawall.windows.samples import Samples
+from seawall.windows.scaling import Scaling
 from seawall.windows.steps import hide_steps, step_rows
 
 

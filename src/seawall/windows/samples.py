@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xxhash
 
 from seawall.arrays import Bool, Int32, Int64
 from seawall.stores.panel import Panel
@@ -34,6 +35,13 @@ class Samples:
     def lengths(self) -> Int64:
         """int64 [R], rows of each run."""
         return np.diff(self.before)
+
+    @property
+    def key(self) -> str:
+        """Tell these samples from any others: a hash of their runs, 16 hexadecimal digits."""
+        digest = xxhash.xxh3_64(np.ascontiguousarray(self.first_rows, "<i8").data)
+        digest.update(np.ascontiguousarray(self.before, "<i8").data)
+        return digest.hexdigest()
 
     def rows(self, positions: Int64) -> Int64:
         """Find the row each sample ends at; ``positions`` are any of 0 .. num_samples - 1."""

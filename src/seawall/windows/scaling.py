@@ -1,15 +1,29 @@
 """Scaling of windows for anybody's loop: z-scores fitted on the samples that are learnt from, and on no others."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from seawall.arrays import Float32
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.stores.scalers import fit_columns
-from seawall.windows.cutter import Scaling
 from seawall.windows.samples import Samples
 
 CLIP_SIGMAS = 5.0
 """As in the trainer: beyond five deviations a daily number is an error or one day that would rule the gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What turns raw features into model inputs: ``(x - mean) / std``, clipped to +-``clip``, NaN to 0 (the mean)."""
+
+    mean: Float32
+    """float32 [F] of the chosen columns."""
+    std: Float32
+    """float32 [F], none 0."""
+    clip: float
+    """In standard deviations."""
 
 
 def fit_scaling(

@@ -118,6 +118,7 @@ class Windows:
         self.gather, self.samples, self.batch_size, self.order, self.seed = gather, samples, batch_size, order, seed
         self.share, self.pool_bytes = share, pool_bytes
         self.source = self._source()
+        self._samples_key = samples.key
         self._epoch = self._step = 0
 
     @property
@@ -166,6 +167,7 @@ class Windows:
         identity: State = {
             "panel": self.gather.panel.content_key,
             "num_samples": self.samples.num_samples,
+            "samples": self._samples_key,
             "lookback_periods": self.gather.lookback_periods,
             "batch_size": self.batch_size,
             "order": self.order,

@@ -1,0 +1,140 @@
+/* Windows cut out of row-major float32 rows, into a batch: as they are, or some columns, scaled, without NaN.
+ *
+ * Plain C without Python in it, called through ctypes by compiled.py. Where it is not built NumPy does the same, bit
+ * for bit, and slower. A window lies anywhere in memory, and a copy waits at the head of each of its pages: first for
+ * the page table, so a word of each page is asked for four windows before; then for the memory itself, until the
+ * processor has seen where the reading goes, so each line is asked for a kilobyte before it is copied. What is changed
+ * on the way is changed where it was copied to, in the caches.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define PUBLIC __declspec(dllexport)
+#else
+#define PUBLIC __attribute__((visibility("default")))
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SOON(address) __builtin_prefetch(address)
+#else
+#define SOON(address) ((void)0)
+#endif
+
+/* One build for every x86-64: the loader of the C library picks the widest version this processor knows. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDEST
+#endif
+
+enum { VERSION = 1, PAGE_BYTES = 4096, LINE_BYTES = 64, AHEAD_WINDOWS = 4, AHEAD_BYTES = 1024 };
+
+typedef struct {
+    const float *const *sources; /* one a segment: [num_rows, width] */
+    const int64_t *num_rows;
+    int64_t num_sources;
+    int64_t width;
+    int64_t length;
+    const int64_t *columns; /* 0: all, as they lie */
+    int64_t num_columns;
+    const float *mean; /* [length * num_columns], or 0: not scaled */
+    const float *std;
+    float clip;
+    int32_t fill_missing; /* NaN becomes 0 */
+} Cut;
+
+PUBLIC int64_t seawall_cut_version(void) { return VERSION; }
+
+/* Copy a window line by line; its last lines go with the first of the window that is copied next. */
+WIDEST static void copy(const float *window, const float *next_window, float *into_window, int64_t num_bytes) {
+    const char *from = (const char *)window, *next = (const char *)next_window;
+    char *into = (char *)into_window;
+    const int64_t ahead = num_bytes < AHEAD_BYTES ? num_bytes : AHEAD_BYTES, whole = num_bytes - num_bytes % LINE_BYTES;
+    for (int64_t at = 0; at < whole; at += LINE_BYTES) {
+        SOON(at + ahead < num_bytes ? from + at + ahead : next + (at + ahead - num_bytes));
+        memcpy(into + at, from + at, LINE_BYTES);
+    }
+    memcpy(into + whole, from + whole, (size_t)(num_bytes - whole));
+}
+
+static void ask_for(const float *values, int64_t num_bytes, int64_t step) {
+    const char *bytes = (const char *)values;
+    for (int64_t at = 0; at < num_bytes; at += step) SOON(bytes + at);
+    if (num_bytes) SOON(bytes + num_bytes - 1);
+}
+
+static void choose(const Cut *how, const float *from, const float *next, float *into) {
+    const int64_t row_bytes = how->width * (int64_t)sizeof(float);
+    for (int64_t row = 0; row < how->length; row++, from += how->width, next += how->width) {
+        ask_for(next, row_bytes, LINE_BYTES);
+        for (int64_t column = 0; column < how->num_columns; column++) *into++ = from[how->columns[column]];
+    }
+}
+
+WIDEST static void mark(const float *values, uint8_t *mask, int64_t count) {
+    for (int64_t i = 0; i < count; i++) mask[i] = values[i] == values[i];
+}
+
+WIDEST static void fill(float *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++) values[i] = values[i] == values[i] ? values[i] : 0.0f;
+}
+
+/* (x - mean) / std, clipped, NaN to 0: the operations of NumPy in NumPy's order, so the same bits. */
+WIDEST static void scale(float *values, int64_t count, const float *mean, const float *std, float clip) {
+    for (int64_t i = 0; i < count; i++) {
+        float value = (values[i] - mean[i]) / std[i];
+        value = value < -clip ? -clip : value;
+        value = value > clip ? clip : value;
+        values[i] = value == value ? value : 0.0f;
+    }
+}
+
+static void cut_one(const Cut *how, const float *from, const float *next, float *into, uint8_t *mask) {
+    const int64_t count = how->length * how->num_columns;
+    if (how->columns)
+        choose(how, from, next, into);
+    else
+        copy(from, next, into, count * (int64_t)sizeof(float));
+    if (mask) mark(into, mask, count);
+    if (how->mean)
+        scale(into, count, how->mean, how->std, how->clip);
+    else if (how->fill_missing)
+        fill(into, count);
+}
+
+/* Where a window begins; 0 of a window that is left to the caller. */
+static const float *window_at(const Cut *how, const int64_t *segments, const int64_t *starts, int64_t window) {
+    const int64_t segment = segments ? segments[window] : 0;
+    return segment < 0 ? 0 : how->sources[segment] + starts[window] * how->width;
+}
+
+/* The first window that is not within its segment, or -1. A segment of -1 is of a window that is left to the caller. */
+static int64_t first_outside(const Cut *how, int64_t count, const int64_t *segments, const int64_t *starts) {
+    for (int64_t window = 0; window < count; window++) {
+        int64_t segment = segments ? segments[window] : 0;
+        if (segment == -1) continue;
+        if (segment < 0 || segment >= how->num_sources) return window;
+        if (starts[window] < 0 || starts[window] > how->num_rows[segment] - how->length) return window;
+    }
+    return -1;
+}
+
+/* Cut ``count`` windows into ``windows`` [count, length, num_columns], and ``mask`` of the same shape unless it is 0:
+ * 1 where a value is stored, 0 where it is NaN. Gives -1, or the number of a window that is not within the rows of its
+ * segment; then nothing has been written. */
+PUBLIC int64_t seawall_cut(const Cut *how, int64_t count, const int64_t *segments, const int64_t *starts, float *windows,
+                           uint8_t *mask) {
+    const int64_t num_values = how->length * how->num_columns, num_bytes = how->length * how->width * 4;
+    const int64_t outside = first_outside(how, count, segments, starts);
+    if (outside >= 0) return outside;
+    for (int64_t window = 0; window < count; window++) {
+        const int64_t place = window * num_values;
+        const float *from = window_at(how, segments, starts, window);
+        const float *next = window + 1 < count ? window_at(how, segments, starts, window + 1) : 0;
+        if (window + AHEAD_WINDOWS < count)
+            ask_for(window_at(how, segments, starts, window + AHEAD_WINDOWS), num_bytes, PAGE_BYTES);
+        if (from) cut_one(how, from, next ? next : from, windows + place, mask ? mask + place : 0);
+    }
+    return -1;
+}
