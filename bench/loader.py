@@ -12,15 +12,18 @@ from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import Self
+from unittest.mock import patch
 
 import numpy as np
 
 from bench.panels import synthetic_panel
 from seawall.stores.panel import Panel
 from seawall.units import MIB
+from seawall.windows import cutter
 from seawall.windows.choose import Order
 from seawall.windows.gather import Gather
 from seawall.windows.samples import Samples, select_samples
+from seawall.windows.scaling import Scaling
 from seawall.windows.stream import Windows
 
 LOOKBACK, BATCH, ROUNDS, PEER_ROUNDS = 60, 512, 5, 3
@@ -105,6 +108,10 @@ def _loaders(panel: Panel) -> dict[str, tuple[Iterator[int], int]]:
         f"seawall, {name}": (_ours(panel, samples, order, pool), 800 if order == "by_time" else 2500)
         for name, order, pool in ours
     }
+    scaling = Scaling(np.zeros(32, np.float32), np.full(32, 1.1, np.float32), 5.0)
+    found["seawall, shuffle, scaled"] = (_ours(panel, samples, "shuffle", None, scaling), 1500)
+    found["seawall, shuffle, scaled, NumPy"] = (_by_numpy(panel, samples, scaling), 500)
+    found["seawall, shuffle, NumPy"] = (_by_numpy(panel, samples, None), 1500)
     source = np.asarray(panel.features)
     found["torch Dataset a sample, 0 workers"] = (_torch(source, samples, batched=False, num_workers=0), 150)
     found["torch Dataset a sample, 2 workers"] = (_torch(source, samples, batched=False, num_workers=2), 150)
@@ -113,8 +120,21 @@ def _loaders(panel: Panel) -> dict[str, tuple[Iterator[int], int]]:
     return found
 
 
-def _ours(panel: Panel, samples: Samples, order: Order, pool_bytes: int | None) -> Iterator[int]:
-    stream = Windows(Gather(panel, LOOKBACK), samples, batch_size=BATCH, order=order, pool_bytes=pool_bytes)
+def _by_numpy(panel: Panel, samples: Samples, scaling: Scaling | None) -> Iterator[int]:
+    """Give what an installation without a C compiler gives; it is made now, not at the first batch."""
+    with patch.object(cutter, "library", return_value=None):
+        gather = Gather(panel, LOOKBACK, scaling=scaling)
+    return _endless(Windows(gather, samples, batch_size=BATCH))
+
+
+def _ours(
+    panel: Panel, samples: Samples, order: Order, pool_bytes: int | None, scaling: Scaling | None = None
+) -> Iterator[int]:
+    gather = Gather(panel, LOOKBACK, scaling=scaling)
+    return _endless(Windows(gather, samples, batch_size=BATCH, order=order, pool_bytes=pool_bytes))
+
+
+def _endless(stream: Windows) -> Iterator[int]:
     while True:
         for batch in stream:
             yield len(batch)
