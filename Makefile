@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-$(STAMP): pyproject.toml constraints.txt src/seawall/windows/cut.c
+$(STAMP): pyproject.toml constraints.txt src/seawall/windows/kernels.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,lightgbm,lightning,report,docs,dev]'
 	touch $(STAMP)

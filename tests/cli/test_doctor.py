@@ -26,7 +26,7 @@ def test_doctor_names_every_limit_fence_engine_and_the_temporary_folder() -> Non
         "meter only",
     }
     assert facts["engines"]["numpy"]
-    assert facts["window_cutter"] in ("compiled", "NumPy")
+    assert facts["kernels"] in ("compiled", "NumPy")
     assert "room now" in dict(lines)
     assert ("on a disk" in dict(lines)["temporary"]) != facts["temporary_folder_in_memory"]
     assert "gpu" in dict(lines)

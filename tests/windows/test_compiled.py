@@ -1,4 +1,4 @@
-"""The compiled cutter gives the bits that NumPy gives, and never reads outside the rows."""
+"""The compiled kernels give the bits that NumPy gives, and never reads outside the rows."""
 
 import ctypes
 import shutil
@@ -17,6 +17,7 @@ from seawall.stores.segments import Layout
 from seawall.windows import compiled, cutter
 from seawall.windows.compiled import ELSEWHERE, CompiledCut
 from seawall.windows.cutter import Cutter
+from seawall.windows.order import permute
 from seawall.windows.scaling import Scaling
 from tests.stores.test_segments import Rows, panels, stacked, updates
 
@@ -100,6 +101,18 @@ def test_windows_over_several_segments_are_those_of_numpy(chosen: list[Rows], lo
         assert mask.tobytes() == plain_mask.tobytes()
 
 
+@given(n=st.integers(1, 2**62), key=st.integers(0, 2**64 - 1), data=st.data())
+def test_the_shuffled_order_is_that_of_numpy(n: int, key: int, data: st.DataObject) -> None:
+    positions = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=50)), np.int64)
+
+    ours = permute(n, key, positions)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "library", lambda: None)
+        plain = permute(n, key, positions)
+    assert ours.tolist() == plain.tolist()
+
+
 @pytest.mark.parametrize("start", [-1, 41, 2**62, -(2**62)])
 def test_a_window_outside_the_rows_is_refused_before_anything_is_written(start: int) -> None:
     made = CompiledCut(library(), [np.ones((100, 3), np.float32)], 60, columns=None, scaling=None, fill_missing=False)
@@ -144,12 +157,12 @@ def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler here")
-    source = Path(compiled.__file__).with_name("cut.c")
+    source = Path(compiled.__file__).with_name("kernels.c")
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
 
-    subprocess.run([compiler, *flags, "-o", tmp_path / "cut.so", source], check=True)
+    subprocess.run([compiler, *flags, "-o", tmp_path / "kernels.so", source], check=True)
 
-    assert ctypes.CDLL(str(tmp_path / "cut.so")).seawall_cut_version() == compiled.VERSION
+    assert ctypes.CDLL(str(tmp_path / "kernels.so")).seawall_version() == compiled.VERSION
 
 
 def library() -> ctypes.CDLL:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from seawall.errors import ConfigError
 from seawall.stores.panel import Panel
 from seawall.windows.choose import Order
-from seawall.windows.cutter import CHUNK_BYTES, Cutter, Ring
+from seawall.windows.cutter import CHUNK_BYTES, Cutter
 from seawall.windows.gather import Beside, Gather
+from seawall.windows.ring import LINE_BYTES, Ring, empty_on_a_line
 from seawall.windows.samples import select_samples
 from seawall.windows.scaling import Scaling
 from seawall.windows.stream import Windows
@@ -62,6 +63,14 @@ def test_a_ring_uses_what_was_given_back_and_leaves_alone_what_is_held() -> None
     assert (held == 7).all()
     assert len(addresses) <= 2
     assert held.ctypes.data not in addresses
+
+
+def test_buffers_begin_on_a_line_of_the_cache() -> None:
+    held = [
+        array for size in (1, 7, 5000) for array in (Ring().take((size, 3), "<f4"), empty_on_a_line((size,), "<f4"))
+    ]
+
+    assert [array.ctypes.data % LINE_BYTES for array in held] == [0] * 6
 
 
 def test_a_view_of_a_batch_keeps_its_buffer_from_being_used_again() -> None:

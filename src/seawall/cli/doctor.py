@@ -93,7 +93,7 @@ def look_at_machine(budget: Budget) -> dict[str, Any]:
         "available_bytes": found.available_bytes,
         "fences": probe(),
         "gpu": _gpus(),
-        "window_cutter": "compiled" if find_spec("seawall.windows.cut") else "NumPy",
+        "kernels": "compiled" if find_spec("seawall.windows.kernels") else "NumPy",
         "engines": {name: _version(name) for name in ENGINES},
         "temporary_folder": str(temporary),
         "temporary_folder_in_memory": is_memory_filesystem(temporary),
@@ -151,8 +151,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for line in facts["fences"]:
         yield "fence", line
     yield "gpu", ", ".join(facts["gpu"]) or "none that the driver lists"
-    slower = "" if facts["window_cutter"] == "compiled" else ": slower; install again where there is a C compiler"
-    yield "windows cut by", f"{facts['window_cutter']}{slower}"
+    slower = "" if facts["kernels"] == "compiled" else ": slower; install again where there is a C compiler"
+    yield "kernels", f"{facts['kernels']}{slower}"
     for name, extra in ENGINES.items():
         missing = f"missing; pip install '{extra}'" if extra else "missing"
         yield name, facts["engines"][name] or missing

@@ -1,27 +1,33 @@
-"""The compiled cutter of windows (cut.c), where the package was built with it."""
+"""The compiled inner loops of the window stream (kernels.c), where the package was built with them."""
 
 import ctypes
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from seawall.arrays import AnyArray, Bool, Float32, Int64
-from seawall.windows.scaling import Scaling
 
-LIBRARY = "seawall.windows.cut"
+if TYPE_CHECKING:
+    from seawall.windows.scaling import Scaling
+
+UInt64: TypeAlias = npt.NDArray[np.uint64]
+
+LIBRARY = "seawall.windows.kernels"
 """Lies where an extension module of this name would; it is none, so it is opened and never imported."""
 
 VERSION = 1
-"""Of the call and its structure in cut.c: a library left over from another version is not used."""
+"""Of the calls and the structure in kernels.c: a library left over from another version is not used."""
 
 ELSEWHERE = -1
 """The segment of a window that the library leaves alone."""
 
 
 class _Cut(ctypes.Structure):
-    """The structure ``Cut`` of cut.c."""
+    """The structure ``Cut`` of kernels.c."""
 
     _fields_ = (
         ("sources", ctypes.c_void_p),
@@ -62,7 +68,7 @@ class CompiledCut:
         length: int,
         *,
         columns: Int64 | None,
-        scaling: Scaling | None,
+        scaling: "Scaling | None",
         fill_missing: bool,
     ) -> None:
         width = sources[0].shape[1]
@@ -109,6 +115,14 @@ class CompiledCut:
             raise IndexError(f"window {outside} of the batch begins at row {starts[outside]}, outside the rows")
 
 
+def permute(library: ctypes.CDLL, n: int, bits: int, keys: UInt64, positions: Int64) -> Int64:
+    """Map positions of a shuffled order by the library: the numbers :func:`seawall.windows.order.permute` gives."""
+    positions = np.ascontiguousarray(positions, np.int64)
+    places = np.empty(len(positions), np.int64)
+    library.seawall_permute(n, bits, _address(keys), len(positions), _address(positions), _address(places))
+    return places
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """Open the library; None where the package was built without a C compiler, or from other sources."""
@@ -116,9 +130,17 @@ def library() -> ctypes.CDLL | None:
     if found is None or found.origin is None:
         return None
     opened = ctypes.CDLL(found.origin)
-    opened.seawall_cut_version.restype = ctypes.c_int64
-    if opened.seawall_cut_version() != VERSION:
+    opened.seawall_version.restype = ctypes.c_int64
+    if opened.seawall_version() != VERSION:
         return None
+    opened.seawall_permute.restype = None
+    opened.seawall_permute.argtypes = (
+        ctypes.c_uint64,
+        ctypes.c_int64,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        *[ctypes.c_void_p] * 2,
+    )
     opened.seawall_cut.restype = ctypes.c_int64
     opened.seawall_cut.argtypes = (
         ctypes.POINTER(_Cut),

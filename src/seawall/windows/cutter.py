@@ -1,10 +1,7 @@
 """Windows cut out of a row-major array, many in one call: compiled, or a strided view and one index of NumPy."""
 
-import math
-import sys
 from collections.abc import Sequence
 from ctypes import CDLL
-from threading import Lock
 
 import numpy as np
 
@@ -12,43 +9,13 @@ from seawall.arrays import AnyArray, Bool, Float32, Int64
 from seawall.errors import ConfigError
 from seawall.stores.segments import Layout
 from seawall.windows.compiled import ELSEWHERE, CompiledCut, library
+from seawall.windows.ring import Ring
 from seawall.windows.scaling import Scaling
 
 CHUNK_BYTES = 98_304
 """Without the library, windows changed on their way (scaled, columns chosen) are taken this much at a time: the passes
 over them then stay in a core's cache, and the piece below the 128 KiB from which malloc asks the kernel for fresh pages
 each time (measured: 7 times slower)."""
-
-LINE_BYTES = 64
-"""Of a cache, where a buffer begins."""
-
-RING_BUFFERS = 3
-"""One batch being used, one ready, one being gathered."""
-
-
-class Ring:
-    """Buffers that are allocated once and handed out in turn; one that somebody still holds is left to its holder.
-
-    A view handed out keeps its buffer's reference count up, so a kept batch is never written over: it costs a new
-    buffer, and the old one is freed with its last view.
-    """
-
-    def __init__(self, num_buffers: int = RING_BUFFERS) -> None:
-        self._num_buffers = num_buffers
-        self._buffers: list[AnyArray] = []
-        self._lock = Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: str) -> AnyArray:
-        """Give an array of this shape with any content."""
-        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize + LINE_BYTES
-        with self._lock:
-            for number in range(len(self._buffers)):
-                # Two references: the list's, and the one this call holds.
-                if sys.getrefcount(self._buffers[number]) <= 2 and self._buffers[number].nbytes >= num_bytes:
-                    return _on_a_line(self._buffers[number], shape, dtype)
-            made = np.empty(num_bytes, np.uint8)
-            self._buffers = [made, *self._buffers[: self._num_buffers - 1]]
-            return _on_a_line(made, shape, dtype)
 
 
 class Cutter:
@@ -184,12 +151,6 @@ class Cutter:
             np.clip(into, -self._scaling.clip, self._scaling.clip, out=into)
         if self._fill_missing:
             np.copyto(into, 0.0, where=np.isnan(into))
-
-
-def _on_a_line(buffer: AnyArray, shape: tuple[int, ...], dtype: str) -> AnyArray:
-    """View a buffer from its first cache line on: stores across two lines cost a third of the speed (measured)."""
-    made: AnyArray = np.ndarray(shape, dtype, buffer=buffer, offset=-buffer.ctypes.data % LINE_BYTES)
-    return made
 
 
 def _whole_windows(source: Float32, length: int) -> AnyArray:

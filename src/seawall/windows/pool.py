@@ -10,8 +10,9 @@ import numpy as np
 from seawall.arrays import Float32, Int64
 from seawall.errors import FormatError
 from seawall.stores.segments import Layout
-from seawall.windows.cutter import Cutter, Ring
+from seawall.windows.cutter import Cutter
 from seawall.windows.gather import Batch, Gather
+from seawall.windows.ring import Ring, empty_on_a_line
 from seawall.windows.tiles import Members
 
 
@@ -157,7 +158,7 @@ class PoolReader:
 
     def _room(self) -> _Buffer:
         capacity = max(self.order.capacity_rows, 1)
-        features = np.empty((capacity, self._features.width), np.float32)
+        features = empty_on_a_line((capacity, self._features.width), "<f4")
         targets = np.empty((capacity, self._targets.width), np.float32)
         gather, length = self.gather, self.gather.lookback_periods
         fill_missing = gather.beside.fill_missing or gather.beside.mask

@@ -1,4 +1,5 @@
-/* Windows cut out of row-major float32 rows, into a batch: as they are, or some columns, scaled, without NaN.
+/* The two inner loops of the window stream: cutting windows out of row-major float32 rows, into a batch, as they are or
+ * some columns, scaled, without NaN; and the computed shuffle.
  *
  * Plain C without Python in it, called through ctypes by compiled.py. Where it is not built NumPy does the same, bit
  * for bit, and slower. A window lies anywhere in memory, and a copy waits at the head of each of its pages: first for
@@ -28,7 +29,7 @@
 #define WIDEST
 #endif
 
-enum { VERSION = 1, PAGE_BYTES = 4096, LINE_BYTES = 64, AHEAD_WINDOWS = 4, AHEAD_BYTES = 1024 };
+enum { VERSION = 1, NUM_ROUNDS = 8, PAGE_BYTES = 4096, LINE_BYTES = 64, AHEAD_WINDOWS = 4, AHEAD_BYTES = 1024 };
 
 typedef struct {
     const float *const *sources; /* one a segment: [num_rows, width] */
@@ -44,7 +45,7 @@ typedef struct {
     int32_t fill_missing; /* NaN becomes 0 */
 } Cut;
 
-PUBLIC int64_t seawall_cut_version(void) { return VERSION; }
+PUBLIC int64_t seawall_version(void) { return VERSION; }
 
 /* Copy a window line by line; its last lines go with the first of the window that is copied next. */
 WIDEST static void copy(const float *window, const float *next_window, float *into_window, int64_t num_bytes) {
@@ -137,4 +138,26 @@ PUBLIC int64_t seawall_cut(const Cut *how, int64_t count, const int64_t *segment
         if (from) cut_one(how, from, next ? next : from, windows + place, mask ? mask + place : 0);
     }
     return -1;
+}
+
+/* One walk of the network of order.py over ``bits`` bits: ``low`` and ``high`` are changed by turns, by the other. */
+static inline uint64_t network(uint64_t value, const uint64_t *keys, int64_t low_bits, uint64_t low_mask, uint64_t high_mask) {
+    uint64_t halves[2] = {value & low_mask, value >> low_bits};
+    const uint64_t masks[2] = {low_mask, high_mask};
+    for (int round = 0; round < NUM_ROUNDS; round++) {
+        uint64_t mixed = (halves[1 - round % 2] + keys[round]) * 0xBF58476D1CE4E5B9u;
+        mixed = (mixed ^ mixed >> 29) * 0x94D049BB133111EBu;
+        halves[round % 2] ^= mixed >> 32 & masks[round % 2];
+    }
+    return halves[1] << low_bits | halves[0];
+}
+
+/* Map positions of a shuffled order of ``n`` to positions of the plain one, as ``permute`` of order.py does. */
+WIDEST PUBLIC void seawall_permute(uint64_t n, int64_t bits, const uint64_t *keys, int64_t count, const uint64_t *positions,
+                                   uint64_t *places) {
+    const int64_t low_bits = bits / 2;
+    const uint64_t low_mask = ((uint64_t)1 << low_bits) - 1, high_mask = ((uint64_t)1 << (bits - low_bits)) - 1;
+    for (int64_t i = 0; i < count; i++) places[i] = network(positions[i], keys, low_bits, low_mask, high_mask);
+    for (int64_t i = 0; i < count; i++)
+        while (places[i] >= n) places[i] = network(places[i], keys, low_bits, low_mask, high_mask);
 }
