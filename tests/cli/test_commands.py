@@ -38,7 +38,11 @@ def test_a_run_stopped_by_a_scheduler_or_a_closed_terminal_ends_in_order(
     written: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [sys.executable, "-m", "seawall", "run", str(written), "--memory", "900MiB"]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(number, signal.SIG_DFL)  # who runs the tests may have told them to ignore it (nohup)
+    try:
+        run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, before)
     while not (tmp_path / "out" / ".heartbeat.json").exists():
         time.sleep(0.02)
     run.send_signal(number)

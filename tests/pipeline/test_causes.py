@@ -36,7 +36,11 @@ DEATHS: dict[str, tuple[Stage, str, str]] = {
         "killed by signal 9 from outside, sender unknown (no counter of kills for memory has moved)",
     ),
     "SIGTERM from outside": (Stage(KILL.format(signal=15)), "terminated", "signal 15 (SIGTERM) from outside"),
-    "SIGHUP": (Stage(KILL.format(signal=1)), "hung-up", "its terminal or session was closed"),
+    "SIGHUP that it does not ignore": (
+        Stage(BEAT + "signal.signal(1, signal.SIG_DFL); os.kill(os.getpid(), 1)"),
+        "hung-up",
+        "its terminal or session was closed",
+    ),
     "SIGINT that it does not ignore": (
         Stage(BEAT + "signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), 2)"),
         "interrupted",
