@@ -68,6 +68,7 @@ def _write_table(output: Path, builder: TableBuilder, store: PredictionStore, co
             coverage.add(block.dates, batch.fold, block.matched)
             writer.write(block.table)
             beat("rows", coverage.num_rows, store.num_rows)
+            del batch, block  # before the next is read
         if coverage.num_rows != store.num_rows:
             found, allowed = f"{coverage.num_rows:,}", f"{store.num_rows:,}"
             raise FormatError(str(store.folder), "wrong number of predictions", found=found, allowed=allowed)

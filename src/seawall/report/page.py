@@ -24,7 +24,7 @@ from seawall.report.sections.search import search_section
 from seawall.report.sections.summary import summary_section
 from seawall.report.sections.training import training_section
 
-SLICE_BYTES = 262_144
+SLICE_BYTES = 65_536
 """The chart library is 5 MB: it is hashed and copied a slice at a time, never held whole."""
 
 NAVIGATION = (

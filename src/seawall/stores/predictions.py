@@ -257,11 +257,14 @@ class PredictionStore:
         """
         for file, groups in self._pieces(path):
             for batch in _read(file, ["row", "fold", self.column], rows_per_batch, groups):
-                yield PredictionBatch(
+                columns = PredictionBatch(
                     row=batch.column("row").to_numpy(),
                     fold=batch.column("fold").to_numpy().astype(np.int64),
                     prediction=batch.column(self.column).to_numpy(zero_copy_only=False),
                 )
+                yield columns
+                # Nothing of it is held here while the next one is read.
+                del batch, columns
 
     def refuse_paths(self) -> None:
         """Raise unless the predictions walk forward.
