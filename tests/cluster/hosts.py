@@ -31,6 +31,8 @@ class Host:
     token: Path
     cores: "CoreQuota | None" = None
     more_environment: dict[str, str] = field(default_factory=dict)
+    sees_groups: bool = False
+    """Whether what runs here can look at its control groups, which ``ip netns exec`` hides."""
 
     def environment(self) -> dict[str, str]:
         """Give the environment of everything that runs here."""
@@ -39,7 +41,8 @@ class Host:
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """Give the command that runs another one here."""
-        inside = ["ip", "netns", "exec", self.name, *map(str, argv)]
+        enter = ["nsenter", f"--net=/run/netns/{self.name}"] if self.sees_groups else ["ip", "netns", "exec", self.name]
+        inside = [*enter, *map(str, argv)]
         return inside if self.cores is None else self.cores.command(inside)
 
     def start_node(self, head: str = "", *, cpus: int = 1, memory_bytes: int = 2 << 30) -> None:
@@ -112,6 +115,22 @@ class CoreQuota:
         """Give the command that runs another one in the group."""
         return ["/bin/sh", "-c", f'echo $$ > {self.folder}/cgroup.procs && exec "$@"', "sh", *argv]
 
+    def hold(self, pids: Sequence[int]) -> None:
+        """Put processes that run, and all they start, into the group."""
+        put_into(self.folder, pids)
+
+    @property
+    def pids(self) -> set[int]:
+        """Who is in the group."""
+        return {int(pid) for pid in (self.folder / "cgroup.procs").read_text().split()}
+
+
+def put_into(group: Path, pids: Sequence[int]) -> None:
+    """Put processes that run, and all they start, into a control group; one that has ended meanwhile is left out."""
+    for pid in pids:
+        with suppress(OSError):
+            (group / "cgroup.procs").write_text(str(pid))
+
 
 @contextmanager
 def core_quota(name: str, cores: float) -> Iterator[CoreQuota]:
@@ -128,6 +147,7 @@ def core_quota(name: str, cores: float) -> Iterator[CoreQuota]:
         yield CoreQuota(folder)
     finally:
         for _ in range(50):
+            put_into(folder.parent, sorted(CoreQuota(folder).pids))
             with suppress(OSError):
                 folder.rmdir()
                 break
@@ -196,4 +216,4 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-__all__ = ["OBJECT_STORE_BYTES", "Host", "Pair", "core_quota", "require_hosts", "two_hosts"]
+__all__ = ["OBJECT_STORE_BYTES", "Host", "Pair", "core_quota", "put_into", "require_hosts", "two_hosts"]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tests.cluster.hosts import Host, Pair, two_hosts
 from tests.cluster.test_two_hosts import artefacts, command, nodes_of, settings, units
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FOLDS = {"train": 150, "valid": 30, "test": 60}
 STILL = {"kind": "lstm", "hidden_size": 4, "dropout": 0.0}

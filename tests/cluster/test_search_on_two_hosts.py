@@ -12,7 +12,7 @@ import yaml
 from tests.cluster.hosts import PORT, require_hosts, two_hosts
 from tests.search.test_run import SECTION, files, tables
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GRID = {
     "take_profit_bps": {"start": 40, "stop": 400, "num": 40},

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.hosts import Host, two_hosts
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide" / "cluster.md").read_text(encoding="utf-8")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def section(title: str) -> str:
