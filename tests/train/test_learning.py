@@ -13,6 +13,7 @@ from seawall.stores.panel import Panel
 from seawall.train.config import TrainConfig
 from seawall.train.predict import predict_fold
 from tests.support import make_panel
+from tests.train.test_inputs import with_attributes
 from tests.train.worlds import World, edit
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ def world_of(folder: Path, signal: Signal, *, leak: float = 0.0) -> tuple[World,
     edit(panel.path, "targets", "<f4", (-1, 1), plant)
     edit(panel.path, "returns", "<f8", (-1, 1), plant)
     edit(panel.path, "features", "<f4", (-1, features.shape[1]), see)
-    return World(folder), known
+    return with_attributes(World(folder)), known
 
 
 def daily_ics(world: World, model: dict[str, object], known: Float64) -> tuple[Float64, Float64]:
@@ -88,6 +89,7 @@ def daily_ics(world: World, model: dict[str, object], known: Float64) -> tuple[F
 NETWORKS = [
     {"kind": "lstm", "hidden_size": 16, "dropout": 0.0},
     {"kind": "lstm_attention", "hidden_size": 16, "dropout": 0.0},
+    {"kind": "branch_lstm", "hidden_size": 16, "dropout": 0.0, "static": ["area", "slope"]},
     {"kind": "tcn_attention", "hidden_size": 16, "dropout": 0.0, "num_blocks": 1, "embedding_size": 0},
     {"kind": "lightgbm"},
 ]
