@@ -36,7 +36,8 @@ class LstmConfig(NetworkConfig):
         """Bound the bytes held at once for a batch: forward, and in training what backward reads and makes."""
         steps = batch_size * lookback_periods
         held = _lstm_values(shape.num_features, self.hidden_size, self.num_layers, training=training)
-        return int(4 * steps * (held + _head_values(self.output, self.hidden_size, shape, training=training)))
+        of_head = _head_values(self.output, self.hidden_size, shape, training=training)
+        return int(4 * steps * (held + of_head if training else max(held, self.hidden_size + of_head)))
 
 
 class LstmAttentionConfig(NetworkConfig):
@@ -114,7 +115,9 @@ class BranchLstmConfig(NetworkConfig):
         joined = self.hidden_size + self.static_size + shape.num_static
         of_head = _head_values("sequence", self.merge_size, shape, training=training)
         heads = (1.5 if training else 2) * joined + (3 if training else 1) * self.merge_size + of_head
-        return int(4 * (steps * held + merged * heads))
+        if training:
+            return int(4 * (steps * held + merged * heads))
+        return int(4 * max(steps * held, steps * self.hidden_size + merged * heads))
 
 
 class TcnAttentionConfig(NetworkConfig):
@@ -259,7 +262,8 @@ def _lstm_values(num_features: int, hidden_size: int, num_layers: int, *, traini
     """Count the values of a step that stacked LSTM layers hold.
 
     In training oneDNN keeps for each layer 12 values a unit (gates, states, cells) and 7.5 rows as wide as the wider
-    of what goes in and comes out, padded (18.5 a unit measured in all; 46 where 12 features meet 4 units).
+    of what goes in and comes out, padded (18.5 a unit measured in all; 46 where 12 features meet 4 units). Without
+    gradients all but its states are let go before a head begins: the larger of both is held.
     """
     if not training:
         return 3 * num_features + FORWARD_VALUES * hidden_size
