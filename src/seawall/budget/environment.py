@@ -2,6 +2,10 @@
 
 import ctypes
 import os
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def allocator_environment(
@@ -36,6 +40,25 @@ def allocator_environment(
 def available_cores() -> int:
     """Count the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+GIVE_BACK_BATCHES = 8
+"""A validation of 35 batches grew by 90 MiB in one run of four without, by 50 at 16, by none at 8, which costs 0.5 ms a
+batch of 6."""
+
+
+def giving_back(batches: Iterable[T]) -> Iterator[T]:
+    """Give batches one by one, and hand free memory back before the first, after every few, and after the last.
+
+    Buffers are aligned, and glibc before 2.38 cannot put an aligned buffer into the hole that one of its size has left
+    once a small object lies beside it: the heap then grows with every batch, by chance, and only pages of free holes
+    can be returned.
+    """
+    for number, batch in enumerate(batches):
+        if number % GIVE_BACK_BATCHES == 0:
+            give_back_free_memory()
+        yield batch
+    give_back_free_memory()
 
 
 def give_back_free_memory() -> None:

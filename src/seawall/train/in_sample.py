@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seawall.arrays import AnyArray, Float64, Int64
+from seawall.budget.environment import giving_back
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import StageError
 from seawall.metrics import PointwiseMoments, information_coefficient, rank_information_coefficient
@@ -115,7 +116,7 @@ def _fill(
             beside=fitted.inputs.beside(panel),
         )
         module = fitted.module.to(device)
-        for rows in blocks:
+        for rows in giving_back(blocks):
             places = np.arange(done, done + len(rows))
             if not slots.written(places).all():
                 slots.write(places, _in_unit(predict_scaled(module, gather, rows, device).cpu().numpy(), fitted))

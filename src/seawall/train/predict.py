@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from seawall.arrays import Float32, Int64
+from seawall.budget.environment import giving_back
 from seawall.budget.heartbeat import Beat, silent
 from seawall.errors import ResumeError, StageError
 from seawall.stores.atomic import replacing, text_key
@@ -241,7 +242,8 @@ class _Work:
         """Compute this rank's batches that are not complete yet; give how many rows that were."""
         module = self.fitted.module.to(self.device)
         num_computed = 0
-        for start in range(self.ranks.rank * self.batch_size, len(rows), self.ranks.world_size * self.batch_size):
+        starts = range(self.ranks.rank * self.batch_size, len(rows), self.ranks.world_size * self.batch_size)
+        for start in giving_back(starts):
             places = np.arange(start, min(start + self.batch_size, len(rows)))
             if not slots.written(places).all():
                 scaled = predict_scaled(module, self.gather, rows[places], self.device, every_step=every_step)

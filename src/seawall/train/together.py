@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seawall.arrays import Int64
+from seawall.budget.environment import giving_back
 from seawall.budget.heartbeat import Beat
 from seawall.stores.slots import SlotFile
 from seawall.train.ranks import Ranks
@@ -59,7 +60,7 @@ class Together:
         """Predict this rank's batches."""
         validator, start = self.validator, 0
         blocks = date_major_blocks(validator.gather.panel, validator.samples, validator.segment, validator.batch_size)
-        for number, rows in enumerate(blocks):
+        for number, rows in enumerate(giving_back(blocks)):
             if number % self.ranks.world_size == self.ranks.rank:
                 predicted = validator.predict(model, validator.gather, rows, validator.device, every_step=True)
                 values = predicted.float().cpu().numpy().reshape(len(rows), -1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seawall.arrays import AnyArray, Float32, Float64, Int32, Int64
+from seawall.budget.environment import giving_back
 from seawall.budget.heartbeat import Beat
 from seawall.losses.objective import Objective
 from seawall.metrics import PointwiseMoments, information_coefficient, rank_information_coefficient
@@ -82,7 +83,7 @@ class Validator:
         """Validate a model on all samples."""
         sums = _Sums(self.objective, len(self.scaler.targets))
         done = 0
-        for rows in date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size):
+        for rows in giving_back(date_major_blocks(self.gather.panel, self.samples, self.segment, self.batch_size)):
             sums.update(*self._blocks(model, rows))
             done += len(rows)
             beat(substep, done, self.samples.num_samples)
