@@ -1,5 +1,6 @@
 """What a process tree holds, measured on processes that hold a known amount."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seawall.budget import processes
-from seawall.budget.processes import Sample, descendants, own_private_bytes, sample_tree
+from seawall.budget.processes import Sample, TreeReader, descendants, own_private_bytes, sample_tree
 from seawall.units import MIB
 
 HOLD = "import mmap, sys; {hold}; print('held', flush=True); sys.stdin.read()"
@@ -67,6 +68,31 @@ def test_pages_of_a_mapped_file_count_as_file_and_not_as_private(tmp_path: Path)
 
     assert abs(growth.file_bytes - 80 * MIB) < TOLERANCE_BYTES
     assert growth.held_bytes < TOLERANCE_BYTES
+
+
+def test_a_tree_that_is_measured_again_and_again_follows_private_shared_and_file_pages(tmp_path: Path) -> None:
+    mapped = tmp_path / "mapped"
+    mapped.write_bytes(b"1" * 30 * MIB)
+    reader = TreeReader(os.getpid())
+    before = reader.sample()
+
+    held = b"1" * (40 * MIB)
+    with_private = reader.sample()
+    shared = mmap.mmap(-1, 20 * MIB)
+    shared.write(b"1" * 20 * MIB)
+    with_shared = reader.sample()
+    with mapped.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        assert pages[:: mmap.PAGESIZE] == b"1" * len(pages[:: mmap.PAGESIZE])
+        with_file = reader.sample()
+    shared.close()
+    after = reader.sample()
+    reader.close()
+
+    assert abs(with_private.private_bytes - before.private_bytes - len(held)) < TOLERANCE_BYTES
+    assert abs(with_shared.shared_bytes - before.shared_bytes - 20 * MIB) < MIB
+    assert abs(with_file.file_bytes - before.file_bytes - 30 * MIB) < MIB
+    assert (with_file.shared_bytes, after.shared_bytes) == (with_shared.shared_bytes, before.shared_bytes)
+    assert after.held_bytes <= with_shared.held_bytes
 
 
 def test_what_a_grandchild_holds_counts() -> None:

@@ -202,6 +202,10 @@ class Meter:
             self._row_substep, self._row_started = substep, now
         self._row = self._row.beside(charged_bytes, parent_bytes)
 
+    def read_bytes(self) -> int | None:
+        """Sum what the stage's processes have really read from disk; None where the kernel does not say."""
+        return self._tree.read_bytes()
+
     @property
     def high(self) -> HighWater:
         """The marks of all samples so far."""
