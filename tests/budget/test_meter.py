@@ -62,7 +62,7 @@ def test_a_row_is_written_for_each_sub_step_and_holds_its_highest(
 ) -> None:
     monkeypatch.setattr(meter, "TreeReader", ScriptedTree([5, 30, 10, 20]))
     monkeypatch.setattr(meter, "ROW_SECONDS", 1e9)
-    monkeypatch.setattr(meter, "ASIDE_EVERY", 1)
+    monkeypatch.setattr(meter, "ASIDE_SECONDS", 0.0)
     heartbeat = tmp_path / "beat"
 
     with Timeline(tmp_path / "memory.csv") as timeline:

@@ -63,6 +63,23 @@ def test_a_stage_that_plans_no_reads_is_never_said_to_read_too_much() -> None:
     assert Guard(PLAN, GIB, lambda: 1000 * GIB).decide(MIB, 0.0) == ""
 
 
+def test_samples_come_half_as_often_where_a_stage_stands_still_and_no_decision_can_come_later() -> None:
+    watched = Guard(PLAN, 1000 * MIB, lambda: None, num_cores=2)
+    waits = {}
+    for number in range(80):
+        held_mib = 100 + 50 * (number >= 40)
+        watched.decide(held_mib * MIB + number % 2, now := number * 0.045)
+        waits[number] = watched.wait_seconds(now, 0.045)
+
+    assert {number for number, seconds in waits.items() if seconds == 0.09} == {*range(23, 40), *range(63, 80)}
+    reach_mib = 2 * 0.045 * 3e9 / MIB
+    for held_mib in (500, 600, 840):
+        watched = Guard(PLAN, 1000 * MIB, lambda: None, num_cores=2)
+        for number in range(40):
+            watched.decide(held_mib * MIB, number * 0.045)
+        assert (watched.wait_seconds(40 * 0.045, 0.045) == 0.09) == (held_mib + 1 + reach_mib <= 850)
+
+
 def test_growth_is_told_over_half_a_minute_and_not_longer() -> None:
     growth = Growth()
     for second in range(100):

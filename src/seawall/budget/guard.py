@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seawall.budget.claims import StagePlan
-from seawall.units import GIB, format_bytes, format_seconds
+from seawall.budget.environment import available_cores
+from seawall.units import GIB, MIB, format_bytes, format_seconds
 
 SHRINK_SHARE = 0.85
 """Share of the budget at which the stage is asked to shrink what changes no result."""
@@ -28,6 +29,13 @@ READS_FLOOR_BYTES = 4 * GIB
 
 CALM_SECONDS = 0.2
 """Below the first threshold nothing but the size has to be looked at more often."""
+
+STILL_BYTES = MIB
+STILL_SECONDS = 1.0
+"""A stage stands still when what it held has moved by less than the one for as long as the other."""
+
+TOUCHED_BYTES_PER_SECOND = 3_000_000_000
+"""Fresh memory that one core can touch (1.4-3 GB/s measured)."""
 
 GROWTH_SECONDS = 30.0
 """Growth is told over this much of the past."""
@@ -75,15 +83,20 @@ class Guard:
         What stage and parent may hold together.
     read_bytes
         Gives the bytes the stage has really read from disk so far, or None where nobody counts.
+    num_cores
+        Cores the stage may use.
     """
 
     plan: StagePlan
     budget_bytes: int
     read_bytes: Callable[[], int | None]
+    num_cores: int = field(default_factory=available_cores)
     num_requests: int = 0
     bytes_read: int | None = None
     growth: Growth = field(default_factory=Growth)
     _calm_until_seconds: float = 0.0
+    _still_bytes: int = 0
+    _still_since_seconds: float = 0.0
     _next_request_seconds: float = 0.0
     _next_reads_seconds: float = 0.0
 
@@ -99,6 +112,8 @@ class Guard:
         others_need
             The room reserved for other processes is no longer there: the stage is asked to shrink too.
         """
+        if abs(held_bytes - self._still_bytes) > STILL_BYTES:
+            self._still_bytes, self._still_since_seconds = held_bytes, now
         if now < self._calm_until_seconds and held_bytes <= SHRINK_SHARE * self.budget_bytes and not others_need:
             return ""
         self._calm_until_seconds = now + CALM_SECONDS
@@ -112,6 +127,17 @@ class Guard:
             self.num_requests, self._next_request_seconds = self.num_requests + 1, now + wait_seconds
             return "shrink"
         return ""
+
+    def wait_seconds(self, now: float, usual_seconds: float) -> float:
+        """Say how long the next sample may wait: twice as long as usual where no decision can come later by it.
+
+        That is while the stage stands still, and so far below the first threshold that all cores together could not
+        touch the rest before a sample in between.
+        """
+        reach_bytes = int(usual_seconds * TOUCHED_BYTES_PER_SECOND) * self.num_cores
+        is_far = self._still_bytes + STILL_BYTES + reach_bytes <= SHRINK_SHARE * self.budget_bytes
+        is_still = now - self._still_since_seconds >= STILL_SECONDS
+        return 2 * usual_seconds if is_far and is_still else usual_seconds
 
     @property
     def allowed_read_bytes(self) -> int:

@@ -27,10 +27,10 @@ TIMELINE_COLUMNS = (
 ROW_SECONDS = 0.17
 """A row holds the highest figures of this time or a little more, and no peak is lost: 7 hours take some 10 MB."""
 
-ASIDE_EVERY = 4
-"""Samples between two looks at all but the stage's memory: its last report, the container's charge, whose peak the
-kernel keeps, and the waiting parent. Each of them costs as much as the stage's own figures: after 45 ms of another's
-work the caches are cold."""
+ASIDE_SECONDS = 0.17
+"""Time between two looks at all but the stage's memory: its last report, the container's charge, whose peak the kernel
+keeps, and the waiting parent. Each of them costs as much as the stage's own figures: after 45 ms of another's work the
+caches are cold."""
 
 FLUSH_SECONDS = 1.0
 """At most this much of the timeline is lost when the parent itself is killed."""
@@ -178,25 +178,26 @@ class Meter:
         self._timeline, self._unit, self._charged = timeline, unit, charged
         self._tree = TreeReader(pid)
         self._heartbeat = _LastReport(heartbeat)
-        self._count = 0
+        self._next_aside_seconds = 0.0
         self._written, self._row = HighWater(), HighWater()
         self._row_substep, self._row_started = "", time.monotonic()
 
     def sample(self) -> Sample:
         """Measure now; a row is written when the sub-step is seen to change and at least every ``ROW_SECONDS``."""
         sample = self._tree.sample()
-        if self._count % ASIDE_EVERY == 0:
-            self._look_aside()
-        self._count += 1
+        now = time.monotonic()
+        if now >= self._next_aside_seconds:
+            self._next_aside_seconds = now + ASIDE_SECONDS
+            self._look_aside(now)
         marks = self._row
         if not marks.covers(sample):
             self._row = marks.raised_by(sample)
         return sample
 
-    def _look_aside(self) -> None:
+    def _look_aside(self, now: float) -> None:
         parent_bytes, charged_bytes = self._tree.own_private_bytes(), self._charged()
         self.parent_private_bytes = max(self.parent_private_bytes, parent_bytes)
-        substep, now = str(self._heartbeat.read().get("substep", "")), time.monotonic()
+        substep = str(self._heartbeat.read().get("substep", ""))
         if substep != self._row_substep or now - self._row_started >= ROW_SECONDS:
             self._write_row()
             self._row_substep, self._row_started = substep, now

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
@@ -106,23 +107,24 @@ class TreeReader:
     ----------
     pid
         The tree's first process.
-    members_every
-        Samples between two looks for new processes.
+    members_seconds
+        Time between two looks for new processes.
     """
 
-    def __init__(self, pid: int, *, members_every: int = 10) -> None:
-        self._pid, self._members_every = pid, members_every
+    def __init__(self, pid: int, *, members_seconds: float = 0.45) -> None:
+        self._pid, self._members_seconds = pid, members_seconds
         self._members: dict[int, _Member] = {}
         self._own = _Member("/proc/self") if _has_proc() else None
-        self._count = 0
+        self._next_look_seconds = 0.0
 
     def sample(self) -> Sample:
         """Measure the tree now."""
         if not _has_proc():
             return sample_tree(self._pid)
-        if self._count % self._members_every == 0 or not self._members:
+        now = time.monotonic()
+        if now >= self._next_look_seconds or not self._members:
+            self._next_look_seconds = now + self._members_seconds
             self._look_for_members()
-        self._count += 1
         private_kib = file_kib = shared_kib = 0
         for member in self._members.values():
             anonymous, file, shared = member.resident_kib()

@@ -181,9 +181,9 @@ class _Attempt:
 
     def _wait(self, child: subprocess.Popen[bytes], meter: Meter, guard: Guard, watch: Watch) -> None:
         """Sample until the child ends, or has to be stopped."""
-        ends, watched = _Ends(child), 0.0
+        ends, watched, wait_seconds = _Ends(child), 0.0, SAMPLE_SECONDS
         try:
-            while not ends.within(SAMPLE_SECONDS):
+            while not ends.within(wait_seconds):
                 sample, now = meter.sample(), time.monotonic()
                 held_bytes = sample.held_bytes + meter.parent_private_bytes
                 decision = guard.decide(held_bytes, now, others_need=self._others_need(now))
@@ -200,6 +200,7 @@ class _Attempt:
                         raise stop
                     self.fence.started(child.pid)
                     watch(dict(meter.heartbeat), meter.high)
+                wait_seconds = guard.wait_seconds(now, SAMPLE_SECONDS)
         finally:
             ends.close()
 
