@@ -30,8 +30,11 @@ _SERIES = ("quantiles", "decay", "horizons", "groups")
 _NUMBERS = ("ic", "rank_ic", "top_ic", "bottom_ic", "autocorrelation", "turnover")
 
 
+HELD_DATES = 1024
+"""Dates held before they are set aside on disk."""
+
 PART_DATES = 8192
-"""Dates held before they are set aside on disk, and written as one row group."""
+"""Dates written as one row group: part of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,14 @@ class Beside:
 class DailyTable:
     """Numbers of each date, in order of time.
 
-    Memory: 8,192 dates x (72 + 8 x (quantiles + lags + horizons) + 16 x groups) bytes, whatever the number of dates:
+    Memory: 1,024 dates x (72 + 8 x (quantiles + lags + horizons) + 16 x groups) bytes, whatever the number of dates:
     earlier ones are set aside in a file and mapped when they are asked for. Beside that 8 bytes a name for each date
     back that the decay looks.
 
     Parameters
     ----------
     aside
-        File for the dates that are not held, made when there are more than 8,192; :meth:`discard` removes it.
+        File for the dates that are not held, made when there are more than 1,024; :meth:`discard` removes it.
     is_dated
         False where times are steps.
     beside
@@ -72,7 +75,7 @@ class DailyTable:
         groups = [("quantiles", "<f8", (config.num_quantiles,)), ("decay", "<f8", (len(config.decay_lags),))]
         groups += [("horizons", "<f8", (len(beside.horizons),))]
         by_group = [("groups", "<f8", (len(beside.groups.labels), 2))]
-        self._part: AnyArray = np.zeros(PART_DATES, [*columns, *numbers, *groups, *by_group])
+        self._part: AnyArray = np.zeros(HELD_DATES, [*columns, *numbers, *groups, *by_group])
         self._num_in_part = self._num_aside = 0
         self._whole: AnyArray | None = None
         self._persistence, self._decay = RankPersistence(), Decay(config.decay_lags)
@@ -108,7 +111,7 @@ class DailyTable:
         groups
             int64 [n]; the group each name is in, as a place among the labels.
         """
-        if self._num_in_part == PART_DATES:
+        if self._num_in_part == HELD_DATES:
             self._set_aside()
         row = self._part[self._num_in_part]
         self._num_in_part += 1

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from seawall.arrays import AnyArray, Bool, Int64
+from seawall.budget.environment import give_back_free_memory
 from seawall.errors import DataError
 from seawall.ingest.disorder import Disorder
 from seawall.ingest.quality import Quality
@@ -275,6 +276,7 @@ class Scatter:
         self._counted.append(codes)
         if len(self._counted) == BLOCKS_KEPT:
             self._count()
+            give_back_free_memory()  # else the holes that row groups leave behind add up over a long table
         self._note_times(times)
 
     def _note_times(self, times: Int64) -> None:

@@ -20,6 +20,9 @@ from seawall.stores.prediction_manifest import PREDICTIONS_FORMAT, read_manifest
 ROW_GROUP_ROWS = 65_536
 """Rows per Parquet row group: small enough that a reader needs a few MB, large enough to compress."""
 
+DATE_BATCH_ROWS = 8_192
+"""Rows unpacked at once where dates are read one by one."""
+
 
 class Sliced(Protocol):
     """Predictions that can be asked for by slices of rows."""
@@ -301,11 +304,11 @@ class PredictionStore:
     def dates(self, panel: Panel, *, path: int | None = None) -> Iterator[tuple[int, PredictionBatch]]:
         """Read all folds, or one path, date by date: (calendar index, that date's predictions in entity order).
 
-        A date is never split; memory is one row group and the largest date.
+        A date is never split; memory is 8,192 rows, the packed columns of one row group, and the largest date.
         """
         held: list[PredictionBatch] = []
         held_time = -1
-        for batch in self.batches(path=path):
+        for batch in self.batches(rows_per_batch=DATE_BATCH_ROWS, path=path):
             times = panel.time_index[batch.row]
             cuts = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
             for start, stop in pairwise(cuts):
