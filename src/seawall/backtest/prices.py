@@ -8,6 +8,8 @@ import numpy as np
 
 from seawall.arrays import Float64, Int64
 from seawall.backtest.config import BacktestConfig
+from seawall.backtest.memory import SLAB_ROWS
+from seawall.budget.environment import give_back_free_memory
 from seawall.stores.npy import advise_random
 from seawall.stores.panel import Panel
 
@@ -112,11 +114,15 @@ class PriceReader:
     def dates(self, span: range) -> Iterator[DatePrices]:
         """Read a range of calendar indexes."""
         bounds = self._panel.time_offsets
-        start = span.start
+        start, num_read = span.start, 0
         while start < span.stop:
             fitting = int(np.searchsorted(bounds, bounds[start] + self._slab_rows, side="right")) - 1
             stop = min(max(fitting, start + 1), span.stop)
             yield from self._slab(start, stop)
+            num_read += int(bounds[stop] - bounds[start])
+            if num_read >= SLAB_ROWS:  # else the holes that slabs leave behind add up over a long span
+                give_back_free_memory()
+                num_read = 0
             start = stop
 
     def _slab(self, start: int, stop: int) -> Iterator[DatePrices]:
