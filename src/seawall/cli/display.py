@@ -15,7 +15,7 @@ from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater
 from seawall.cli.live import PLAIN_SECONDS, is_live
-from seawall.cli.pace import Pace
+from seawall.pipeline.pace import Pace
 from seawall.pipeline.stages import STAGES, Unit
 from seawall.units import format_bytes, format_seconds
 

@@ -14,6 +14,7 @@ from seawall.budget.claims import StagePlan
 from seawall.budget.limits import Budget
 from seawall.budget.meter import HighWater
 from seawall.pipeline.listener import Listener, Silent
+from seawall.pipeline.pace import Pace
 from seawall.pipeline.stages import Unit
 from seawall.units import format_bytes, format_seconds
 
@@ -57,6 +58,7 @@ class Progress:
         self._show, self._pace_seconds = show, pace_seconds
         self._lines: list[str] = []
         self._declared_bytes, self._last_seconds = 0, 0.0
+        self._paces: dict[str, Pace] = {}
 
     def planned(self, plans: Sequence[StagePlan], budget: Budget) -> None:
         """Say which budget holds."""
@@ -71,6 +73,7 @@ class Progress:
 
     def started(self, unit: Unit, plan: StagePlan) -> None:
         """Begin the line of a unit."""
+        self._paces[unit.name] = Pace(time.monotonic)
         self._last_seconds = time.monotonic()
         self._show(self._lines, f"...   {unit.name}")
 
@@ -83,7 +86,9 @@ class Progress:
         done, total = float(heartbeat.get("done", 0)), float(heartbeat.get("total", 0))
         share = f" {min(1.0, done / total):.0%}" if total else ""
         memory = f"peak {format_bytes(high.held_bytes)} of {format_bytes(self._declared_bytes)}"
-        self._show(self._lines, f"...   {unit.name:<16} {heartbeat.get('substep', '')}{share}, {memory}")
+        pace = self._paces[unit.name].text(heartbeat)
+        parts = [f"...   {unit.name:<16} {heartbeat.get('substep', '')}{share}", *([pace] if pace else []), memory]
+        self._show(self._lines, ", ".join(parts))
 
     def finished(self, unit: Unit, record: dict[str, Any]) -> None:
         """Keep one line of a unit that is done."""

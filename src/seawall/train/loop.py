@@ -160,11 +160,23 @@ class Trainer:
             if reports:
                 self._report(beat)
                 reported_at = time.monotonic()
-            beat(substep, progress.step, num_batches, loss=loss or 0.0)
+            beat(substep, progress.step, num_batches, **self._in_passing(loss))
         judged = self._judge(beat, f"epoch {progress.epoch}: valid")
         progress.epoch_seconds = seconds_before + time.monotonic() - started
         self._close_epoch(judged)
         self.save(self._checkpoint())
+
+    def _in_passing(self, loss: float | None) -> dict[str, float]:
+        """Tell what a progress bar shows; what is undefined is left out."""
+        progress = self.progress
+        last = progress.history[-1].get("valid_ic") if progress.history else None
+        undefined = {"loss": loss, "valid_ic": last}
+        return {
+            "batch_rows": self.windows.batch_size,
+            "epoch_seconds": progress.epoch_seconds,
+            "loader_wait_seconds": progress.loader_wait_seconds,
+            **{name: value for name, value in undefined.items() if value is not None},
+        }
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
         """Take the next batch, and count how long the step had to wait for it."""

@@ -1,4 +1,4 @@
-from seawall.cli.pace import Pace
+from seawall.pipeline.pace import Pace
 
 
 class Clock:
@@ -36,3 +36,23 @@ def test_more_rows_than_estimated_tell_no_time_left_and_other_units_tell_nothing
     assert "left" not in pace.text({"substep": "a", "done": 11, "total": 10, "source_bytes": 1e6})
     assert pace.text({"substep": "a", "done": 11, "total": 10}) == ""
     assert pace.text({}) == ""
+
+
+def test_training_tells_loss_ic_rows_a_second_and_how_long_it_waited() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    beat: dict[str, float | str] = {"substep": "epoch 1: train", "done": 10, "total": 110, "batch_rows": 256}
+    beat |= {"loss": 0.5, "valid_ic": 0.0312, "epoch_seconds": 4.0, "loader_wait_seconds": 0.02}
+    assert pace.text(beat) == "loss 0.50000, IC 0.0312"
+    clock.seconds = 10.0
+    told = "loss 0.50000, IC 0.0312, 512 rows/s, loader wait 0.5%, 40 s left"
+    assert pace.text(beat | {"done": 30}) == told
+
+
+def test_a_loss_and_an_ic_that_are_not_defined_are_not_told_as_numbers() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    beat: dict[str, float | str] = {"substep": "epoch 0: train", "done": 0, "total": 4, "batch_rows": 2}
+    pace.text(beat)
+    clock.seconds = 4.0
+    assert pace.text(beat | {"done": 2}) == "1 rows/s, 4.0 s left"
