@@ -58,8 +58,8 @@ def main(arguments: Sequence[str]) -> None:
             host.cores = stack.enter_context(core_quota(f"seawall-bench-{os.getpid()}-{number}", options.cores))
         parent = replace(pair.first, cores=None)
         epochs = options.epochs or calibrate(folder, options.cores * options.fold_seconds)
-        if options.epochs:  # the panel, and nothing else of it, is used
-            subprocess.run(command(settings(folder, "local", 1)), check=True)
+        if options.epochs:
+            subprocess.run(command(settings(folder, "panel", 0)), check=True)
         print(f"{epochs} epochs a fold, for {options.fold_seconds:.0f} s of {options.cores} cores", flush=True)
         print(f"start of the head {timed(pair.first.start_node):5.1f} s", flush=True)
         for line in parent.run(
@@ -85,7 +85,7 @@ def timed(act: Any) -> float:  # noqa: ANN401 - anything that can be called
 
 
 def settings(folder: Path, name: str, epochs: int, token: Path | None = None) -> Path:
-    """Write a run's config."""
+    """Write a run's config; without epochs that of a run which makes the panel and ends."""
     source = folder / "market.csv"
     if not source.exists():
         write_market(source, market())
@@ -96,6 +96,8 @@ def settings(folder: Path, name: str, epochs: int, token: Path | None = None) ->
     if token is not None:
         values.pop("ingest")
         values["cluster"] = {"address": f"10.231.7.1:{PORT}", "token_file": str(token), "silent_seconds": 120}
+    if not epochs:
+        values = {key: values[key] for key in ("name", "output", "panel", "ingest")}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
