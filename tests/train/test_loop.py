@@ -69,6 +69,22 @@ def test_stopped_at_every_step_it_gives_the_same_model(world: World, tmp_path: P
     assert "resumed" not in json.loads((tmp_path / "cut" / "model.json").read_text())
 
 
+@pytest.mark.parametrize("loss", ["mse", "ic"])
+def test_rows_told_in_passing_add_up_to_the_samples_also_where_a_batch_is_a_date(
+    world: World, tmp_path: Path, loss: str
+) -> None:
+    told: list[tuple[int, dict[str, float]]] = []
+
+    def beat(substep: str, done: int = 0, total: int = 0, **numbers: float) -> None:
+        if substep == "epoch 0: train":
+            told.append((total, numbers))
+
+    summary = fit_fold(world.panel, world.folds, 0, small_config(loss={"kind": loss}), tmp_path, beat=beat)
+
+    assert all(total * numbers["batch_rows"] == summary["num_train_samples"] for total, numbers in told)
+    assert told[-1][1]["epoch_seconds"] >= told[-1][1]["loader_wait_seconds"] > 0
+
+
 @pytest.mark.parametrize("changed", ["torch", "cpu"])
 def test_a_resume_elsewhere_goes_on_and_says_it_is_equal_to_rounding(
     world: World, tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,8 @@ class Pace:
     """Follow the heartbeats of one unit.
 
     A sub-step is timed from its first heartbeat. Those that count rows say so with ``source_bytes``, the bytes that
-    ``total`` rows stand for; those that count batches with ``batch_rows``.
+    ``total`` rows stand for; those that count batches with ``batch_rows``, the rows
+    of one on average.
     """
 
     clock: Callable[[], float]

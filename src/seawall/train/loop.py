@@ -172,7 +172,8 @@ class Trainer:
         last = progress.history[-1].get("valid_ic") if progress.history else None
         undefined = {"loss": loss, "valid_ic": last}
         return {
-            "batch_rows": self.windows.batch_size,
+            # Where a batch is a date, its size is not that of the config: the mean holds in every order.
+            "batch_rows": self.windows.samples.num_samples / self.windows.num_batches,
             "epoch_seconds": progress.epoch_seconds,
             "loader_wait_seconds": progress.loader_wait_seconds,
             **{name: value for name, value in undefined.items() if value is not None},

@@ -22,7 +22,6 @@ def working(folder: Path) -> Path:
     record["units"] = {name: unit for name, unit in record["units"].items() if name in keep}
     (run / "run.json").write_text(json.dumps(record))
     (run / "plan.json").write_text(json.dumps({"declared_bytes": GIB}))
-    (run / "config.yaml").write_text("train:\n  batch_size: 256\n")
     log_event(run, "began", command="seawall run x.yaml", pid=4711)
     log_event(run, "started", "train/fold_01")
     numbers: dict[str, Any] = {
@@ -39,7 +38,7 @@ def working(folder: Path) -> Path:
 
 
 def beat(run: Path, step: int) -> None:
-    report = {"substep": "epoch 1: train", "done": step, "total": 100, "loss": 0.4321}
+    report = {"substep": "epoch 1: train", "done": step, "total": 100, "loss": 0.4321, "batch_rows": 256}
     (run / ".heartbeat.json").write_text(json.dumps(report))
 
 

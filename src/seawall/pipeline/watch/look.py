@@ -114,8 +114,7 @@ class Watcher:
         seconds, steps = now - self._since[0], done - self._since[1]
         if seconds < 0.5 or steps <= 0:
             return None
-        rows = _batch_size(self.folder) if str(report.get("substep")).endswith(": train") else 1
-        return steps * rows / seconds
+        return steps * (_number(report.get("batch_rows")) or 1) / seconds
 
     def _held_bytes(self, unit: str) -> int | None:
         """Read the last sample of the timeline: the run's private and shared memory, its parent included."""
@@ -168,16 +167,6 @@ def _reports(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     dropped = ("event", "error")
     found = [event for event in events if event["event"] == "report"][-MAX_REPORTS:]
     return [{key: value for key, value in event.items() if key not in dropped} for event in found]
-
-
-def _batch_size(folder: Path) -> int:
-    """Read ``train.batch_size`` from the resolved config without a YAML parser; 1 where it is not written."""
-    with suppress(OSError, ValueError):
-        for line in (folder / "config.yaml").read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "batch_size":
-                return int(value)
-    return 1
 
 
 def _tail(path: Path) -> str:
