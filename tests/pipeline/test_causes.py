@@ -213,6 +213,28 @@ def test_a_kill_in_its_own_cgroup_names_its_own_limit(tmp_path: Path) -> None:
     assert isinstance(error, StageError)
 
 
+LOWERED = """
+import pathlib
+group = next(line.split(":", 2)[2] for line in open("/proc/self/cgroup") if line.split(":")[1] == "memory")
+pathlib.Path(f"/sys/fs/cgroup/memory{group.strip()}/memory.limit_in_bytes").write_text(str(150 << 20))
+x = bytearray(200 << 20)
+"""
+"""Somebody else, played by the stage itself, takes half of its limit away."""
+
+
+@pytest.mark.cgroup
+@pytest.mark.usefixtures("no_stop")
+@pytest.mark.skipif(not HAS_CGROUP, reason=probe()[0])
+def test_a_limit_that_was_lowered_meanwhile_is_told_from_the_one_that_was_planned(tmp_path: Path) -> None:
+    error = end_of(Stage(BEAT + LOWERED), tmp_path / "run")
+
+    told = "150 MiB, lowered from 300 MiB by somebody else"
+    assert error.cause == "oom-lowered"
+    assert rows_of(error)["What happened"] == f"it reached the limit of its own memory cgroup ({told} while it ran)"
+    assert rows_of(error)["Fence"].endswith(told)
+    assert "Declare more memory" not in whole_text(error)
+
+
 OUTER = """
 import sys
 from pathlib import Path

@@ -120,7 +120,7 @@ def test_a_stage_killed_for_memory_in_its_middle_goes_on_and_does_not_begin_agai
     _, errors = parent.communicate(timeout=120)
 
     log = [json.loads(line) for line in (world.out / "log.jsonl").read_text().splitlines()]
-    assert [entry["cause"] for entry in log if entry["event"] == "failed"][-1:] == ["oom-own"], errors[-2000:]
+    assert [entry["cause"] for entry in log if entry["event"] == "failed"][-1:] == ["oom-lowered"], errors[-2000:]
     assert parent.returncode == 0 or said in errors, errors[-2000:]
     world.run_to_the_end()
     world.assert_undisturbed(f"{unit} killed for memory in {substep}")

@@ -26,6 +26,13 @@ _REPORT = "Please report it with that file. Trying again does no harm: what was 
 _ALL = (
     Cause("oom-own", "killed by the kernel for memory, at the stage's own limit", _MORE, is_memory=True),
     Cause(
+        "oom-lowered",
+        "killed by the kernel for memory, at its own limit, which somebody lowered while it ran",
+        "Ask who lowers limits here (a resource manager, an administrator), and declare what is left to you: the plan"
+        " adapts.",
+        is_memory=True,
+    ),
+    Cause(
         "oom-container",
         "killed by the kernel for memory, because the container around it was full",
         "Give the container more memory, end something else in it, or declare less so that the plan adapts.",

@@ -7,6 +7,7 @@ a ``MemoryError`` that names the line. Meter only: nothing but the parent's samp
 
 import itertools
 import json
+import mmap
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seawall.budget.cgroup import MemoryGroup, own_group
+from seawall.budget.cgroup import MemoryGroup, own_group, read_number
 from seawall.budget.kills import KillCounts, count_kills
 from seawall.budget.scope import scope_command, scope_of, why_no_scope
 from seawall.units import MIB, format_bytes
@@ -62,12 +63,19 @@ class Fence:
     def _words(self, kind: str) -> str:
         if kind == "cgroup":
             version = self.group.version if self.group else 2
-            return f"own memory cgroup (version {version}), limit {format_bytes(self.limit_bytes)}"
+            return f"own memory cgroup (version {version}), limit {self._limit_words()}"
         if kind == "user scope":
             return f"scope of the user's service manager, limit {format_bytes(self.limit_bytes)}"
         if kind == "data limit":
             return f"data limit (RLIMIT_DATA) of {format_bytes(self.data_limit_bytes)}"
         return "meter only: nothing but the samples holds the stage to its plan"
+
+    def _limit_words(self) -> str:
+        """Write the limit, and what is left of it where somebody has lowered it."""
+        now = None if self.group is None else read_number(self.group.folder / _SETTINGS[self.group.version][0])
+        if now is None or now > self.limit_bytes - mmap.PAGESIZE:  # the kernel rounds to pages
+            return format_bytes(self.limit_bytes)
+        return f"{format_bytes(now)}, lowered from {format_bytes(self.limit_bytes)} by somebody else"
 
     def command(self, argv: list[str]) -> list[str]:
         """Give the command that starts a process inside this fence, or one that will enter it by itself."""

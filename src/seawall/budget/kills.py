@@ -48,7 +48,7 @@ class Killer:
     """Which limit the kernel enforced."""
 
     kind: str
-    """``own``, ``container`` or ``machine``."""
+    """``own``, ``lowered`` (its own, made smaller meanwhile), ``container`` or ``machine``."""
     words: str
     is_certain: bool
     """False where the counter is shared with other processes, one of which may have been the one killed."""
@@ -92,9 +92,10 @@ def _whose_limit(levels: list[tuple[LevelCount, LevelCount]], number: int, *, ha
         if place == 0 and has_own_group:
             # Charges also fail at a limit that page cache has filled; then memory is taken back and nobody dies.
             if _is_at_limit(now) or not any(_is_at_limit(then) for _, then in levels[1:]):
-                return Killer("own", f"it reached the limit of its own memory cgroup ({_limit(now)})", True)
+                kind = "lowered" if _is_lowered(was, now) else "own"
+                return Killer(kind, f"it reached the limit of its own memory cgroup ({_limits(was, now)})", True)
             continue
-        words = f"the container around it was full: {now.folder} reached its limit of {_limit(now)}"
+        words = f"the container around it was full: {now.folder} reached its limit of {_limits(was, now)}"
         return Killer("container", words, has_own_group)
     if has_own_group:
         return Killer("machine", "the machine ran out of memory: no limit around the stage was reached", True)
@@ -105,6 +106,17 @@ def _is_at_limit(level: LevelCount) -> bool:
     if level.limit_bytes is None or level.peak_bytes is None:
         return False
     return level.peak_bytes >= level.limit_bytes - _NEAR_BYTES
+
+
+def _is_lowered(was: LevelCount, now: LevelCount) -> bool:
+    return now.limit_bytes is not None and (was.limit_bytes is None or now.limit_bytes < was.limit_bytes)
+
+
+def _limits(was: LevelCount, now: LevelCount) -> str:
+    """Write a limit, and what it was before where it was made smaller meanwhile."""
+    if not _is_lowered(was, now):
+        return _limit(now)
+    return f"{_limit(now)}, lowered from {_limit(was)} by somebody else while it ran"
 
 
 def _limit(level: LevelCount) -> str:

@@ -133,7 +133,7 @@ def _train(unit: Unit, request: dict[str, Any], folder: Path, panel: Path, beat:
         from seawall.train.run import make_folds_record
 
         saved = () if config.models is None else SavedModels.read(config.models).records
-        return make_folds_record(panel, train, folds, models=saved)
+        return make_folds_record(panel, train, folds, models=saved, beat=beat)
     if fold is None:
         raise ConfigError(unit.stage, "this stage works on one fold", do="Name the fold.")
     model = member_folder(config.models or folder / "models", fold, unit.member)

@@ -7,6 +7,7 @@ arrays are equal bit for bit. Memory: bars and entries are mapped; one chunk of 
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from seawall.search.opportunities import Opportunities
 from seawall.search.sharding import Sharding, SweepWanted
 from seawall.search.sweep import STATISTICS, Chunk, Sums, add
 from seawall.stores.atomic import text_key
+from seawall.stores.read_ahead import ReadAhead
 
 CHUNK_ENTRIES = 2048
 """Entries whose tables are held together. A constant, not a knob: it decides the order of additions."""
@@ -134,9 +136,7 @@ class Evaluator:
         With ``ideal``, the best possible exit is looked for within the longest holding of the type, else of the levels.
         """
         longest = self.longest if ideal or self.only_opportunities else 0
-        for start in range(part.start + first, part.stop, CHUNK_ENTRIES):
-            stop = min(start + CHUNK_ENTRIES, part.stop)
-            places = start + np.flatnonzero(selection.mask(np.asarray(self.entries.scores[start:stop])))
+        for stop, places in self._asked_ahead(part, selection, first, max(longest, int(levels.holding[-1]))):
             if part.until is not None:
                 ends = self.bars.ends(np.asarray(self.entries.rows[places]), self.longest)
                 places = places[ends <= part.until]
@@ -147,6 +147,21 @@ class Evaluator:
                 taken = np.flatnonzero(self.opportunities.mask(tables))
                 places, sides, tables = places[taken], sides[taken], tables.take(taken)
             yield stop - part.start, places, sides, tables
+
+    def _asked_ahead(
+        self, part: Part, selection: Selection, first: int, window: int
+    ) -> Iterator[tuple[int, Int64]]:  # fmt: skip
+        """Give (end, places in the entries) of each chunk, after the bars of the chunk behind it were asked for."""
+        bars, coming = self.bars, deque[tuple[int, Int64]]()
+        ahead = ReadAhead([bars.time, bars.slot, bars.open, bars.high, bars.low, bars.close, bars.funding])
+        for start in range(part.start + first, part.stop, CHUNK_ENTRIES):
+            stop = min(start + CHUNK_ENTRIES, part.stop)
+            places = start + np.flatnonzero(selection.mask(np.asarray(self.entries.scores[start:stop])))
+            ahead.ask(np.asarray(self.entries.rows[places]), window)
+            coming.append((stop, places))
+            if len(coming) > 1:
+                yield coming.popleft()
+        yield from coming
 
     def evaluate(self, levels: ExitLevels, selection: Selection, part: Part) -> Evaluation:
         """Sum every combination over the entries that are taken, or find the sums of an earlier call on disk.

@@ -165,8 +165,16 @@ def advise_random(array: AnyArray) -> None:
     """
     for part in getattr(array, "parts", ()):  # one array a segment
         advise_random(part)
+    if hasattr(mmap, "MADV_RANDOM") and (found := mapping_of(array)) is not None:
+        found[0].madvise(mmap.MADV_RANDOM)
+
+
+def mapping_of(array: AnyArray) -> tuple[mmap.mmap, int] | None:
+    """Find the mapping an array lies in and the byte of it that the array begins at; None for an array in memory."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        base.madvise(mmap.MADV_RANDOM)
+    if not isinstance(base, mmap.mmap):
+        return None
+    start, own = (part.__array_interface__["data"][0] for part in (np.frombuffer(base, np.uint8), array))
+    return base, own - start
