@@ -229,6 +229,9 @@ def test_a_fence_works_inside_a_small_container_too() -> None:
         ended = container.run([sys.executable, "-c", script], timeout=60)
 
     assert ended.returncode == 0, ended.stderr
+    if container.group.version == 2:
+        assert ended.stdout.startswith("data limit "), "the kernel hands no memory down from a group with processes"
+        return
     kind, returncode, kills, budget_mib = ended.stdout.split()
     assert (kind, returncode, kills) == ("cgroup", "-9", "1")
     assert 100 <= int(budget_mib) < 160

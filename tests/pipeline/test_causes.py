@@ -214,9 +214,9 @@ def test_a_kill_in_its_own_cgroup_names_its_own_limit(tmp_path: Path) -> None:
 
 
 LOWERED = """
-import pathlib
-group = next(line.split(":", 2)[2] for line in open("/proc/self/cgroup") if line.split(":")[1] == "memory")
-pathlib.Path(f"/sys/fs/cgroup/memory{group.strip()}/memory.limit_in_bytes").write_text(str(150 << 20))
+from seawall.budget.cgroup import own_group
+group = own_group()
+(group.folder / ("memory.limit_in_bytes" if group.version == 1 else "memory.max")).write_text(str(150 << 20))
 x = bytearray(200 << 20)
 """
 """Somebody else, played by the stage itself, takes half of its limit away."""
@@ -233,6 +233,18 @@ def test_a_limit_that_was_lowered_meanwhile_is_told_from_the_one_that_was_planne
     assert rows_of(error)["What happened"] == f"it reached the limit of its own memory cgroup ({told} while it ran)"
     assert rows_of(error)["Fence"].endswith(told)
     assert "Declare more memory" not in whole_text(error)
+
+
+@pytest.mark.cgroup
+@pytest.mark.usefixtures("no_stop")
+@pytest.mark.skipif(not probe()[1].startswith("user scope: yes"), reason=probe()[1])
+@pytest.mark.parametrize("wait", ["", "time.sleep(1); "], ids=["at once", "after the scope was found"])
+def test_a_kill_in_a_scope_names_the_limit_of_the_scope(tmp_path: Path, wait: str) -> None:
+    error = end_of(Stage(BEAT + wait + "x = bytearray(900 << 20)", strongest="user scope"), tmp_path / "run")
+
+    assert error.cause == "oom-own", rows_of(error)
+    assert "300 MiB" in rows_of(error)["What happened"]
+    assert rows_of(error)["Fence"] == "scope of the user's service manager, limit 300 MiB"
 
 
 OUTER = """

@@ -81,10 +81,15 @@ class Fence:
         """Give the command that starts a process inside this fence, or one that will enter it by itself."""
         return [*scope_command(self.limit_bytes), *argv] if self.kind == "user scope" else argv
 
-    def started(self, pid: int) -> None:
-        """Find the scope the service manager has put the started process in; it takes some milliseconds to appear."""
-        if self.kind == "user scope" and self.group is None:
-            self.group = scope_of(pid)
+    def started(self, pid: int) -> bool:
+        """Find the scope the service manager has put the started process in, and tell when it has just been found.
+
+        It takes some milliseconds to appear; from then on :meth:`kills` counts in it too.
+        """
+        if self.kind != "user scope" or self.group is not None:
+            return False
+        self.group = scope_of(pid)
+        return self.group is not None
 
     def ticket(self) -> str:
         """Write what the child needs to enter this fence, as a short JSON text for its command line or environment."""
@@ -108,11 +113,14 @@ class Fence:
         """Read the kernel's counters of kills for memory at every level around the stage, nearest first.
 
         Read it before and after a stage: only the difference is about the stage, and outside an own cgroup it may still
-        have been a neighbour.
+        have been a neighbour. A scope is removed soon after its process, and counts nothing any more.
         """
         around = [] if self.around is None else self.around.with_ancestors()
-        own = [self.group] if self.kind == "cgroup" and self.group is not None else []
-        return count_kills([*own, *around])
+        return count_kills([*([] if self.group is None else [self.group]), *around])
+
+    def has_own_count(self, counts: KillCounts) -> bool:
+        """Tell whether the first of these counters is that of the stage's own group."""
+        return self.kind == "cgroup" or (self.group is not None and counts.levels[0].kills is not None)
 
     def close(self) -> None:
         """Remove the stage's cgroup once its processes are gone; what cannot be removed is left for a later sweep."""

@@ -66,8 +66,12 @@ def again(before: KillCounts, root: Path = Path("/")) -> KillCounts:
     return count_kills(groups, root)
 
 
-def who_killed(before: KillCounts, after: KillCounts, *, has_own_group: bool) -> Killer | None:
+def who_killed(
+    before: KillCounts, after: KillCounts, *, has_own_group: bool, gone_bytes: int | None = None
+) -> Killer | None:
     """Tell which limit a process died of that was ended by signal 9; None where no counter moved.
+
+    ``gone_bytes`` is the limit of a group of its own that was removed before its counters could be read.
 
     The nearest counter that moved says that it was the kernel. Version 1 counts a kill in the victim's own group
     whoever's limit it was, so the limit is told from which one was reached: the stage's own, one around it, or none,
@@ -77,7 +81,7 @@ def who_killed(before: KillCounts, after: KillCounts, *, has_own_group: bool) ->
     levels = list(zip(before.levels, after.levels, strict=True))
     for number, (was, now) in enumerate(levels):
         if _moved(was.kills, now.kills):
-            return _whose_limit(levels, number, has_own_group=has_own_group)
+            return _whose_limit(levels, number, has_own_group=has_own_group, gone_bytes=gone_bytes)
     # A group of its own that counts and did not move is proof; without one the machine's counter is a strong hint.
     own_counts = has_own_group and levels and levels[0][1].kills is not None
     if not own_counts and _moved(before.machine, after.machine):
@@ -85,7 +89,9 @@ def who_killed(before: KillCounts, after: KillCounts, *, has_own_group: bool) ->
     return None
 
 
-def _whose_limit(levels: list[tuple[LevelCount, LevelCount]], number: int, *, has_own_group: bool) -> Killer:
+def _whose_limit(
+    levels: list[tuple[LevelCount, LevelCount]], number: int, *, has_own_group: bool, gone_bytes: int | None
+) -> Killer:
     for place, (was, now) in enumerate(levels):
         if now.limit_bytes is None or not (_is_at_limit(now) or _moved(was.hits, now.hits)):
             continue
@@ -99,7 +105,10 @@ def _whose_limit(levels: list[tuple[LevelCount, LevelCount]], number: int, *, ha
         return Killer("container", words, has_own_group)
     if has_own_group:
         return Killer("machine", "the machine ran out of memory: no limit around the stage was reached", True)
-    return Killer("container", f"the kernel's count of such kills moved in {levels[number][1].folder}", False)
+    moved = f"the kernel's count of such kills moved in {levels[number][1].folder}"
+    if gone_bytes is not None:
+        return Killer("own", f"{moved}, and the one limit near it was its own, {format_bytes(gone_bytes)}", False)
+    return Killer("container", moved, False)
 
 
 def _is_at_limit(level: LevelCount) -> bool:

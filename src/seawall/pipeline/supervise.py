@@ -20,7 +20,7 @@ from seawall.budget.explain import ChildEnd, explain_exit
 from seawall.budget.fence import Fence, data_limit, open_fence
 from seawall.budget.guard import Decision, Guard
 from seawall.budget.heartbeat import read_heartbeat
-from seawall.budget.kills import KillCounts, who_killed
+from seawall.budget.kills import KillCounts, Killer, who_killed
 from seawall.budget.meter import HighWater, Meter, Timeline
 from seawall.budget.neighbours import Neighbours, neighbours
 from seawall.budget.processes import descendants
@@ -118,16 +118,18 @@ class _Attempt:
     fence: Fence
     stopped: Decision = ""
     neighbours: Neighbours | None = None
+    before: KillCounts | None = None
+    after: KillCounts | None = None
+    """The kernel's counters before the stage, and as soon as it had died."""
     _next_others_seconds: float = 0.0
     paths: dict[str, Path] = field(default_factory=dict)
 
     def run(self, timeline: Timeline, watch: Watch) -> dict[str, Any]:
         job, fence = self.job, self.fence
         self._clear()
-        before = fence.kills()
-        begin_attempt(
-            self.folder, job.name, job.plan, declared_bytes=job.declared_bytes, fence=fence.describe(), kills=before
-        )
+        self.before = fence.kills()
+        words, before = fence.describe(), self.before
+        begin_attempt(self.folder, job.name, job.plan, declared_bytes=job.declared_bytes, fence=words, kills=before)
         started, (reader, writer) = time.monotonic(), os.pipe()
         try:
             child = self._start(writer)
@@ -145,7 +147,7 @@ class _Attempt:
             os.close(reader)
         result = _read_json(self.paths["result"])
         if not result.get("ok"):
-            raise self._failure(said, child, meter, guard, before)
+            raise self._failure(said, child, meter, guard)
         self._clear()
         measures = measured(meter.high, fence, time.monotonic() - started, result.get("fence_kind", ""))
         return result | measures | {"num_shrinks": guard.num_requests}
@@ -204,10 +206,13 @@ class _Attempt:
                     watched = now
                     if stop := self.job.asked_to_stop():
                         raise stop
-                    self.fence.started(child.pid)
+                    if self.fence.started(child.pid):
+                        self.before = self.fence.kills()  # those of the scope too
                     watch(dict(meter.heartbeat), meter.high)
                 usual_seconds = YOUNG_SAMPLE_SECONDS if now < young_until else SAMPLE_SECONDS
                 wait_seconds = guard.wait_seconds(now, usual_seconds)
+            if child.returncode:
+                self.after = self.fence.kills()  # at once: a scope goes with its process
         finally:
             ends.close()
 
@@ -218,20 +223,19 @@ class _Attempt:
         return read_meminfo().get("MemAvailable", self.job.reserve_bytes) < self.job.reserve_bytes
 
     def _failure(
-        self, said: dict[str, Any], child: subprocess.Popen[bytes], meter: Meter, guard: Guard, before: KillCounts
+        self, said: dict[str, Any], child: subprocess.Popen[bytes], meter: Meter, guard: Guard
     ) -> SeawallError:
         stopped = {"stop": "stopped-memory", "livelock": "livelock"}.get(self.stopped, "")
         error = said.get("error", {})
         if error and not stopped and error.get("kind") != "Interrupted":
             return from_record(error).tell("", (), cause=said.get("cause", ""))
         failure = said.get("failure", {}) or ({"cause": "terminated"} if error else {})
-        after, heartbeat = self.fence.kills(), read_heartbeat(self.paths["heartbeat"])
-        has_own_group = self.fence.kind == "cgroup"
+        heartbeat, after = read_heartbeat(self.paths["heartbeat"]), self.after or self.fence.kills()
         end = ChildEnd(
             unit=self.job.name,
             plan=self.job.plan,
             returncode=child.returncode,
-            killer=who_killed(before, after, has_own_group=has_own_group),
+            killer=self._killer(after),
             is_counted=after.machine is not None or any(level.kills is not None for level in after.levels),
             stopped=stopped,
             failure=failure,
@@ -246,6 +250,12 @@ class _Attempt:
             neighbours=self.neighbours or neighbours(),
         )
         return explain_exit(end, command=self.job.command, log=self._keep_log())
+
+    def _killer(self, after: KillCounts) -> Killer | None:
+        fence, before = self.fence, self.before or after
+        has_own_group = fence.has_own_count(after)
+        gone_bytes = fence.limit_bytes if fence.kind == "user scope" and not has_own_group else None
+        return who_killed(before, after, has_own_group=has_own_group, gone_bytes=gone_bytes)
 
     def _keep_log(self) -> str:
         """Keep what the child printed under a name that the next unit does not write over."""
