@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-kill test-resume test-learning test-memory test-cluster lint type bench bench-large bench-peers docs docs-site clean
+.PHONY: help setup demo test test-all test-kill test-resume test-learning test-memory test-cgroup2 test-cluster lint type bench bench-large bench-peers docs docs-site clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -37,6 +37,9 @@ test-learning: $(STAMP) ## planted signals are found out of sample by every mode
 
 test-memory: $(STAMP) ## claims over sizes, models and budgets; flat over ten times the data; exact containers
 	$(BIN)/python -m pytest -s tests/e2e/test_memory.py tests/e2e/test_container.py
+
+test-cgroup2: $(STAMP) ## fences and deaths on a real kernel with cgroup version 2: KERNEL=vmlinuz (needs root and qemu-system-x86_64)
+	SEAWALL_TEST_KERNEL=$(KERNEL) $(BIN)/python -m pytest -s tests/vm
 
 test-cluster: $(STAMP) ## folds, searches and ranks over two hosts made of network namespaces (needs root)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,remote]'

@@ -90,7 +90,8 @@ def test_a_tree_that_is_measured_again_and_again_follows_private_shared_and_file
 
     assert abs(with_private.private_bytes - before.private_bytes - len(held)) < TOLERANCE_BYTES
     assert abs(with_shared.shared_bytes - before.shared_bytes - 20 * MIB) < MIB
-    assert abs(with_file.file_bytes - before.file_bytes - 30 * MIB) < MIB
+    # Before Linux 6.2 each thread counts up to 64 changes on its own account, and here a change is 16 pages.
+    assert abs(with_file.file_bytes - before.file_bytes - 30 * MIB) < TOLERANCE_BYTES
     assert (with_file.shared_bytes, after.shared_bytes) == (with_shared.shared_bytes, before.shared_bytes)
     assert after.held_bytes <= with_shared.held_bytes
 
