@@ -124,6 +124,18 @@ def deeper(kind: str) -> dict[str, object]:
     return {"num_blocks": 6, "kernel_size": 2} if kind == "tcn_attention" else {"num_layers": 3}
 
 
+@pytest.mark.parametrize("kind", ["lstm", "lstm_attention", "branch_lstm"])
+@pytest.mark.parametrize("hidden_size", [4, 16, 64])
+@pytest.mark.parametrize("num_features", [64, 200, 400])
+def test_the_plan_of_an_lstm_fits_wide_tables_too(kind: str, hidden_size: int, num_features: int) -> None:
+    config, shape = config_of(kind, hidden_size=hidden_size), shape_of(num_features, 1)
+
+    measured = peak_bytes(build_model(config, shape), called(64, 20, num_features), training=True)
+
+    planned = config.activation_bytes(64, 20, shape, training=True) + 4 * config.num_parameters(shape)
+    assert measured <= planned <= 1.25 * measured
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("output", ["last", "sequence"])
 @pytest.mark.parametrize("place", [(128, 20, 12), (64, 60, 32), (2, 500, 6)])

@@ -7,9 +7,13 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 PR_SET_PDEATHSIG = 1
+PR_SET_THP_DISABLE = 41
+PR_THP_DISABLE_EXCEPT_ADVISED = 2
+"""Linux 6.18 and later: who asks for huge pages, as NumPy does for arrays of 4 MiB and more, still gets them."""
 
 
 class _WithoutPandas(MetaPathFinder, Loader):
@@ -30,6 +34,23 @@ class _WithoutPandas(MetaPathFinder, Loader):
 def leave_out_pandas() -> None:
     """Make every later import of pandas in this process fail."""
     sys.meta_path.insert(0, _WithoutPandas())
+
+
+def use_ordinary_pages(root: Path = Path("/")) -> None:
+    """Ask the kernel for ordinary pages where it gives everybody huge ones (transparent huge pages, ``always``).
+
+    A huge page is charged whole, 2 MiB, for the first byte of it that is touched: under that setting a stage held
+    49.5 MiB that had planned 43.2 and holds 39 with ordinary pages.
+    """
+    try:
+        setting = (root / "sys/kernel/mm/transparent_hugepage/enabled").read_text(encoding="ascii")
+    except OSError:
+        return
+    if "[always]" in setting:
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+        if prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0):
+            prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
 def die_with_parent(parent: int) -> None:

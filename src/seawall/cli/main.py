@@ -13,6 +13,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from seawall import __version__
+from seawall.budget.beginning import use_ordinary_pages
 from seawall.cli.display import rows_table
 from seawall.errors import SeawallError, StageError, nearest
 
@@ -107,6 +108,7 @@ def options(
 
 def main() -> None:
     """Run the command line; a SeawallError becomes its text on standard error and its exit code."""
+    use_ordinary_pages()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name the terminal cannot show is no reason to fail

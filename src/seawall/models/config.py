@@ -262,15 +262,15 @@ def _lstm_values(num_features: int, hidden_size: int, num_layers: int, *, traini
     """Count the values of a step that stacked LSTM layers hold.
 
     In training oneDNN keeps for each layer 12 values a unit (gates, states, cells) and 7.5 rows as wide as the wider
-    of what goes in and comes out, padded (18.5 a unit measured in all; 46 where 12 features meet 4 units; of 60 to 400
-    features that meet 16 to 128 units 5.3-6.6 rows). Without gradients all but its states are let go before a head
-    begins: the larger of both is held.
+    of what goes in and comes out, padded (18.5 a unit measured in all; 46 where 12 features meet 4 units; of 32 to 400
+    features up to 8.3 a feature beside the units), with one more of what goes in and up to 64 values beside it. Without
+    gradients all but its states are let go before a head begins: the larger of both is held.
     """
     if not training:
         return 3 * num_features + FORWARD_VALUES * hidden_size
     widths = [num_features] + [hidden_size] * (num_layers - 1)
     rows = sum(-(-max(width, hidden_size) // PADDED_TO) * PADDED_TO for width in widths)
-    return 12 * hidden_size * num_layers + 7.5 * rows
+    return num_features + min(num_features, 64) + 12 * hidden_size * num_layers + 7.5 * rows
 
 
 def _head_weights(width: int, shape: ModelShape) -> int:

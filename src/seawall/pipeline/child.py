@@ -12,7 +12,7 @@ from traceback import extract_tb
 from types import FrameType, TracebackType
 from typing import Any
 
-from seawall.budget.beginning import die_with_parent, leave_out_pandas
+from seawall.budget.beginning import die_with_parent, leave_out_pandas, use_ordinary_pages
 from seawall.budget.causes import cause_of_exception
 from seawall.budget.fence import enter, loosen
 from seawall.budget.heartbeat import Heartbeat
@@ -36,6 +36,7 @@ def main() -> int:
     """
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     die_with_parent(request["parent"])
+    use_ordinary_pages()
     entered = enter(request["fence"])
     leave_out_pandas()
     faulthandler.enable()

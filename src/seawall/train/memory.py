@@ -114,8 +114,9 @@ def plan_fit(
         ),
         Claim(
             "kept buffers",
-            KEPT_BYTES + max(learning, judging) // 4,
-            f"{format_bytes(KEPT_BYTES)} + a quarter of the activations, kept by the allocator for the next step",
+            KEPT_BYTES + max(0, learning + learning // 4 - max(learning, judging)),
+            f"{format_bytes(KEPT_BYTES)} + a quarter of what a step of training holds, kept by the allocator for the"
+            " next, where validation does not need it",
         ),
         Claim("scratch", SCRATCH_BYTES, "blocks of 65,536 rows, four chunks of 1 MiB"),
         *moment_claims(config, sizes),
