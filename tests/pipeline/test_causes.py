@@ -126,7 +126,7 @@ DEATHS: dict[str, tuple[Stage, str, str]] = {
         "no more threads or processes",
     ),
     "CPU time limit": (
-        Stage(BEAT + "resource.setrlimit(resource.RLIMIT_CPU, (1, 5))\nwhile True: pass"),
+        Stage(BEAT + "resource.setrlimit(resource.RLIMIT_CPU, (1, 60))\nwhile True: pass"),
         "cpu-limit",
         "limit of CPU time",
     ),
