@@ -119,9 +119,9 @@ def _copy(source: Path, top: Path) -> None:
         place = top / above.relative_to("/")
         place.mkdir(exist_ok=True)
         place.chmod(0o755)  # a home folder may be closed to others
-    reader = subprocess.Popen(["tar", "-C", "/", "-c", *left_out, str(source.relative_to("/"))], stdout=subprocess.PIPE)
-    subprocess.run(["tar", "-C", str(top), "-x"], stdin=reader.stdout, check=True)
-    reader.wait()
+    read = ["tar", "-C", "/", "-c", *left_out, str(source.relative_to("/"))]
+    with subprocess.Popen(read, stdout=subprocess.PIPE) as reader:
+        subprocess.run(["tar", "-C", str(top), "-x"], stdin=reader.stdout, check=True)
 
 
 def _large_parts(usr: Path) -> Iterator[Path]:
