@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seawall.stores.npy import advise_random
+from seawall.stores.npy import advise_random, mapping_of
 from seawall.stores.read_ahead import AT_MOST_PAGES, COLD_BYTES, ReadAhead
 
 ROWS_PER_PAGE = 512
@@ -110,9 +110,13 @@ def test_no_more_is_asked_for_than_a_tight_limit_can_keep(mapped: np.memmap) -> 
     assert cold_reads(mapped, rows[AT_MOST_PAGES // 4 + 1 :]) >= 900
 
 
-def test_arrays_in_memory_are_left_alone() -> None:
-    ReadAhead([np.arange(10.0)]).ask(np.array([0, 9]), 5)
+def test_arrays_in_memory_and_requests_for_nothing_are_left_alone(mapped: np.memmap) -> None:
+    in_memory = np.arange(10.0)
+    ahead = cold_process(mapped, (in_memory,))
 
+    ahead.ask(np.array([0, 9]), 5)
+    cold_process(mapped).ask(np.array([], np.int64), 5)
+    settle()
 
-def test_nothing_to_ask_for_is_no_error(mapped: np.memmap) -> None:
-    ReadAhead([mapped]).ask(np.array([], np.int64), 5)
+    assert mapping_of(in_memory) is None
+    assert cold_reads(mapped, ROWS_PER_PAGE * np.arange(100, 300)) >= 200 - KEPT_PAGES
