@@ -120,3 +120,13 @@ def test_arrays_in_memory_and_requests_for_nothing_are_left_alone(mapped: np.mem
 
     assert mapping_of(in_memory) is None
     assert cold_reads(mapped, ROWS_PER_PAGE * np.arange(100, 300)) >= 200 - KEPT_PAGES
+
+
+def test_an_array_that_begins_inside_a_page_is_asked_for_too(mapped: np.memmap) -> None:
+    later = mapped[16:]
+    asked = ROWS_PER_PAGE * np.arange(10, 800, 3)
+
+    cold_process(mapped, (later,)).ask(asked, 1)
+    settle()
+
+    assert cold_reads(mapped, asked + 16) <= len(asked) // 4

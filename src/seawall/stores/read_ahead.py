@@ -29,7 +29,7 @@ class ReadAhead:
     Parameters
     ----------
     arrays
-        Read-only arrays [N] of one length and one item size, mapped from a page boundary on.
+        Read-only arrays [N] of one length and one item size.
     """
 
     def __init__(self, arrays: Sequence[AnyArray]) -> None:
@@ -63,8 +63,10 @@ class ReadAhead:
 
     def _ask_pages(self, page: int, num_pages: int) -> None:
         for mapped, offset in self._maps:
-            start = offset + page * mmap.PAGESIZE
-            mapped.madvise(mmap.MADV_WILLNEED, start, min(num_pages * mmap.PAGESIZE, len(mapped) - start))
+            first = offset + page * mmap.PAGESIZE
+            start = first - first % mmap.PAGESIZE  # a header of 4 KiB is no whole page everywhere
+            stop = min(first + num_pages * mmap.PAGESIZE, len(mapped))
+            mapped.madvise(mmap.MADV_WILLNEED, start, stop - start)
 
 
 def _read_bytes() -> int:
